@@ -1,0 +1,1 @@
+"""What a deployment means: types, capability table, stage contract, reasons. Depends on pydantic alone."""

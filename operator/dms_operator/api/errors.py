@@ -1,0 +1,124 @@
+"""Errors in the domain's words. Whether to retry is decided here, where they are named."""
+
+from typing import ClassVar
+
+TERMINAL_EXIT_CODE = 10
+"""Exit code of a stage pod for an error that no retry can mend (podFailurePolicy: FailJob)."""
+
+
+class DMSError(Exception):
+    """An error for the user: `reason` (CamelCase, stable), what happened, and what to change."""
+
+    reason: ClassVar[str] = "InternalError"
+    retryable: ClassVar[bool] = True
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(f"{message}. {hint}" if hint else message)
+        self.message = message
+        self.hint = hint
+
+
+class Retryable(DMSError):
+    """Infrastructure failed; the same request may succeed later."""
+
+
+class Terminal(DMSError):
+    """The request itself cannot succeed; nothing changes until the user changes something."""
+
+    retryable: ClassVar[bool] = False
+
+
+class InvalidSpec(Terminal):
+    """The spec passed an older CRD's admission, but not today's rules."""
+
+    reason: ClassVar[str] = "InvalidSpec"
+
+
+class SourceNotFound(Terminal):
+    """Nothing is stored at a URI."""
+
+    reason: ClassVar[str] = "SourceNotFound"
+
+
+class SourceRefused(Terminal):
+    """A URI that we do not open: unknown scheme, path traversal, outside the allowed roots, or no permission."""
+
+    reason: ClassVar[str] = "SourceRefused"
+
+
+class SourceUnavailable(Retryable):
+    """The server behind a URI did not answer."""
+
+    reason: ClassVar[str] = "SourceUnavailable"
+
+
+class DigestMismatch(Terminal):
+    """Bytes differ from the digest that was pinned or recorded."""
+
+    reason: ClassVar[str] = "DigestMismatch"
+
+
+class ModelInvalid(Terminal):
+    """The model cannot be read, is unsafe to read, or holds values that no stage can use."""
+
+    reason: ClassVar[str] = "ModelInvalid"
+
+
+class ModelShapeMismatch(Terminal):
+    """Declared inputs differ from the model's, or are not static."""
+
+    reason: ClassVar[str] = "ModelShapeMismatch"
+
+
+class DatasetInvalid(Terminal):
+    """The dataset cannot be read, or does not fit the model or the metric."""
+
+    reason: ClassVar[str] = "DatasetInvalid"
+
+
+class QuantizationFailed(Terminal):
+    """The model cannot be quantized by the requested recipe."""
+
+    reason: ClassVar[str] = "QuantizationFailed"
+
+
+class UnsupportedOperators(Terminal):
+    """Nodes that the NPU refuses; a model that would quietly run on the CPU stops here."""
+
+    reason: ClassVar[str] = "UnsupportedOperators"
+
+
+class ConversionFailed(Terminal):
+    """The vendor's compiler refused the model."""
+
+    reason: ClassVar[str] = "ConversionFailed"
+
+
+class WrongTarget(Terminal):
+    """The compiled artifact is not bound to the SoC that was asked for."""
+
+    reason: ClassVar[str] = "WrongTarget"
+
+
+class ToolchainUnavailable(Terminal):
+    """The toolchain is not installed in the image that runs the stage."""
+
+    reason: ClassVar[str] = "ToolchainUnavailable"
+
+
+class ArtifactMissing(Retryable):
+    """An artifact that an earlier stage wrote is gone from the store."""
+
+    reason: ClassVar[str] = "ArtifactMissing"
+
+
+class StoreUnwritable(Terminal):
+    """The artifact store is read-only."""
+
+    reason: ClassVar[str] = "StoreUnwritable"
+
+
+class StoreFull(Retryable):
+    """No space is left in the artifact store or in the pod's scratch space."""
+
+    reason: ClassVar[str] = "StoreFull"

@@ -1,0 +1,260 @@
+"""The stage contract: what a stage pod is asked, and what it answers.
+
+A pod gets a `StageRequest` as JSON in the environment variable DMS_REQUEST and answers with a `StageResult`
+of at most 4 KiB as JSON in its termination message. Exit code 0: success; 10: terminal error, no retry helps;
+anything else: infrastructure, the Job retries. The digest of a recipe is the cache key of its result.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from .base import Digest, Model, Observed, digest_of
+from .capabilities import BoardType, Precision, ToolchainName
+from .quantities import Duration, Power
+
+REQUEST_VARIABLE = "DMS_REQUEST"
+RESULT_LIMIT_BYTES = 4096
+"""Kubernetes' limit for one container's termination message."""
+
+StageName = Literal["resolve", "quantize", "convert", "benchmark"]
+Provenance = Literal["measured", "simulated", "estimated", "host"]
+ModelFormat = Literal["pt2", "torchscript", "onnx"]
+Method = Literal["none", "cast", "dynamic", "static", "qat"]
+Calibration = Literal["minmax", "entropy", "percentile", "mse"]
+Metric = Literal["top1", "macroF1", "mae", "cosine"]
+ProfileName = Literal["rapid", "quick", "normal", "official"]
+
+PROVENANCE_ORDER: tuple[Provenance, ...] = ("host", "estimated", "simulated", "measured")
+"""From weakest to strongest evidence for the target's latency."""
+
+
+class TensorSpec(Model):
+    """One model input or output; a dimension is a positive integer."""
+
+    name: str = Field(max_length=128, min_length=1)
+    shape: list[Annotated[int, Field(ge=1, le=1_000_000)]] = Field(max_length=8)
+    dtype: Literal["float32", "float16", "int64", "int32", "int8", "uint8", "bool"] = "float32"
+
+
+class ResolveRecipe(Model):
+    """Fetch model and dataset, check them, and export the model to float ONNX.
+
+    Writes the artifact files `source` (the model's own bytes), `model.onnx` (float, static shapes) and,
+    when there is a dataset, `dataset.npz`.
+    """
+
+    stage: Literal["resolve"] = "resolve"
+    image: str
+    model_uri: str
+    model_sha256: str | None = None
+    model_format: Literal["auto", "pt2", "torchscript", "onnx"] = "auto"
+    inputs: list[TensorSpec] | None = None
+    dataset_uri: str | None = None
+    labels_required: bool = True
+    """False for a label-free metric (cosine)."""
+
+
+class QuantizeRecipe(Model):
+    """Make one variant from a resolved model and score it on the evaluation samples.
+
+    Writes `model.onnx` (float for fp32 and fp16, QDQ for int8 and int4) and, for fp32, `reference.npz`
+    (the reference outputs on the evaluation samples).
+    """
+
+    stage: Literal["quantize"] = "quantize"
+    image: str
+    resolved: Digest
+    reference: Digest | None = None
+    """The fp32 variant's artifact, against whose accuracy and outputs the drop is counted; None for fp32."""
+    precision: Precision
+    method: Method
+    calibration: Calibration | None = None
+    toolchain: ToolchainName
+    """Decides the quantization scheme (weight symmetry, per-channel, activation width, excluded operators)."""
+    metric: Metric = "top1"
+    calibration_samples: int = 256
+    evaluation_samples: int = 1000
+    seed: int = 0
+
+
+class ConvertRecipe(Model):
+    """Compile a variant for a board.
+
+    Writes the toolchain's files (qnn: `model_ctx.onnx`, `model_ctx_qnn.bin`, `model.dlc`, `profile.csv`) and
+    `manifest.json` (tool version, SoC, architecture, options, digests).
+    """
+
+    stage: Literal["convert"] = "convert"
+    image: str
+    variant: Digest
+    board: BoardType
+    toolchain: ToolchainName
+    options: dict[str, str] = Field(default_factory=dict)
+
+
+class BenchmarkRecipe(Model):
+    """Run a compiled artifact: latency, and accuracy on target. Writes `report.json`."""
+
+    stage: Literal["benchmark"] = "benchmark"
+    image: str
+    resolved: Digest
+    variant: Digest
+    compiled: Digest
+    board: BoardType
+    toolchain: ToolchainName
+    profile: ProfileName = "quick"
+    warmup: int = 10
+    percentile: float = 99.0
+    metric: Metric = "top1"
+    simulation_samples: int = 16
+    """Evaluation samples that the functional simulator runs (seconds each)."""
+
+
+Recipe = Annotated[
+    ResolveRecipe | QuantizeRecipe | ConvertRecipe | BenchmarkRecipe, Field(discriminator="stage")
+]
+
+
+class StageRequest(Model):
+    """Everything a stage pod is told. `recipe` alone decides the output."""
+
+    api_version: Literal["dms.edge/stage.v1"] = "dms.edge/stage.v1"
+    deployment: str
+    """`<namespace>/<name>`, for logs."""
+    target: str | None = None
+    store: str
+    """URI of the artifact store."""
+    recipe: Recipe
+
+
+class Artifact(Observed):
+    """A set of named immutable files; `digest` is that of the manifest `{file name: {digest, sizeBytes}}`."""
+
+    digest: Digest
+    size_bytes: int
+
+
+class ModelFacts(Observed):
+    """What resolve found out about the model and the dataset."""
+
+    digest: Digest
+    """Digest of the model's own bytes."""
+    format: ModelFormat
+    inputs: list[TensorSpec]
+    outputs: list[TensorSpec]
+    parameters: int
+    size_bytes: int
+    dataset_samples: int | None = None
+    classes: int | None = None
+
+
+class AccuracyFacts(Observed):
+    """A score with its 95 % confidence interval (Wilson for top1, bootstrap otherwise)."""
+
+    metric: Metric
+    value: float
+    low: float
+    high: float
+    samples: int
+    agreement: float | None = None
+    """Share of samples on which the top class equals the reference's; None without reference."""
+
+
+class VariantFacts(Observed):
+    """What quantize made."""
+
+    precision: Precision
+    method: Method
+    calibration: Calibration | None = None
+    scheme: str
+    """Short form such as `w8a8 per-channel`."""
+    accuracy: AccuracyFacts
+    accuracy_drop: float = 0.0
+    """Reference value minus this value (sign such that positive is worse)."""
+    size_bytes: int
+
+
+class Delegation(Observed):
+    """How many graph nodes run on the NPU."""
+
+    npu: int
+    total: int
+    left_on_cpu: list[str] = Field(default_factory=list, max_length=10)
+    """Operator types with counts, such as `LayerNormalization x5`."""
+
+
+class CompiledFacts(Observed):
+    """What convert made."""
+
+    toolchain: ToolchainName
+    tool_version: str
+    soc: str
+    architecture: str
+    delegation: Delegation
+    size_bytes: int
+    """Bytes of the file that the board loads."""
+
+
+class LatencyFacts(Observed):
+    """Latency figures of one provenance. Percentiles are absent where only an estimate exists."""
+
+    provenance: Provenance
+    p50: Duration
+    p90: Duration | None = None
+    p99: Duration | None = None
+    bound: Duration | None = None
+    """Upper confidence bound of the gated percentile (simulated: the cost model's upper estimate). None: too few samples."""
+    samples: int = 0
+    """Timed queries; 0 for a cost model."""
+    source: str
+    """What gave the figures, such as `QNN cost model SA8255 v73` or `onnxruntime 1.32.0 on x86_64`."""
+    notes: str = ""
+
+
+class BenchmarkFacts(Observed):
+    """What benchmark found; `latencies` holds at most one entry per provenance."""
+
+    latencies: list[LatencyFacts]
+    throughput: float | None = None
+    """Inferences per second, of the strongest provenance."""
+    power: Power | None = None
+    power_source: str = "unavailable"
+    accuracy_on_target: AccuracyFacts | None = None
+    accuracy_on_target_drop: float | None = None
+    """Same samples, reference outputs minus target, positive is worse."""
+    accuracy_provenance: Provenance | None = None
+    node: str = ""
+
+
+class Failure(Observed):
+    """Why a stage failed, in the user's words."""
+
+    reason: str
+    message: str
+    retryable: bool
+
+
+class StageResult(Observed):
+    """A stage pod's answer; exactly one of the fact fields is set on success, `failure` otherwise."""
+
+    stage: StageName
+    recipe: Digest
+    artifact: Artifact | None = None
+    model: ModelFacts | None = None
+    variant: VariantFacts | None = None
+    compiled: CompiledFacts | None = None
+    benchmark: BenchmarkFacts | None = None
+    failure: Failure | None = None
+    seconds: float = 0.0
+    cached: bool = False
+
+
+def recipe_digest(recipe: ResolveRecipe | QuantizeRecipe | ConvertRecipe | BenchmarkRecipe) -> str:
+    """The cache key of a recipe: digest of its canonical JSON."""
+    return digest_of(recipe.to_wire())
+
+
+def is_cacheable(recipe: ResolveRecipe | QuantizeRecipe | ConvertRecipe | BenchmarkRecipe) -> bool:
+    """Whether an earlier result may be reused: an unpinned URI may hold other bytes tomorrow."""
+    return not isinstance(recipe, ResolveRecipe) or (recipe.model_sha256 is not None and recipe.dataset_uri is None)
