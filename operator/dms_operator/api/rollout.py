@@ -1,0 +1,127 @@
+"""`spec.rollout`: how a built model reaches the fleet (fields and state machine: docs/rollout.md)."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from .base import Model, Name
+from .quantities import Duration
+
+CountOrPercent = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,6}|100%|[1-9]?[0-9]%)$")]
+"""A number of nodes as text (`2`), or a share of the fleet (`5%`)."""
+
+Labels = Annotated[
+    dict[Annotated[str, StringConstraints(max_length=253)], Annotated[str, StringConstraints(max_length=63)]],
+    Field(max_length=16),
+]
+
+
+class FleetSelector(Model):
+    """Which nodes are the fleet."""
+
+    match_labels: Labels = {}
+    """Labels that a fleet node carries; the target's board type is always asked for as well."""
+    exclude_labels: Labels = {}
+    """A node that carries one of these is left out."""
+
+
+class WaveSpec(Model):
+    """A share of the fleet that is updated together."""
+
+    name: Name
+    """Name of the wave, unique in the rollout."""
+    size: CountOrPercent
+    """Number of nodes (\"2\") or share of the fleet (\"5%\") that have the revision when the wave ends."""
+    soak: Duration = Duration("0s")
+    """How long the gates are watched before the next wave may start."""
+    approval: Literal["Auto", "Manual"] = "Auto"
+    """Manual waits for the annotation dms.edge/approve=<revision>/<wave>."""
+
+
+class FailurePolicy(Model):
+    """What happens when nodes fail."""
+
+    action: Literal["Rollback", "Pause", "Continue"] = "Rollback"
+    """What to do when more than maxFailures nodes have failed."""
+    max_failures: CountOrPercent = "0"
+    """Nodes that may fail before the action is taken."""
+    per_node_retries: int = Field(default=2, ge=0, le=20)
+    """Attempts on one node before it counts as failed."""
+
+
+class OfflinePolicy(Model):
+    """What happens with nodes that cannot be reached."""
+
+    grace: Duration = Duration("1h")
+    """How long a node may be away before the action is taken."""
+    action: Literal["Defer", "Fail"] = "Defer"
+    """Defer: the node catches up later and holds no slot. Fail: it counts as failed."""
+
+
+class UpdateWindow(Model):
+    """When updates may start."""
+
+    days: list[Literal["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]] = Field(
+        default=["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"], min_length=1, max_length=7
+    )
+    """Days of the week."""
+    start: Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+    """Start, HH:MM."""
+    end: Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+    """End, HH:MM; before start means the next day."""
+    time_zone: str = Field(default="UTC", max_length=64)
+    """IANA time zone."""
+
+
+class MetricGate(Model):
+    """A live metric that must stay within a bound while a wave soaks."""
+
+    metric: Literal["p99LatencyMs", "errorRate", "temperatureCelsius"]
+    """The metric, as exported by the fleet's runtime."""
+    op: Literal["<=", ">="] = "<="
+    """How the metric is held against the value."""
+    value: float
+    """The bound."""
+    interval: Duration = Duration("1m")
+    """How often it is read."""
+    count: int = Field(default=10, ge=1, le=10_000)
+    """Readings that must pass."""
+    failure_limit: int = Field(default=0, ge=0, le=10_000)
+    """Readings that may fail."""
+
+
+class RolloutSpec(Model):
+    """How a built model reaches the fleet."""
+
+    selector: FleetSelector = FleetSelector()
+    """Which nodes are the fleet."""
+    waves: list[WaveSpec] = Field(
+        min_length=1,
+        max_length=20,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    """Waves in order; the last one is usually 100%."""
+    max_unavailable: CountOrPercent = "10%"
+    """Nodes that may be updating at the same time; offline nodes do not count."""
+    max_prefetch: int = Field(default=50, ge=1, le=10_000)
+    """Nodes that may download at the same time, before they switch."""
+    failure_policy: FailurePolicy = FailurePolicy()
+    """What happens when nodes fail."""
+    offline_policy: OfflinePolicy = OfflinePolicy()
+    """What happens with nodes that cannot be reached."""
+    window: UpdateWindow | None = None
+    """When updates may start; absent = any time."""
+    gates: list[MetricGate] = Field(default=[], max_length=10)
+    """Live metrics that must stay within bounds while a wave soaks. No data is never a pass."""
+    progress_deadline: Duration = Duration("1h")
+    """How long a wave may make no progress before it counts as failed."""
+    deletion_policy: Literal["Retain", "Remove"] = "Retain"
+    """What stays on the nodes when the deployment is deleted."""
+
+    @model_validator(mode="after")
+    def _waves_have_names_of_their_own(self) -> Self:
+        names = [wave.name for wave in self.waves]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two waves are named {name!r}: give each wave a name of its own")
+        return self

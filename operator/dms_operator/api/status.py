@@ -1,0 +1,218 @@
+"""`status` of a DMSModelDeployment: what the operator found and did. Written by the operator alone.
+
+Results of stages stand here under their recipe's digest, so that a finished deployment needs neither its Jobs nor
+their pods to be understood again after a restart.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from .base import Digest, Observed
+from .capabilities import BoardType, Precision, ToolchainName
+from .quantities import Duration, Power
+from .reasons import Phase
+from .stages import (
+    AccuracyFacts,
+    Artifact,
+    BenchmarkFacts,
+    CompiledFacts,
+    Delegation,
+    Method,
+    ModelFacts,
+    Provenance,
+    StageName,
+    VariantFacts,
+)
+
+StageState = Literal["Pending", "Running", "Succeeded", "Failed"]
+GateOutcome = Literal["Pass", "Fail", "Inconclusive"]
+TargetState = Literal["Pending", "Converting", "Benchmarking", "Ready", "Failed"]
+
+
+class Condition(Observed):
+    """A condition in Kubernetes' standard form."""
+
+    type: str = Field(max_length=64)
+    status: Literal["True", "False", "Unknown"]
+    reason: str = Field(max_length=128)
+    message: str = Field(default="", max_length=4096)
+    last_transition_time: str = Field(max_length=40)
+    observed_generation: int | None = None
+
+
+class StageStatus(Observed):
+    """One stage of the present generation: which Job runs it, and how it went."""
+
+    name: str = Field(max_length=100)
+    """Stage and what it is about, such as `quantize int8` or `convert cockpit int8`."""
+    stage: StageName
+    recipe: Digest
+    """Digest of everything that decides the stage's output."""
+    job: str = Field(default="", max_length=63)
+    """Name of its Job; empty when an earlier result was used."""
+    state: StageState
+    reason: str = Field(default="", max_length=128)
+    message: str = Field(default="", max_length=2048)
+    attempts: int = 0
+    """Failed pods so far."""
+    started_at: str | None = Field(default=None, max_length=40)
+    finished_at: str | None = Field(default=None, max_length=40)
+
+
+class ResolvedModel(ModelFacts):
+    """The model as resolve found it."""
+
+    recipe: Digest
+    artifact: Artifact
+
+
+class VariantStatus(VariantFacts):
+    """A variant that was made."""
+
+    name: str = Field(max_length=100)
+    recipe: Digest
+    artifact: Artifact
+    reason: str = Field(default="", max_length=1024)
+    """Why it was rejected, or empty."""
+
+
+class CompiledStatus(CompiledFacts):
+    """A variant compiled for a target's board."""
+
+    recipe: Digest
+    artifact: Artifact
+
+
+class BenchmarkStatus(BenchmarkFacts):
+    """How a compiled variant performed."""
+
+    recipe: Digest
+    artifact: Artifact
+
+
+class GateStatus(Observed):
+    """One gate: what was found, what is allowed. Inconclusive is not a pass."""
+
+    name: Literal["accuracy", "accuracyOnTarget", "delegation", "latency", "power", "provenance"]
+    outcome: GateOutcome
+    value: str = Field(default="", max_length=64)
+    limit: str = Field(default="", max_length=64)
+    message: str = Field(default="", max_length=512)
+
+
+class CandidateStatus(Observed):
+    """A variant on its way to a target."""
+
+    variant: str = Field(max_length=100)
+    """Name of the variant."""
+    compiled: CompiledStatus | None = None
+    benchmark: BenchmarkStatus | None = None
+    gates: list[GateStatus] = Field(default=[], max_length=10)
+
+
+class TargetArtifact(Observed):
+    """What the board loads."""
+
+    uri: str = Field(max_length=1200)
+    digest: Digest
+    size_bytes: int
+
+
+class TargetLatency(Observed):
+    """Latency of the selected variant, never without its provenance."""
+
+    p50: Duration | None = None
+    p90: Duration | None = None
+    p99: Duration | None = None
+    bound: Duration | None = None
+    """Upper confidence bound of the gated percentile; a cost model's upper estimate."""
+    provenance: Provenance
+
+
+class TargetStatus(Observed):
+    """One target, and the variant selected for it."""
+
+    name: str = Field(max_length=40)
+    board: BoardType
+    toolchain: ToolchainName
+    state: TargetState
+    reason: str = Field(default="", max_length=128)
+    message: str = Field(default="", max_length=2048)
+    variant: str | None = Field(default=None, max_length=100)
+    precision: Precision | None = None
+    method: Method | None = None
+    artifact: TargetArtifact | None = None
+    delegation: Delegation | None = None
+    latency: TargetLatency | None = None
+    throughput: float | None = None
+    """Inferences per second."""
+    power: Power | None = None
+    energy_per_inference: str | None = Field(default=None, max_length=20)
+    accuracy_on_target: AccuracyFacts | None = None
+    node: str | None = Field(default=None, max_length=253)
+    candidates: list[CandidateStatus] = Field(default=[], max_length=16)
+
+
+class RevisionStatus(Observed):
+    """Digests of everything that changes bytes or behaviour on the vehicle."""
+
+    current: str | None = Field(default=None, max_length=64)
+    stable: str | None = Field(default=None, max_length=64)
+    previous: str | None = Field(default=None, max_length=64)
+
+
+class SummaryStatus(Observed):
+    """One line for `kubectl get`: the selected precision, and the worst figures over all ready targets."""
+
+    precision: str | None = Field(default=None, max_length=64)
+    method: str | None = Field(default=None, max_length=64)
+    p99: str | None = Field(default=None, max_length=64)
+    drop: str | None = Field(default=None, max_length=64)
+    provenance: str | None = Field(default=None, max_length=64)
+    targets: str | None = Field(default=None, max_length=16)
+    """Ready targets of all targets, such as 1/2."""
+    wave: str | None = Field(default=None, max_length=64)
+    message: str | None = Field(default=None, max_length=2048)
+
+
+class HistoryEntry(Observed):
+    """A revision that ended, newest first."""
+
+    revision: str = Field(max_length=64)
+    generation: int
+    outcome: Literal["Ready", "Failed", "Superseded"]
+    finished_at: str = Field(max_length=40)
+    message: str = Field(default="", max_length=512)
+
+
+class RolloutStatus(Observed):
+    """Progress over the fleet."""
+
+    wave: str | None = Field(default=None, max_length=64)
+    message: str = Field(default="", max_length=512)
+
+
+class DeploymentStatus(Observed):
+    """What the operator found and did."""
+
+    observed_generation: int | None = None
+    """The generation of spec that this status is about."""
+    phase: Phase | None = None
+    """Where the deployment is: Pending Resolving Quantizing Converting Benchmarking RollingOut Ready Failed Suspended."""
+    conditions: list[Condition] = Field(
+        default=[],
+        max_length=20,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
+    """Ready always; Reconciling and Stalled only while True; ModelResolved, Quantized, Converted, BudgetMet, RolledOut."""
+    revision: RevisionStatus | None = None
+    summary: SummaryStatus | None = None
+    model: ResolvedModel | None = None
+    variants: list[VariantStatus] = Field(default=[], max_length=32)
+    targets: list[TargetStatus] = Field(default=[], max_length=16)
+    stages: list[StageStatus] = Field(default=[], max_length=128)
+    rollout: RolloutStatus | None = None
+    handled_retry: str | None = Field(default=None, max_length=128)
+    """The last dms.edge/retry annotation that was acted upon."""
+    history: list[HistoryEntry] = Field(default=[], max_length=5)
