@@ -2,10 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
+from dms_operator.devcluster.schema.builtin.kinds import KINDS
+from dms_operator.devcluster.schema.builtin.meta import OBJECT_META
+from dms_operator.devcluster.schema.builtin.words import STRING, described, struct
 
+__all__ = ["builtin_schema", "merge_keys", "object_meta"]
+
+_ROOT = {
+    "apiVersion": described(STRING, "The versioned schema of this representation of an object."),
+    "kind": described(STRING, "The REST resource that this object represents."),
+    "metadata": described(OBJECT_META, "Standard object's metadata."),
+}
+
+
+def object_meta() -> Mapping[str, Any]:
+    """The schema of `metadata`."""
+    return OBJECT_META
+
+
+@lru_cache(maxsize=None)
 def builtin_schema(group: str, kind: str) -> Mapping[str, Any] | None:
     """The structural schema of a built-in kind (group "" is core), or None where nothing is written down."""
-    return None
+    if (group, kind) not in KINDS:
+        return None
+    fields, required = KINDS[group, kind]
+    return struct({**_ROOT, **fields}, required)
+
+
+@lru_cache(maxsize=None)
+def merge_keys(group: str, kind: str) -> Mapping[str, str]:
+    """For strategic merge patches: path of each merged list (`spec.containers`) -> merge key, "" for scalars."""
+    schema = builtin_schema(group, kind) or struct({"metadata": OBJECT_META})
+    return dict(_merged_lists(schema, ""))
+
+
+def _merged_lists(schema: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:
+    if schema.get("x-kubernetes-patch-strategy"):
+        yield path, schema.get("x-kubernetes-patch-merge-key", "")
+    if "items" in schema:
+        yield from _merged_lists(schema["items"], path)
+    for name, below in schema.get("properties", {}).items():
+        yield from _merged_lists(below, f"{path}.{name}" if path else name)

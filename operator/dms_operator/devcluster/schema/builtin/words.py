@@ -1,0 +1,70 @@
+"""The vocabulary in which the built-in schemas are written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+Node = dict[str, Any]
+
+STRING: Node = {"type": "string"}
+BOOL: Node = {"type": "boolean"}
+INT32: Node = {"type": "integer", "format": "int32"}
+INT64: Node = {"type": "integer", "format": "int64"}
+TIME: Node = {"type": "string", "format": "date-time"}
+BYTES: Node = {"type": "string", "format": "byte"}
+INT_OR_STRING: Node = {"x-kubernetes-int-or-string": True}
+ANY: Node = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+"""Written down no deeper than this."""
+STRINGS: Node = {"type": "object", "additionalProperties": STRING}
+QUANTITIES: Node = {"type": "object", "additionalProperties": INT_OR_STRING}
+
+
+def enum(*values: str) -> Node:
+    """A string out of `values`."""
+    return {"type": "string", "enum": list(values)}
+
+
+def struct(properties: Mapping[str, Node], required: Iterable[str] = (), atomic: bool = False) -> Node:
+    """An object with these properties; `atomic` has one owner in server-side apply."""
+    node: Node = {"type": "object", "properties": dict(properties)}
+    if required:
+        node["required"] = list(required)
+    if atomic:
+        node["x-kubernetes-map-type"] = "atomic"
+    return node
+
+
+def array(items: Node) -> Node:
+    """A list that is replaced as a whole."""
+    return {"type": "array", "items": items, "x-kubernetes-list-type": "atomic"}
+
+
+def values(items: Node) -> Node:
+    """A list of scalars that is merged as a set."""
+    node = {"type": "array", "items": items, "x-kubernetes-list-type": "set"}
+    return {**node, "x-kubernetes-patch-strategy": "merge"}
+
+
+def keyed(items: Node, *keys: str, merge_key: str | None = None) -> Node:
+    """A list merged by `keys`; strategic merge patches know only one of them (default the first)."""
+    return {
+        "type": "array",
+        "items": items,
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": list(keys),
+        "x-kubernetes-patch-merge-key": merge_key or keys[0],
+        "x-kubernetes-patch-strategy": "merge",
+    }
+
+
+def described(node: Node, text: str) -> Node:
+    """The node with a description, for `kubectl explain`."""
+    return {**node, "description": text}
+
+
+def conditions(*more: str) -> Node:
+    """The usual list of conditions; `more` are further time fields."""
+    times = {name: TIME for name in ("lastTransitionTime", *more)}
+    texts = {name: STRING for name in ("type", "status", "reason", "message")}
+    return keyed(struct({**texts, **times, "observedGeneration": INT64}, ["type", "status"]), "type")
