@@ -122,3 +122,9 @@ class StoreFull(Retryable):
     """No space is left in the artifact store or in the pod's scratch space."""
 
     reason: ClassVar[str] = "StoreFull"
+
+
+class StoreUnavailable(Retryable):
+    """The artifact store did not answer."""
+
+    reason: ClassVar[str] = "StoreUnavailable"
