@@ -1,0 +1,69 @@
+"""Atomic writes into a file system, and its errors in the product's words."""
+
+import errno
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fsspec.implementations.local import LocalFileSystem
+
+from ..api.errors import StoreFull, StoreUnavailable, StoreUnwritable
+from .copying import FULL
+from .uris import shown
+
+_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+class BlobWriter:
+    """Writes whole objects: on a disk by rename, in an object store by its own atomic put."""
+
+    def __init__(self, filesystem: Any) -> None:
+        self._filesystem = filesystem
+        self._renames = isinstance(filesystem, LocalFileSystem)
+
+    def write_file(self, path: str, source: Path) -> None:
+        """Copy a local file to `path`."""
+        with self._target(path) as target:
+            self._filesystem.put_file(str(source), target)
+
+    def write_bytes(self, path: str, data: bytes) -> None:
+        """Write bytes to `path`."""
+        with self._target(path) as target:
+            self._filesystem.pipe_file(target, data)
+
+    @contextmanager
+    def _target(self, path: str) -> Iterator[str]:
+        if not self._renames:
+            yield path
+            return
+        directory, name = os.path.split(path)
+        os.makedirs(directory, exist_ok=True)
+        partial = os.path.join(directory, f".{name}.{uuid.uuid4().hex}")
+        try:
+            yield partial
+            os.replace(partial, path)
+        finally:
+            Path(partial).unlink(missing_ok=True)
+
+
+@contextmanager
+def store_errors(uri: str) -> Iterator[None]:
+    """Translate OSError (but not FileNotFoundError) into StoreFull, StoreUnwritable or StoreUnavailable."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        if error.errno in FULL:
+            raise StoreFull(
+                f"the artifact store {shown(uri)} is full", hint="delete old artifacts, or enlarge its volume"
+            ) from error
+        if error.errno in _READ_ONLY or isinstance(error, PermissionError):
+            raise StoreUnwritable(
+                f"the artifact store {shown(uri)} is read-only for the stage pods ({error.strerror or error})",
+                hint="mount it writable, or name another one in spec.artifacts.uri",
+            ) from error
+        raise StoreUnavailable(f"the artifact store {shown(uri)} failed: {error}") from error

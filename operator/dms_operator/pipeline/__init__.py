@@ -1,0 +1,1 @@
+"""What runs inside stage pods: resolve, quantize, convert, benchmark."""

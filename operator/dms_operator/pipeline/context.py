@@ -1,0 +1,47 @@
+"""What a stage function gets beside its recipe, and what it gives back."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..api.stages import BenchmarkFacts, CompiledFacts, ModelFacts, VariantFacts
+from ..artifacts.paths import allowed_roots
+from ..artifacts.sources import input_limit_bytes
+from ..artifacts.store import Store
+from .progress import Progress, silent
+
+Facts = ModelFacts | VariantFacts | CompiledFacts | BenchmarkFacts
+
+StageOutput = tuple[dict[str, Path], Facts]
+"""The files of the stage's artifact by name, and what it found out."""
+
+
+@dataclass(frozen=True)
+class StageContext:
+    """The store to read from, a scratch directory of the stage's own, and where to report progress."""
+
+    store: Store
+    workdir: Path
+    progress: Progress = silent
+    roots: tuple[Path, ...] = field(default_factory=allowed_roots)
+    """Directories (container paths) below which `file:` URIs may point."""
+    limit_bytes: int = field(default_factory=input_limit_bytes)
+    """Largest model or dataset that is fetched."""
+
+    def fetch(self, digest: str) -> dict[str, Path]:
+        """Bring an artifact's files into the scratch directory, verified; a second call copies nothing.
+
+        Raises ArtifactMissing, DigestMismatch, StoreFull.
+        """
+        into = self.workdir / "artifacts" / digest.removeprefix("sha256:")
+        done = into.with_suffix(".complete")
+        if done.exists():
+            return {path.name: path for path in sorted(into.iterdir())}
+        files = self.store.fetch(digest, into)
+        done.touch()
+        return files
+
+    def scratch(self, name: str) -> Path:
+        """A directory inside the scratch directory, made when missing."""
+        path = self.workdir / name
+        path.mkdir(parents=True, exist_ok=True)
+        return path
