@@ -32,7 +32,7 @@ NODE_SPEC = struct(
         "configSource": ANY,
         "externalID": STRING,
         "podCIDR": STRING,
-        "podCIDRs": values(STRING),
+        "podCIDRs": values(STRING, merged=True),
         "providerID": STRING,
         "taints": described(array(TAINT), "What keeps pods away that do not tolerate it."),
         "unschedulable": described(BOOL, "No new pods are scheduled."),

@@ -46,7 +46,7 @@ OBJECT_META = struct(
         "creationTimestamp": described(TIME, "When the object was created; set by the server."),
         "deletionGracePeriodSeconds": INT64,
         "deletionTimestamp": described(TIME, "When the object will be deleted; set by the server."),
-        "finalizers": described(values(STRING), "Must be empty before the object is removed."),
+        "finalizers": described(values(STRING, merged=True), "Must be empty before the object is removed."),
         "generateName": described(STRING, "A prefix from which the server makes a unique name."),
         "generation": described(INT64, "Counts changes of the desired state; set by the server."),
         "labels": described(STRINGS, "Keys and values to organize and select objects."),

@@ -40,10 +40,10 @@ def array(items: Node) -> Node:
     return {"type": "array", "items": items, "x-kubernetes-list-type": "atomic"}
 
 
-def values(items: Node) -> Node:
-    """A list of scalars that is merged as a set."""
-    node = {"type": "array", "items": items, "x-kubernetes-list-type": "set"}
-    return {**node, "x-kubernetes-patch-strategy": "merge"}
+def values(items: Node, merged: bool = False) -> Node:
+    """A set of scalars; `merged` when strategic merge patches add to it instead of replacing it."""
+    node: Node = {"type": "array", "items": items, "x-kubernetes-list-type": "set"}
+    return {**node, "x-kubernetes-patch-strategy": "merge"} if merged else node
 
 
 def keyed(items: Node, *keys: str, merge_key: str | None = None) -> Node:

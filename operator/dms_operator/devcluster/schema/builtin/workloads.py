@@ -21,7 +21,7 @@ from dms_operator.devcluster.schema.builtin.words import (
 
 TEMPLATE = described(struct({"metadata": OBJECT_META, "spec": POD_SPEC}), "The pods that will be created.")
 EXIT_CODES = struct(
-    {"containerName": STRING, "operator": STRING, "values": {**values(INT32), "x-kubernetes-patch-strategy": None}},
+    {"containerName": STRING, "operator": STRING, "values": values(INT32)},
     ["operator", "values"],
 )
 FAILURE_RULE = struct(

@@ -1,0 +1,131 @@
+"""`metadata.managedFields`: which manager owns which fields, and since when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from dms_operator.devcluster.fields import Path, Paths, decode, encode, shown
+
+Object = Mapping[str, Any]
+
+
+class Manager(NamedTuple):
+    """The identity of an entry; `operation` is Apply or Update."""
+
+    operation: str
+    name: str
+    api_version: str
+    subresource: str = ""
+
+
+class Owned(NamedTuple):
+    """What a manager owns, and when that last changed (RFC 3339)."""
+
+    fields: Paths
+    time: str
+
+
+Managers = dict[Manager, Owned]
+
+
+def read_managers(obj: Object | None) -> Managers:
+    """The entries of an object."""
+    entries = ((obj or {}).get("metadata") or {}).get("managedFields") or []
+    return {
+        _manager(entry): Owned(frozenset(decode(entry.get("fieldsV1", {}))), entry.get("time", ""))
+        for entry in entries
+    }
+
+
+def _manager(entry: Object) -> Manager:
+    return Manager(
+        entry.get("operation", ""),
+        entry.get("manager", ""),
+        entry.get("apiVersion", ""),
+        entry.get("subresource", ""),
+    )
+
+
+def with_managers(obj: Object, managers: Managers) -> dict[str, Any]:
+    """The object with these entries, in Kubernetes' order; without the field when nobody owns anything."""
+    ordered = sorted(managers.items(), key=lambda item: (item[0].operation, item[1].time, item[0][1:]))
+    entries = [_entry(manager, owned) for manager, owned in ordered if owned.fields]
+    metadata = {name: value for name, value in obj.get("metadata", {}).items() if name != "managedFields"}
+    if entries:
+        metadata["managedFields"] = entries
+    return {**obj, "metadata": metadata}
+
+
+def _entry(manager: Manager, owned: Owned) -> dict[str, Any]:
+    entry = {
+        "apiVersion": manager.api_version,
+        "fieldsType": "FieldsV1",
+        "fieldsV1": encode(owned.fields),
+        "manager": manager.name,
+        "operation": manager.operation,
+        "time": owned.time,
+    }
+    return {**entry, "subresource": manager.subresource} if manager.subresource else entry
+
+
+def describe(manager: Manager, owned: Owned) -> str:
+    """A manager as conflicts name it: `"kubectl" using v1 at 2026-…`."""
+    text = f'"{manager.name}"'
+    if manager.subresource:
+        text += f' with subresource "{manager.subresource}"'
+    if manager.operation == "Update":
+        text += f" using {manager.api_version}" + (f" at {owned.time}" if owned.time else "")
+    return text
+
+
+class Conflict(Exception):
+    """Fields that other managers own: (`"manager"` as described, field like `.spec.size`)."""
+
+    def __init__(self, conflicts: list[tuple[str, str]]) -> None:
+        super().__init__(conflicts)
+        self.conflicts = conflicts
+
+    @property
+    def message(self) -> str:
+        """The message of the Status."""
+        if len(self.conflicts) == 1:
+            return (
+                f"Apply failed with 1 conflict: conflict with {self.conflicts[0][0]}: {self.conflicts[0][1]}"
+            )
+        lines = []
+        for manager in sorted({manager for manager, _ in self.conflicts}):
+            lines.append(f"conflicts with {manager}:")
+            lines += [f"- {field}" for owner, field in self.conflicts if owner == manager]
+        return f"Apply failed with {len(self.conflicts)} conflicts: " + "\n".join(lines)
+
+    @property
+    def causes(self) -> list[dict[str, str]]:
+        """`details.causes` of the Status."""
+        return [
+            {"reason": "FieldManagerConflict", "message": f"conflict with {manager}", "field": field}
+            for manager, field in self.conflicts
+        ]
+
+
+def conflicts(managers: Managers, manager: Manager, changed: Iterable[Path]) -> list[tuple[str, str]]:
+    """The changed fields that others own."""
+    taken = frozenset(changed)
+    return [
+        (describe(other, owned), shown(path))
+        for other, owned in managers.items()
+        if other != manager
+        for path in sorted(owned.fields & taken)
+    ]
+
+
+def hand_over(
+    managers: Managers, manager: Manager, changed: Iterable[Path], removed: Iterable[Path], now: str
+) -> Managers:
+    """Others lose what was changed, everybody what was removed."""
+    taken, gone = frozenset(changed), frozenset(removed)
+    result: Managers = {}
+    for other, owned in managers.items():
+        fields = owned.fields - gone if other == manager else owned.fields - gone - taken
+        result[other] = owned if fields == owned.fields else Owned(fields, now)
+    return result
