@@ -18,7 +18,7 @@ BOARD = f"{GROUP}/board"
 """On a Node, set by users: the board type that the node is, or that hangs off it."""
 BOARD_DISABLED = f"{GROUP}/board-disabled"
 BUILD = f"{GROUP}/build"
-"""On a Node, set by users: `true` where resolve, quantize and convert pods may run (when the operator is told to ask for it)."""
+"""On a Node, set by users: `true` where resolve, quantize and convert pods may run."""
 
 RETRY = f"{GROUP}/retry"
 """Annotation on a deployment, a revision or recipe digest: run its failed stages once more."""

@@ -33,8 +33,11 @@ class TensorSpec(Model):
     """One model input or output; a dimension is a positive integer."""
 
     name: str = Field(max_length=128, min_length=1)
+    """Name of the tensor; a dataset holds one array of this name per input."""
     shape: list[Annotated[int, Field(ge=1, le=1_000_000)]] = Field(max_length=8)
+    """Static shape with the batch axis first, such as [1, 8, 3, 64, 64]."""
     dtype: Literal["float32", "float16", "int64", "int32", "int8", "uint8", "bool"] = "float32"
+    """Element type."""
 
 
 class ResolveRecipe(Model):
@@ -111,9 +114,7 @@ class BenchmarkRecipe(Model):
     """Evaluation samples that the functional simulator runs (seconds each)."""
 
 
-Recipe = Annotated[
-    ResolveRecipe | QuantizeRecipe | ConvertRecipe | BenchmarkRecipe, Field(discriminator="stage")
-]
+Recipe = Annotated[ResolveRecipe | QuantizeRecipe | ConvertRecipe | BenchmarkRecipe, Field(discriminator="stage")]
 
 
 class StageRequest(Model):
@@ -204,7 +205,7 @@ class LatencyFacts(Observed):
     p90: Duration | None = None
     p99: Duration | None = None
     bound: Duration | None = None
-    """Upper confidence bound of the gated percentile (simulated: the cost model's upper estimate). None: too few samples."""
+    """Upper confidence bound of the gated percentile (cost model: its upper estimate). None: too few samples."""
     samples: int = 0
     """Timed queries; 0 for a cost model."""
     source: str

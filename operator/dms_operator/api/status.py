@@ -199,13 +199,13 @@ class DeploymentStatus(Observed):
     observed_generation: int | None = None
     """The generation of spec that this status is about."""
     phase: Phase | None = None
-    """Where the deployment is: Pending Resolving Quantizing Converting Benchmarking RollingOut Ready Failed Suspended."""
+    """Where the deployment is: Pending, Resolving, ... Ready, Failed or Suspended."""
     conditions: list[Condition] = Field(
         default=[],
         max_length=20,
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
-    """Ready always; Reconciling and Stalled only while True; ModelResolved, Quantized, Converted, BudgetMet, RolledOut."""
+    """Ready always; Reconciling and Stalled only while True; one more for each step."""
     revision: RevisionStatus | None = None
     summary: SummaryStatus | None = None
     model: ResolvedModel | None = None

@@ -1,0 +1,178 @@
+"""The CustomResourceDefinition, generated from the pydantic types: `python -m dms_operator.api.crd`.
+
+A structural schema has no `$ref`, no `anyOf` around null, no titles; every object lists its properties.
+"""
+
+from typing import Any, Literal
+
+from pydantic.json_schema import GenerateJsonSchema
+
+from .labels import GROUP, KIND, PLURAL, VERSION
+from .rules import QUANTITIES, quantity_rule, spec_rules, toolchain_rules
+from .spec import DeploymentSpec
+from .status import DeploymentStatus
+
+Schema = dict[str, Any]
+Place = Literal["field", "list", "status"]
+"""Where a schema stands: in spec outside of lists, in spec inside a list, or in status (which needs no rules)."""
+
+_KEPT = (
+    "type", "description", "enum", "pattern", "format", "default", "required",
+    "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties",
+    "x-kubernetes-list-type", "x-kubernetes-list-map-keys", "x-kubernetes-validations",
+)  # fmt: skip
+
+COLUMNS: tuple[tuple[str, str, str, int], ...] = (
+    ("Phase", "string", ".status.phase", 0),
+    ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status', 0),
+    ("Revision", "string", ".status.revision.current", 0),
+    ("Targets", "string", ".status.summary.targets", 0),
+    ("Precision", "string", ".status.summary.precision", 0),
+    ("P99", "string", ".status.summary.p99", 0),
+    ("Drop", "string", ".status.summary.drop", 0),
+    ("Wave", "string", ".status.summary.wave", 0),
+    ("Age", "date", ".metadata.creationTimestamp", 0),
+    ("Method", "string", ".status.summary.method", 1),
+    ("Provenance", "string", ".status.summary.provenance", 1),
+    ("Message", "string", ".status.summary.message", 1),
+)
+
+
+def custom_resource_definition() -> dict[str, Any]:
+    """The CRD as a JSON value."""
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{PLURAL}.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "names": {
+                "kind": KIND,
+                "listKind": f"{KIND}List",
+                "plural": PLURAL,
+                "singular": KIND.lower(),
+                "shortNames": ["dmsd"],
+                "categories": ["dms"],
+            },
+            "scope": "Namespaced",
+            "versions": [_version()],
+        },
+    }
+
+
+def _version() -> dict[str, Any]:
+    return {
+        "name": VERSION,
+        "served": True,
+        "storage": True,
+        "subresources": {"status": {}},
+        "additionalPrinterColumns": [_column(*column) for column in COLUMNS],
+        "schema": {
+            "openAPIV3Schema": {
+                "type": "object",
+                "description": "A driver-monitoring model on its way from a trained network to the chips of a fleet.",
+                "required": ["spec"],
+                "properties": {
+                    "apiVersion": {"type": "string"},
+                    "kind": {"type": "string"},
+                    "metadata": {"type": "object"},
+                    "spec": spec_schema(),
+                    "status": status_schema(),
+                },
+            }
+        },
+    }
+
+
+def _column(name: str, kind: str, path: str, priority: int) -> dict[str, Any]:
+    column: dict[str, Any] = {"name": name, "type": kind, "jsonPath": path}
+    return column | ({"priority": priority} if priority else {})
+
+
+def spec_schema() -> Schema:
+    """Structural schema of `spec` with its CEL rules."""
+    schema = _structural(DeploymentSpec, "field")
+    targets = schema["properties"]["targets"]["items"]
+    targets["x-kubernetes-validations"] = [rule.to_wire() for rule in toolchain_rules()]
+    schema["x-kubernetes-validations"] = [rule.to_wire() for rule in spec_rules()]
+    return schema
+
+
+def status_schema() -> Schema:
+    """Structural schema of `status`."""
+    return _structural(DeploymentStatus, "status")
+
+
+def _structural(model: type[DeploymentSpec] | type[DeploymentStatus], place: Place) -> Schema:
+    raw = model.model_json_schema(by_alias=True, mode="validation", schema_generator=GenerateJsonSchema)
+    return _convert(raw, raw.get("$defs", {}), place=place)
+
+
+def _convert(node: Schema, definitions: dict[str, Schema], *, place: Place) -> Schema:
+    node = _resolved(node, definitions)
+    result = {key: node[key] for key in _KEPT if key in node and not (key == "default" and node[key] is None)}
+    if "const" in node:
+        result["enum"] = [node["const"]]
+    if result.get("pattern") in QUANTITIES:
+        return _quantity(result, place=place)
+    if "exclusiveMinimum" in node:
+        result |= {"minimum": node["exclusiveMinimum"], "exclusiveMinimum": True}
+    if "properties" in node:
+        result["properties"] = {
+            name: _convert(child, definitions, place=place) for name, child in node["properties"].items()
+        }
+    elif node.get("type") == "object":
+        result["additionalProperties"] = _map_values(node, definitions)
+    if "items" in node:
+        result["items"] = _convert(node["items"], definitions, place="status" if place == "status" else "list")
+    return result
+
+
+def _map_values(node: Schema, definitions: dict[str, Schema]) -> Schema:
+    values = node.get("additionalProperties")
+    if not isinstance(values, dict):
+        values = next(iter(node.get("patternProperties", {}).values()))
+    return _convert(values, definitions, place="status" if place == "status" else "list")
+
+
+def _quantity(schema: Schema, *, place: Place) -> Schema:
+    """A unit rule instead of a pattern, because its message can say what to write.
+
+    Outside of lists a bare number is let through to the rule, whose message beats a type error. Inside a list the API
+    server would estimate the rule's cost for strings without bound, times the list's length, and refuse the CRD.
+    """
+    kind = QUANTITIES[schema.pop("pattern")]
+    if place == "status":
+        return schema
+    if place == "field":
+        del schema["type"]
+        schema["x-kubernetes-int-or-string"] = True
+    schema["x-kubernetes-validations"] = [quantity_rule(kind, may_be_number=place == "field").to_wire()]
+    return schema
+
+
+def _resolved(node: Schema, definitions: dict[str, Schema]) -> Schema:
+    """Follow `$ref` and the non-null branch of an optional, keeping what stands beside them (description, default)."""
+    while "$ref" in node or "anyOf" in node or "allOf" in node:
+        beside = {key: value for key, value in node.items() if key not in ("$ref", "anyOf", "allOf")}
+        if "$ref" in node:
+            inner = definitions[node["$ref"].rsplit("/", 1)[1]]
+        else:
+            branches = [branch for branch in node.get("anyOf") or node["allOf"] if branch.get("type") != "null"]
+            if len(branches) != 1:
+                raise TypeError(f"a structural schema cannot express a choice of types: {node}")
+            inner = branches[0]
+        node = inner | beside
+    return node
+
+
+def main() -> None:
+    """Print the CRD as YAML."""
+    import yaml
+
+    print("# Generated by `make generate` from operator/dms_operator/api. Do not edit.")
+    print(yaml.safe_dump(custom_resource_definition(), sort_keys=False, width=120, allow_unicode=True), end="")
+
+
+if __name__ == "__main__":
+    main()

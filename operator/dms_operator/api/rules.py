@@ -1,0 +1,101 @@
+"""CEL rules of the CRD: what must hold between fields, each with a message that says what to change.
+
+They are generated from the capability table where they speak of boards, so that admission and planner cannot
+disagree. Only the CEL core that every Kubernetes since 1.25 has is used; every list they walk is bounded.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .capabilities import BOARDS, PRECISIONS, Board, is_baseline, refusal
+from .quantities import Duration, Power, Quantity
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One `x-kubernetes-validations` entry."""
+
+    rule: str
+    message: str
+
+    def to_wire(self) -> dict[str, str]:
+        """As it stands in the CRD."""
+        return {"rule": self.rule, "message": self.message}
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return "[" + ", ".join(f"'{name}'" for name in names) + "]"
+
+
+def toolchain_rules() -> list[Rule]:
+    """Rules of one target: the toolchain must be one that builds for the board."""
+    return [
+        Rule(
+            f"self.board != '{board.name}' || !has(self.toolchain) || self.toolchain in {_quoted(board.toolchains)}",
+            f"this toolchain does not build for {board.name}: use one of {', '.join(board.toolchains)}",
+        )
+        for board in BOARDS.values()
+    ]
+
+
+def _uses(board: Board, toolchain: str) -> str:
+    chosen = f"(has(t.toolchain) && t.toolchain == '{toolchain}')"
+    if board.toolchains[0] == toolchain:
+        chosen = f"(!has(t.toolchain) || t.toolchain == '{toolchain}')"
+    return f"t.board == '{board.name}' && {chosen}"
+
+
+def precision_rules() -> list[Rule]:
+    """Rules of spec: no precision that a target's board and toolchain cannot run."""
+    rules = []
+    for board in BOARDS.values():
+        for toolchain in board.toolchains:
+            for precision in PRECISIONS:
+                why = refusal(toolchain, precision)
+                if why and not is_baseline(toolchain, precision):
+                    rules.append(_precision_rule(board, toolchain, precision, why))
+    return rules
+
+
+def _precision_rule(board: Board, toolchain: str, precision: str, why: str) -> Rule:
+    asked = f"(has(t.precisions) ? '{precision}' in t.precisions : '{precision}' in self.quantization.precisions)"
+    return Rule(
+        f"!self.targets.exists(t, {_uses(board, toolchain)} && {asked})",
+        f"{precision} is not possible for {board.name} with {toolchain}: {why}",
+    )
+
+
+def dynamic_rule() -> Rule:
+    """Dynamic quantization is a host baseline: no NPU takes it."""
+    npu_boards = [board.name for board in BOARDS.values() if board.toolchains[0] != "onnxruntime"]
+    return Rule(
+        "self.quantization.method != 'dynamic' || self.targets.all(t, "
+        f"(has(t.toolchain) && t.toolchain == 'onnxruntime') || !(t.board in {_quoted(npu_boards)}))",
+        "dynamic quantization does not run on an NPU: use method auto, static or qat, or toolchain onnxruntime",
+    )
+
+
+def store_rule() -> Rule:
+    """The artifact store belongs to the results: moving it would orphan them."""
+    return Rule(
+        "self.artifacts.uri == oldSelf.artifacts.uri",
+        "artifacts.uri cannot be changed: create a new deployment for another store",
+    )
+
+
+def spec_rules() -> list[Rule]:
+    """All rules on `spec`."""
+    return [*precision_rules(), dynamic_rule(), store_rule()]
+
+
+def quantity_rule(kind: type[Quantity], *, may_be_number: bool) -> Rule:
+    """A number with a unit; the message shows one. `may_be_number`: the schema lets a bare number through to here."""
+    matches = "self.matches('{}')".format(kind.pattern().replace("\\", "\\\\"))
+    return Rule(
+        f"type(self) == string && {matches}" if may_be_number else matches,
+        f"needs a number with a unit ({', '.join(kind.UNITS)}), such as {kind.EXAMPLE}",
+    )
+
+
+QUANTITIES: dict[str, type[Quantity]] = {kind.pattern(): kind for kind in (Duration, Power)}
+"""By pattern, to recognise a quantity in a generated schema."""
