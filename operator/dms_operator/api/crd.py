@@ -122,17 +122,21 @@ def _convert(node: Schema, definitions: dict[str, Schema], *, place: Place) -> S
             name: _convert(child, definitions, place=place) for name, child in node["properties"].items()
         }
     elif node.get("type") == "object":
-        result["additionalProperties"] = _map_values(node, definitions)
+        result["additionalProperties"] = _map_values(node, definitions, place)
     if "items" in node:
-        result["items"] = _convert(node["items"], definitions, place="status" if place == "status" else "list")
+        result["items"] = _convert(node["items"], definitions, place=_inside(place))
     return result
 
 
-def _map_values(node: Schema, definitions: dict[str, Schema]) -> Schema:
+def _map_values(node: Schema, definitions: dict[str, Schema], place: Place) -> Schema:
     values = node.get("additionalProperties")
     if not isinstance(values, dict):
         values = next(iter(node.get("patternProperties", {}).values()))
-    return _convert(values, definitions, place="status" if place == "status" else "list")
+    return _convert(values, definitions, place=_inside(place))
+
+
+def _inside(place: Place) -> Place:
+    return "status" if place == "status" else "list"
 
 
 def _quantity(schema: Schema, *, place: Place) -> Schema:
