@@ -1,0 +1,1 @@
+"""The operator: watches deployments, plans purely, and acts at the edges."""

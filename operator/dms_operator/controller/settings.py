@@ -1,0 +1,115 @@
+"""What the operator is told by whoever installs it: images, volumes, resources, limits. Read once, from a YAML file."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field
+
+from ..api.base import Model
+from ..api.capabilities import ToolchainName
+from ..api.quantities import Duration
+from ..api.stages import StageName
+
+
+class Images(Model):
+    """Container image of each stage. They are part of every recipe: another image means another result."""
+
+    resolve: str
+    """Fetches and exports models."""
+    quantize: str
+    """Quantizes and scores."""
+    convert: dict[ToolchainName, str] = {}
+    """Compiles, per toolchain. A toolchain without image cannot be built for."""
+    benchmark: dict[ToolchainName, str] = {}
+    """Measures, per toolchain."""
+
+    def of(self, stage: StageName, toolchain: ToolchainName) -> str | None:
+        """Image that runs a stage, or None when none is configured for the toolchain."""
+        match stage:
+            case "resolve":
+                return self.resolve
+            case "quantize":
+                return self.quantize
+            case "convert":
+                return self.convert.get(toolchain)
+            case "benchmark":
+                return self.benchmark.get(toolchain)
+
+
+class StageVolume(Model):
+    """A volume that every stage pod gets, such as the model share or the artifact store."""
+
+    name: str = Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
+    """Name of the volume in the pod."""
+    mount_path: str = Field(pattern=r"^/")
+    """Where it is mounted."""
+    read_only: bool = False
+    """Whether stages may only read it."""
+    source: dict[str, Any] = Field(min_length=1, max_length=1)
+    """A Kubernetes volume source, such as {persistentVolumeClaim: {claimName: models}}."""
+
+
+class StageResources(Model):
+    """Requests and limits of a stage pod, as Kubernetes quantities."""
+
+    requests: dict[str, str] = {}
+    limits: dict[str, str] = {}
+
+
+class RunAs(Model):
+    """User of the stage pods. Never root: the pods satisfy the restricted pod security standard."""
+
+    user: int = Field(default=65532, ge=1)
+    """User id; 65532 is `nonroot` of the distroless images."""
+    group: int = Field(default=65532, ge=1)
+    """Primary group, and group of the mounted volumes."""
+
+
+DEADLINES: dict[StageName, Duration] = {
+    "resolve": Duration("1h"),
+    "quantize": Duration("12h"),
+    "convert": Duration("2h"),
+    "benchmark": Duration("2h"),
+}
+"""Generous by default: they catch a pod that hangs, and do not hurry one that works."""
+
+
+class Settings(Model):
+    """Settings of the operator."""
+
+    images: Images
+    """Container image of each stage."""
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    """Pull policy of the stage pods."""
+    command: list[str] = Field(default=["dms", "stage", "run"], min_length=1)
+    """What a stage pod runs."""
+    volumes: list[StageVolume] = []
+    """Volumes of every stage pod."""
+    file_roots: list[str] = ["/models", "/data", "/artifacts"]
+    """Folders below which file:// URIs may point, as seen in the stage pods."""
+    store_secret: str | None = None
+    """Secret in the deployment's namespace with the artifact store's credentials, as environment of every stage."""
+    resources: dict[StageName, StageResources] = {}
+    """Requests and limits per stage."""
+    node_selectors: dict[StageName, dict[str, str]] = {}
+    """Labels that a stage's node must carry."""
+    tolerations: list[dict[str, Any]] = []
+    """Tolerations of every stage pod."""
+    deadlines: dict[StageName, Duration] = {}
+    """How long one pod of a stage may run; waiting for a node or a board does not count."""
+    backoff_limit: int = Field(default=3, ge=0, le=100)
+    """Retries of a stage after infrastructure failures."""
+    run_as: RunAs = RunAs()
+    """User of the stage pods."""
+    scratch_limit: str | None = None
+    """Size limit of each pod's /tmp, such as 10Gi."""
+
+    def deadline(self, stage: StageName) -> int:
+        """Seconds that one pod of the stage may run."""
+        return int(self.deadlines.get(stage, DEADLINES[stage]).value)
+
+
+def load_settings(path: Path) -> Settings:
+    """Read settings from a YAML file. Raises OSError, yaml.YAMLError or pydantic.ValidationError."""
+    return Settings.model_validate(yaml.safe_load(path.read_text()))
