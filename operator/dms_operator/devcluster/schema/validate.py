@@ -26,9 +26,12 @@ def validate(schema: Schema, value: Any, path: str = "", old: Any = UNKNOWN) -> 
     errors: list[FieldError] = []
     _node(schema, value, "", old, errors)
     _duplicates(schema, value, "", old, errors)
-    if not path:
-        return errors
-    return [error._replace(field=f"{path}.{error.field}" if error.field else path) for error in errors]
+    return [error._replace(field=_joined(path, error.field)) for error in errors]
+
+
+def _joined(prefix: str, field: str) -> str:
+    """Go prints a missing path as `<nil>`."""
+    return (f"{prefix}.{field}" if prefix and field else prefix or field) or "<nil>"
 
 
 def json_type(value: Any) -> str:
