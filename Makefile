@@ -1,0 +1,68 @@
+# `make demo` and `make test` need nothing but Python 3.11 or newer; everything else is installed into .venv.
+SHELL := /bin/bash
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --no-input --disable-pip-version-check -c constraints.txt
+CREATED := $(VENV)/.created
+RUNTIME := $(VENV)/.runtime
+DEV := $(VENV)/.dev
+TESTS ?=
+WORKERS ?= 2
+export PYTHONUNBUFFERED = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all test-e2e lint format generate bench clean
+
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(RUNTIME) ## Run the main job on the embedded dev cluster (KEEP=1 leaves it running)
+	@$(BIN)/dms demo $(if $(KEEP),--keep)
+
+test: $(DEV) ## Run the tests (under 15 minutes)
+	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist worksteal $(TESTS)
+
+test-all: $(DEV) ## Run all tests, the long ones too
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
+
+test-e2e: $(DEV) ## Run the end-to-end tests; KUBECONFIG=... points them at a real cluster
+	$(if $(KUBECONFIG),DMS_E2E_KUBECONFIG="$(KUBECONFIG)") $(BIN)/python -m pytest -m e2e $(TESTS)
+
+lint: $(DEV) ## Check style, types, layers and generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	@$(BIN)/dms crd | diff -u crds/dmsmodeldeployments.yaml - || { echo "the CRD is stale: run make generate"; exit 1; }
+
+format: $(DEV) ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+generate: $(RUNTIME) ## Write the CRD from the API types
+	$(BIN)/dms crd > crds/dmsmodeldeployments.yaml
+
+bench: $(DEV) ## Measure, as ratios side by side in one run
+	@for bench in benchmarks/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+
+clean: ## Remove what make installed and made
+	rm -rf $(VENV) .demo .dms .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(CREATED):
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed (Debian: apt-get install python3 python3-venv)"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
+	  test "$$(id -u)" = 0 || { echo "Python has no venv module: ask root for 'apt-get install python3-venv'"; exit 1; }; \
+	  apt-get update && apt-get install -y --no-install-recommends python3-venv; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# torch first and pinned: any other version would pull gigabytes of CUDA libraries.
+$(RUNTIME): pyproject.toml constraints.txt | $(CREATED)
+	$(PIP) torch
+	$(PIP) -e '.[operator,quantize,qnn,bench,devcluster]'
+	@touch $@
+
+$(DEV): $(RUNTIME)
+	$(PIP) -e '.[dev]'
+	@touch $@
