@@ -94,6 +94,12 @@ class ConversionFailed(Terminal):
     reason: ClassVar[str] = "ConversionFailed"
 
 
+class ConverterKilled(Retryable):
+    """The vendor's compiler or simulator was killed from outside, mostly for want of memory."""
+
+    reason: ClassVar[str] = "ConverterKilled"
+
+
 class WrongTarget(Terminal):
     """The compiled artifact is not bound to the SoC that was asked for."""
 

@@ -9,9 +9,7 @@ from dms_operator import __version__
 
 from . import devcluster
 
-app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Takes a driver-monitoring model to the cars' chips."
-)
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Takes a DMS model to the cars' chips.")
 stage_app = typer.Typer(no_args_is_help=True, help="What runs inside stage pods.")
 operator_app = typer.Typer(no_args_is_help=True, help="The operator.")
 app.add_typer(stage_app, name="stage")
@@ -38,9 +36,7 @@ def crd() -> None:
 
 @stage_app.command("run")
 def stage_run(
-    request: Annotated[
-        Path | None, typer.Argument(help="A request as JSON; default: the variable DMS_REQUEST.")
-    ] = None,
+    request: Annotated[Path | None, typer.Argument(help="Request as JSON; default: DMS_REQUEST.")] = None,
 ) -> None:
     """Run one stage: what a pod does, or a replay of it by hand."""
     from dms_operator.pipeline import runner
