@@ -28,7 +28,8 @@ def copy_hashed(
     except OSError as error:
         if error.errno in FULL:
             raise StoreFull(
-                f"no space left for {target.name} in the pod's scratch space", hint="give the node or the volume more"
+                f"no space left for {target.name} in the pod's scratch space",
+                hint="give the node or the volume more",
             ) from error
         raise
     finally:

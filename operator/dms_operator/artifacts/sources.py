@@ -64,9 +64,13 @@ def _open_file(uri: str, path: Path) -> BinaryIO:
             raise SourceRefused(f"{shown(uri)} is not a regular file", hint="name one file")
         return path.open("rb")
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise SourceNotFound(f"nothing is at {shown(uri)}", hint="check the path, and that the volume is mounted") from error
+        raise SourceNotFound(
+            f"nothing is at {shown(uri)}", hint="check the path, and that the volume is mounted"
+        ) from error
     except PermissionError as error:
-        raise SourceRefused(f"no permission to read {shown(uri)}", hint="make the file readable for the stage pods") from error
+        raise SourceRefused(
+            f"no permission to read {shown(uri)}", hint="make the file readable for the stage pods"
+        ) from error
 
 
 def _http_opener() -> urllib.request.OpenerDirector:
@@ -100,7 +104,9 @@ def _http_failure(uri: str, status: int) -> Exception:
         return SourceNotFound(f"nothing is at {shown(uri)} (HTTP {status})", hint="check the path")
     if status in (408, 425, 429) or status >= 500:
         return SourceUnavailable(f"the server of {shown(uri)} answered HTTP {status}")
-    return SourceRefused(f"the server of {shown(uri)} answered HTTP {status}", hint="check the address and the permissions")
+    return SourceRefused(
+        f"the server of {shown(uri)} answered HTTP {status}", hint="check the address and the permissions"
+    )
 
 
 def _open_remote(uri: str, scheme: str) -> BinaryIO:

@@ -43,15 +43,15 @@ class Store:
 
         Raises ValueError on a name that is no plain file name, StoreUnwritable, StoreFull, StoreUnavailable.
         """
-        manifest = {}
+        manifest: dict[str, dict[str, Any]] = {}
         for name in sorted(files):
             _check_name(name)
             manifest[name] = {"digest": file_digest(files[name]), "sizeBytes": files[name].stat().st_size}
         with store_errors(self.uri):
             for name, entry in manifest.items():
-                self._put_blob(str(entry["digest"]), files[name])
+                self._put_blob(entry["digest"], files[name])
             self._put_manifest(manifest)
-        return Artifact(digest=digest_of(manifest), size_bytes=sum(int(entry["sizeBytes"]) for entry in manifest.values()))
+        return Artifact(digest=digest_of(manifest), size_bytes=sum(entry["sizeBytes"] for entry in manifest.values()))
 
     def fetch(self, digest: str, into: Path) -> dict[str, Path]:
         """Copy an artifact's files into a directory, each verified while it is copied.
@@ -165,7 +165,8 @@ def open_store(uri: str, roots: tuple[Path, ...] | None = None) -> Store:
         filesystem, root = fsspec.core.url_to_fs(uri)
     except ImportError as error:
         raise SourceRefused(
-            f"{shown(uri)}: this image has no client for {scheme}://", hint=f"install the extra dms-operator[{scheme}]"
+            f"{shown(uri)}: this image has no client for {scheme}://",
+            hint=f"install the extra dms-operator[{scheme}]",
         ) from error
     except OSError as error:
         raise StoreUnavailable(f"the store {shown(uri)} cannot be reached: {error}") from error

@@ -17,7 +17,9 @@ def parse_uri(uri: str) -> SplitResult:
     Raises SourceRefused.
     """
     if any(ord(character) < 0x21 or character == "\\" or ord(character) == 0x7F for character in uri):
-        raise SourceRefused("the URI holds spaces, control characters or backslashes", hint="write them as %20 and so on")
+        raise SourceRefused(
+            "the URI holds spaces, control characters or backslashes", hint="write them as %20 and so on"
+        )
     try:
         parts = urlsplit(uri)
     except ValueError as error:

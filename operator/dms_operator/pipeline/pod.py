@@ -1,0 +1,92 @@
+"""The entry point of stage pods: request from the environment, result to the termination log, exit code."""
+
+import logging
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from ..api.errors import TERMINAL_EXIT_CODE
+from ..api.stages import REQUEST_VARIABLE, StageRequest, StageResult
+from ..artifacts.paths import SANDBOX_VARIABLE, sandboxed
+from . import termination
+from .progress import ProgressPrinter
+from .runner import run
+
+TERMINATION_LOG_VARIABLE = "DMS_TERMINATION_LOG"
+WORKDIR_VARIABLE = "DMS_WORKDIR"
+RETRYABLE_EXIT_CODE = 1
+_TERMINATED_EXIT_CODE = 128 + signal.SIGTERM
+
+
+def main(arguments: Sequence[str] = ()) -> int:
+    """Run the stage of a request file (first argument) or of DMS_REQUEST; gives the exit code."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    parent = sandboxed(os.environ[WORKDIR_VARIABLE]) if os.environ.get(WORKDIR_VARIABLE) else None
+    with tempfile.TemporaryDirectory(prefix="dms-stage-", dir=parent) as workdir:
+        end_at_once_on_sigterm(Path(workdir))
+        try:
+            request = StageRequest.model_validate_json(_request_text(arguments))
+        except (OSError, ValidationError) as error:
+            return _refuse_request(error)
+        result = run(request, Path(workdir), ProgressPrinter())
+    _report(result)
+    return exit_code(result)
+
+
+def exit_code(result: StageResult) -> int:
+    """0 for success, 10 for what no retry can mend, 1 for what the Job should retry."""
+    if result.failure is None:
+        return 0
+    return RETRYABLE_EXIT_CODE if result.failure.retryable else TERMINAL_EXIT_CODE
+
+
+def termination_log() -> Path | None:
+    """Where the termination message goes; None outside a pod."""
+    named = os.environ.get(TERMINATION_LOG_VARIABLE)
+    path = sandboxed(named or "/dev/termination-log")
+    return path if named or path.exists() or os.environ.get(SANDBOX_VARIABLE) else None
+
+
+def end_at_once_on_sigterm(workdir: Path) -> None:
+    """End the process as soon as SIGTERM arrives, even inside native code, and remove the scratch directory.
+
+    Python runs signal handlers between bytecodes, so a long native call would delay one; the wakeup pipe does not.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    threading.Thread(target=_await_sigterm, args=(reader, workdir), daemon=True).start()
+
+
+def _await_sigterm(reader: int, workdir: Path) -> None:
+    while signal.SIGTERM not in os.read(reader, 1):
+        pass
+    shutil.rmtree(workdir, ignore_errors=True)
+    os._exit(_TERMINATED_EXIT_CODE)
+
+
+def _request_text(arguments: Sequence[str]) -> str:
+    return Path(arguments[0]).read_text() if arguments else os.environ.get(REQUEST_VARIABLE, "")
+
+
+def _refuse_request(error: Exception) -> int:
+    """A request that cannot be read names no stage, so the answer is plain text."""
+    message = f"the stage request ({REQUEST_VARIABLE}) cannot be read: {error}"
+    print(message, file=sys.stderr)
+    if path := termination_log():
+        path.write_bytes(message.encode("utf-8", "replace")[: termination.RESULT_LIMIT_BYTES])
+    return TERMINAL_EXIT_CODE
+
+
+def _report(result: StageResult) -> None:
+    print(f"@result {termination.encoded(result).decode()}", flush=True)
+    if path := termination_log():
+        termination.write(result, path)

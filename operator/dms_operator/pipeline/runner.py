@@ -1,0 +1,90 @@
+"""Run one stage: look in the cache, do the work, store what came out, and answer whatever happens."""
+
+import errno
+import importlib
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+from ..api.errors import DMSError, StoreFull
+from ..api.stages import (
+    BenchmarkFacts,
+    CompiledFacts,
+    Failure,
+    ModelFacts,
+    Recipe,
+    StageName,
+    StageRequest,
+    StageResult,
+    VariantFacts,
+    is_cacheable,
+    recipe_digest,
+)
+from ..artifacts.store import open_store
+from .context import Facts, StageContext, StageOutput
+from .progress import Progress, silent
+from .termination import printable
+
+StageFunction = Callable[[Recipe, StageContext], StageOutput]
+
+_log = logging.getLogger(__name__)
+_FACT_FIELDS: dict[type[Facts], str] = {
+    ModelFacts: "model",
+    VariantFacts: "variant",
+    CompiledFacts: "compiled",
+    BenchmarkFacts: "benchmark",
+}
+
+
+def run(request: StageRequest, workdir: Path, progress: Progress = silent) -> StageResult:
+    """Run the request's stage with `workdir` as scratch space; every error becomes the result's `failure`."""
+    started = time.monotonic()
+    digest = recipe_digest(request.recipe)
+    try:
+        result = _cached_or_run(request, digest, workdir, progress)
+    except Exception as error:
+        failure = failure_of(error)
+        result = StageResult(stage=request.recipe.stage, recipe=digest, failure=failure)
+    return result.model_copy(update={"seconds": round(time.monotonic() - started, 3)})
+
+
+def failure_of(error: Exception) -> Failure:
+    """What an exception means to the user; the traceback of an unexpected one goes to the log."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        error = StoreFull("no space is left in the pod's scratch space", hint="give the node or the volume more")
+    if isinstance(error, DMSError):
+        _log.error("%s: %s", error.reason, error)
+        return Failure(reason=error.reason, message=printable(str(error)), retryable=error.retryable)
+    _log.error("unexpected error", exc_info=error)
+    if isinstance(error, MemoryError):
+        message = "the stage ran out of memory. Give its pods more, or lower spec.dataset.calibrationSamples"
+        return Failure(reason="OutOfMemory", message=message, retryable=True)
+    return Failure(reason="InternalError", message=printable(f"{type(error).__name__}: {error}"), retryable=True)
+
+
+def _cached_or_run(request: StageRequest, digest: str, workdir: Path, progress: Progress) -> StageResult:
+    store = open_store(request.store)
+    cached = store.lookup(digest) if is_cacheable(request.recipe) else None
+    if cached is not None:
+        return cached
+    context = StageContext(store=store, workdir=workdir, progress=progress)
+    files, facts = stage_function(request.recipe.stage)(request.recipe, context)
+    artifact = store.put(files)
+    result = StageResult.model_validate(
+        {
+            "stage": request.recipe.stage,
+            "recipe": digest,
+            "artifact": artifact,
+            _FACT_FIELDS[type(facts)]: facts,
+        }
+    )
+    if is_cacheable(request.recipe):
+        store.record(result)
+    return result
+
+
+def stage_function(stage: StageName) -> StageFunction:
+    """The function `run` of the stage's module, imported only now: each stage needs other heavy libraries."""
+    return cast(StageFunction, importlib.import_module(f"{__package__}.{stage}").run)
