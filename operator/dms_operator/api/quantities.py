@@ -22,7 +22,7 @@ class Quantity(str):
     @classmethod
     def parse(cls, text: object) -> Self:
         """Check the text; raises ValueError that says what to write instead."""
-        if not isinstance(text, str) or not re.match(cls.pattern(), text):
+        if not isinstance(text, str) or not re.fullmatch(cls.pattern(), text):
             raise ValueError(f"{text!r} needs a unit, one of {', '.join(cls.UNITS)}: write for example {cls.EXAMPLE}")
         return cls(text)
 

@@ -142,8 +142,8 @@ class ModelFacts(Observed):
     digest: Digest
     """Digest of the model's own bytes."""
     format: ModelFormat
-    inputs: list[TensorSpec]
-    outputs: list[TensorSpec]
+    inputs: list[TensorSpec] = Field(max_length=16)
+    outputs: list[TensorSpec] = Field(max_length=16)
     parameters: int
     size_bytes: int
     dataset_samples: int | None = None
@@ -216,7 +216,7 @@ class LatencyFacts(Observed):
 class BenchmarkFacts(Observed):
     """What benchmark found; `latencies` holds at most one entry per provenance."""
 
-    latencies: list[LatencyFacts]
+    latencies: list[LatencyFacts] = Field(max_length=4)
     throughput: float | None = None
     """Inferences per second, of the strongest provenance."""
     power: Power | None = None

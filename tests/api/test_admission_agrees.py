@@ -1,0 +1,102 @@
+"""What the CRD admits and what the operator accepts must be the same, for every board, toolchain and precision."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dms_operator.api.capabilities import BOARDS, PRECISIONS, TOOLCHAINS
+from dms_operator.api.crd import custom_resource_definition, spec_schema
+from dms_operator.api.errors import InvalidSpec
+from dms_operator.api.resource import parse_spec
+from dms_operator.devcluster.schema.cel import validate_rules
+from dms_operator.devcluster.schema.crd import check_definition
+from dms_operator.devcluster.schema.defaulting import apply_defaults
+from dms_operator.devcluster.schema.prune import prune
+from dms_operator.devcluster.schema.validate import validate
+
+SCHEMA = spec_schema()
+MINIMAL: dict[str, Any] = {
+    "model": {"uri": "file:///models/net.pt2"},
+    "dataset": {"uri": "file:///data/val.npz"},
+    "targets": [{"name": "cockpit", "board": "qcs8255"}],
+    "artifacts": {"uri": "file:///artifacts"},
+}
+
+
+def admission_problems(spec: dict[str, Any], old: dict[str, Any] | None = None) -> list[str]:
+    _, unknown = prune(SCHEMA, spec, resource=False)
+    defaulted = apply_defaults(SCHEMA, spec)
+    old = apply_defaults(SCHEMA, old) if old else None
+    errors = validate(SCHEMA, defaulted, "spec") or validate_rules(SCHEMA, defaulted, old)
+    return [*unknown, *(f"{error.field}: {error.message}" for error in errors)]
+
+
+def operator_accepts(spec: dict[str, Any]) -> bool:
+    try:
+        parse_spec({"spec": apply_defaults(SCHEMA, spec)})
+    except InvalidSpec:
+        return False
+    return True
+
+
+precisions = st.lists(st.sampled_from(PRECISIONS), min_size=1, max_size=4, unique=True)
+targets = st.lists(
+    st.fixed_dictionaries(
+        {"name": st.sampled_from(["a", "b", "c"]), "board": st.sampled_from(sorted(BOARDS))},
+        optional={"toolchain": st.sampled_from(sorted(TOOLCHAINS)), "precisions": precisions},
+    ),
+    min_size=1,
+    max_size=3,
+)
+quantizations = st.fixed_dictionaries(
+    {}, optional={"precisions": precisions, "method": st.sampled_from(["auto", "dynamic", "static", "qat"])}
+)
+budgets = st.one_of(st.sampled_from(["50ms", "1.5s", "50", "50 ms", "-1ms"]), st.integers(0, 100))
+
+
+@given(targets, quantizations, budgets)
+def test_admission_and_operator_agree_on_every_spec(
+    targets: list[dict[str, Any]], quantization: dict[str, Any], budget: Any
+) -> None:
+    spec = MINIMAL | {"targets": targets, "quantization": quantization, "benchmark": {"latencyBudget": budget}}
+    assert operator_accepts(spec) == (admission_problems(spec) == []), admission_problems(spec)
+
+
+def test_the_crd_itself_is_accepted() -> None:
+    assert check_definition(custom_resource_definition()) == []
+
+
+def test_a_minimal_spec_is_admitted() -> None:
+    assert admission_problems(MINIMAL) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"targets": [{"name": "a", "board": "tda4vm", "precisions": ["int4"]}]}, "int4 is not possible for tda4vm"),
+        ({"targets": [{"name": "a", "board": "jetson"}]}, "Unsupported value"),
+        ({"targets": [{"name": "a", "board": "qcs8255"}, {"name": "a", "board": "tda4vm"}]}, "Duplicate value"),
+        ({"targets": [{"name": "a", "board": "tda4vm", "toolchain": "qnn"}]}, "use one of tidl, onnxruntime"),
+        ({"targets": []}, "at least 1 item"),
+        ({"benchmark": {"latencyBudget": 50}}, "needs a number with a unit (ns, us, ms, s, m, h), such as 50ms"),
+        ({"benchmark": {"powerBudget": "800"}}, "needs a number with a unit (uW, mW, W), such as 800mW"),
+        ({"quantization": {"method": "dynamic"}}, "use method auto, static or qat, or toolchain onnxruntime"),
+        ({"quantization": {"maxAccuracyDrop": 1.5}}, "less than or equal to 1"),
+        ({"model": {"uri": "ftp://x/y"}}, "should match"),
+        ({"model": {"uri": "file:///m", "sha256": "abc"}}, "should match"),
+        ({"dataset": {"uri": "file:///d", "calibrationSamples": 0}}, "greater than or equal to 1"),
+        ({"typo": 1}, "typo"),
+    ],
+)
+def test_admission_says_what_to_change(change: dict[str, Any], message: str) -> None:
+    assert message in " | ".join(admission_problems(MINIMAL | change))
+
+
+def test_the_artifact_store_cannot_be_moved() -> None:
+    moved = MINIMAL | {"artifacts": {"uri": "file:///elsewhere"}}
+    problems = admission_problems(moved, old=MINIMAL)
+    assert problems == ["spec: artifacts.uri cannot be changed: create a new deployment for another store"] or any(
+        "artifacts.uri cannot be changed" in problem for problem in problems
+    )
