@@ -1,0 +1,1 @@
+"""Qualcomm QNN through ONNX Runtime's plugin provider: real HTP compilation, simulation and cost model on x86."""

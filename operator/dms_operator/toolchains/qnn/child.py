@@ -1,0 +1,99 @@
+"""What runs in a process of its own, since Qualcomm's libraries may crash or exit: one job file, one task.
+
+Started by `process`; prints `@progress` lines; exit code 3 and an `@error` line when a task raises.
+"""
+
+import ctypes
+import json
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .provider import library, open_session
+
+TASK_FAILED_EXIT_CODE = 3
+CONTEXT_MODEL = "model_ctx.onnx"
+CONTEXT_BINARY = "model_ctx_qnn.bin"
+PROFILE = "profile.csv"
+
+_PR_SET_PDEATHSIG = 1
+
+Job = dict[str, Any]
+
+
+def compile_context(job: Job) -> None:
+    """Write the context model and binary, and the cost model's profile, into the job's directory."""
+    directory = Path(job["directory"])
+    config = {
+        "ep.context_enable": "1",
+        "ep.context_file_path": str(directory / CONTEXT_MODEL),
+        "ep.context_embed_mode": "0",
+    }
+    options = _soc_options(job) | {
+        "htp_graph_finalization_optimization_mode": job["optimization"],
+        "profiling_level": "basic",
+        "profiling_file_path": str(directory / PROFILE),
+    }
+    open_session(Path(job["model"]), options, config, allow_cpu=job["allow_cpu"])
+
+
+def dump_dlc(job: Job) -> None:
+    """Write one `.dlc` per partition into the job's directory.
+
+    A second session, because the serializer that writes the file offers no profiling.
+    """
+    options = _soc_options(job) | {
+        "dump_qnn_ir_dlc": "1",
+        "dump_qnn_ir_dlc_dir": job["directory"],
+        "qnn_ir_backend_path": str(library("QnnIr")),
+    }
+    open_session(Path(job["model"]), options, {}, allow_cpu=job["allow_cpu"])
+
+
+def simulate(job: Job) -> None:
+    """Run the context model on every sample of `inputs.npz` ([samples, *input shape]); write `outputs.npz`."""
+    directory = Path(job["directory"])
+    session = open_session(Path(job["model"]), _soc_options(job), {}, allow_cpu=job["allow_cpu"])
+    with np.load(directory / "inputs.npz", allow_pickle=False) as archive:
+        inputs = {name: archive[name] for name in archive.files}
+    total = len(next(iter(inputs.values())))
+    outputs = []
+    for index in range(total):
+        print(f"@progress {index}/{total}", flush=True)
+        outputs.append(session.run({name: array[index] for name, array in inputs.items()}))
+    stacked = {name: np.stack([output[name] for output in outputs]) for name in outputs[0]}
+    np.savez(directory / "outputs.npz", allow_pickle=False, **stacked)
+
+
+def _soc_options(job: Job) -> dict[str, str]:
+    # without the SoC, preparing float graphs fails (error 1002), and the binary is bound to nothing
+    return {
+        "soc_model": str(job["soc_model"]),
+        "htp_arch": str(job["architecture"]),
+        "vtcm_mb": str(job["vtcm_mb"]),
+        # input and output quantization belong to the NPU, not to the vehicle's CPU
+        "offload_graph_io_quantization": "0",
+    }
+
+
+TASKS: dict[str, Callable[[Job], None]] = {"compile": compile_context, "dlc": dump_dlc, "simulate": simulate}
+
+
+def main(job_file: str) -> int:
+    """Run the job; 0, or TASK_FAILED_EXIT_CODE after an `@error` line."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    job = json.loads(Path(job_file).read_text())
+    try:
+        TASKS[job["task"]](job)
+    except Exception as error:  # the parent reads the text; it knows which errors mean what
+        print(f"@error {type(error).__name__}: {' '.join(str(error).split())}", flush=True)
+        return TASK_FAILED_EXIT_CODE
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,106 @@
+"""Runs one task of `child` in a process of its own and keeps what the native libraries say."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import dms_operator
+
+from ...api.errors import ConverterKilled, StoreFull
+from ..base import Progress
+from .child import TASK_FAILED_EXIT_CODE, Job
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_STAMP = re.compile(r"^\S+ \S+ (\[[EFW]:onnxruntime:[^\]]*\])")
+_KEPT_LINES = 5000
+_NO_SPACE = "No space left on device"
+_KILLED_FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+
+
+@dataclass
+class ToolFailed(Exception):
+    """The task failed or its process died; `lines` is what it printed, native libraries included."""
+
+    task: str
+    returncode: int
+    lines: list[str]
+
+    def why(self, last: int = 3) -> str:
+        """How it ended, then the last lines that name an error (or the last lines at all)."""
+        errors = [line for line in self.lines if line.startswith("@error") or "[E:" in line]
+        text = " | ".join(_shortened(line) for line in (errors or self.lines)[-last:])
+        return f"{self._ending()}: {text or 'it printed nothing'}"
+
+    def _ending(self) -> str:
+        if self.returncode == TASK_FAILED_EXIT_CODE:
+            return "it reported"
+        if self.returncode < 0:
+            return f"it crashed by {signal.Signals(-self.returncode).name}, last lines"
+        return f"it exited with code {self.returncode}, last lines"
+
+
+def run_task(job: Job, workdir: Path, step: str, progress: Progress) -> list[str]:
+    """Run a job to its end and return its log lines; `step` names it in progress reports.
+
+    Raises ToolFailed; ConverterKilled when something outside killed the process; StoreFull. The last two may be
+    tried again.
+    """
+    job_file = workdir / f"{job['task']}.json"
+    job_file.write_text(json.dumps(job))
+    # -P keeps the scratch directory off the import path; the libraries may write files into their cwd
+    command = [sys.executable, "-P", "-m", f"{__package__}.child", str(job_file)]
+    lines: list[str] = []
+    with subprocess.Popen(
+        command,
+        cwd=workdir,
+        env=_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        errors="replace",
+    ) as process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                _take(line, lines, step, progress)
+        except BaseException:
+            process.kill()
+            raise
+    _judge(job["task"], process.returncode, lines)
+    return lines
+
+
+def _judge(task: str, returncode: int, lines: list[str]) -> None:
+    if -returncode in _KILLED_FROM_OUTSIDE:
+        raise ConverterKilled(
+            f"the QNN {task} process was killed by {signal.Signals(-returncode).name}",
+            hint="If it happens again, give the stage more memory",
+        )
+    if returncode != 0 and any(_NO_SPACE in line for line in lines):
+        raise StoreFull(f"no space is left in the pod's scratch space for QNN's {task}")
+    if returncode != 0:
+        raise ToolFailed(task, returncode, lines)
+
+
+def _take(line: str, lines: list[str], step: str, progress: Progress) -> None:
+    text = _ANSI.sub("", line).rstrip()
+    if report := re.fullmatch(r"@progress (\d+)/(\d+)", text):
+        progress(step, int(report[1]), int(report[2]))
+    elif text and len(lines) < _KEPT_LINES:
+        lines.append(_STAMP.sub(r"\1", text))
+
+
+def _environment() -> dict[str, str]:
+    root = str(Path(dms_operator.__file__).parents[1])
+    others = os.environ.get("PYTHONPATH")
+    return os.environ | {"PYTHONPATH": f"{root}{os.pathsep}{others}" if others else root}
+
+
+def _shortened(line: str, limit: int = 300) -> str:
+    return line if len(line) <= limit else f"{line[:limit]}…"
