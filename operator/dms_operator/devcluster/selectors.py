@@ -45,7 +45,11 @@ class Requirement(NamedTuple):
 
 def _compares(compare: Callable[[int, int], bool]) -> Callable[[str | None, tuple[str, ...]], bool]:
     def check(label: str | None, values: tuple[str, ...]) -> bool:
-        return label is not None and re.fullmatch(r"-?\d+", label) is not None and compare(int(label), int(values[0]))
+        return (
+            label is not None
+            and re.fullmatch(r"-?\d+", label) is not None
+            and compare(int(label), int(values[0]))
+        )
 
     return check
 
@@ -165,7 +169,9 @@ def _value(key: str, value: str) -> str:
 def _comparison(key: str, word: str, value: str) -> Requirement:
     if word in (">", "<"):
         if not re.fullmatch(r"-?\d+", value):
-            raise SelectorError(f'values[0]: Invalid value: "{value}": for \'Gt\', \'Lt\' operators, the value must be an integer')
+            raise SelectorError(
+                f"values[0]: Invalid value: \"{value}\": for 'Gt', 'Lt' operators, the value must be an integer"
+            )
         return Requirement(key, "gt" if word == ">" else "lt", (value,))
     return Requirement(key, "notin" if word == "!=" else "in", (_value(key, value),))
 
@@ -207,4 +213,6 @@ def _expression(expression: Mapping[str, Any]) -> Requirement:
     words = {"In": "in", "NotIn": "notin", "Exists": "exists", "DoesNotExist": "!"}
     if expression["operator"] not in words:
         raise SelectorError(f'"{expression["operator"]}" is not a valid label selector operator')
-    return Requirement(expression["key"], words[expression["operator"]], tuple(expression.get("values") or ()))
+    return Requirement(
+        expression["key"], words[expression["operator"]], tuple(expression.get("values") or ())
+    )

@@ -91,16 +91,17 @@ class _Types:
             field_type, type_name = self._element(schema.get("items", {}))
             label = FieldDescriptorProto.LABEL_REPEATED
         elif schema.get("type") == "object" and isinstance(rest, Mapping):
-            field_type, type_name = FieldDescriptorProto.TYPE_MESSAGE, self._entries(message, number, rest)
+            field_type, type_name = FieldDescriptorProto.TYPE_MESSAGE, self._entries(message, name, rest)
             label = FieldDescriptorProto.LABEL_REPEATED
         else:
             field_type, type_name = self._element(schema)
             label = FieldDescriptorProto.LABEL_OPTIONAL
         message.field.add(name=name, number=number, type=field_type, type_name=type_name, label=label)
 
-    def _entries(self, message: DescriptorProto, number: int, values: Schema) -> str:
+    def _entries(self, message: DescriptorProto, field: str, values: Schema) -> str:
+        """The entry message of a map field; protobuf insists on its name."""
         optional = FieldDescriptorProto.LABEL_OPTIONAL
-        entry = message.nested_type.add(name=f"Field{number}Entry")
+        entry = message.nested_type.add(name="".join(part[:1].upper() + part[1:] for part in field.split("_")) + "Entry")
         entry.options.map_entry = True
         field_type, type_name = self._element(values)
         entry.field.add(name="key", number=1, type=FieldDescriptorProto.TYPE_STRING, label=optional)
