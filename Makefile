@@ -12,13 +12,16 @@ WORKERS ?= 2
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-e2e lint format generate bench clean
+.PHONY: help demo demo-down test test-all test-e2e lint format generate bench clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: $(RUNTIME) ## Run the main job on the embedded dev cluster (KEEP=1 leaves it running)
 	@$(BIN)/dms demo $(if $(KEEP),--keep)
+
+demo-down: $(RUNTIME) ## Stop what `make demo KEEP=1` left running
+	@$(BIN)/dms demo --stop
 
 test: $(DEV) ## Run the tests (under 15 minutes)
 	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist worksteal $(TESTS)

@@ -32,13 +32,7 @@ def up(
 @app.command()
 def down(directory: Directory = DEFAULT_DIRECTORY) -> None:
     """Stop the cluster and everything that runs in it."""
-    state = _state(directory)
-    if _running(directory):
-        processes.stop(state["pid"])
-        print("stopped")
-    else:
-        print("not running")
-    _state_file(directory).unlink(missing_ok=True)
+    print("stopped" if stop_if_running(directory) else "not running")
 
 
 @app.command()
@@ -47,6 +41,15 @@ def status(directory: Directory = DEFAULT_DIRECTORY) -> None:
     running = _running(directory)
     print(f"running: export KUBECONFIG={kubeconfig_of(directory)}" if running else "not running")
     raise typer.Exit(0 if running else 1)
+
+
+def stop_if_running(directory: Path) -> bool:
+    """Stop the cluster that was started in a directory; returns whether there was one."""
+    running = _running(directory)
+    if running:
+        processes.stop(_state(directory)["pid"])
+    _state_file(directory).unlink(missing_ok=True)
+    return running
 
 
 def kubeconfig_of(directory: Path) -> Path:

@@ -60,12 +60,15 @@ def operator_run(
 @app.command()
 def demo(
     keep: Annotated[bool, typer.Option(help="Leave cluster and operator running at the end.")] = False,
+    stop: Annotated[bool, typer.Option(help="Only stop what an earlier run left running.")] = False,
     directory: Annotated[Path, typer.Option(help="Where the demo keeps its files.")] = Path(".demo"),
     example: Annotated[Path, typer.Option(help="The deployment to apply.")] = Path("examples/driver-monitor.yaml"),
 ) -> None:
     """Bring up the dev cluster, apply the example, and follow it until it is Ready."""
-    from .demo.run import run_demo
+    from .demo.run import down, run_demo
 
+    if stop:
+        return down(directory)
     raise typer.Exit(run_demo(directory=directory, example=example, keep=keep))
 
 
