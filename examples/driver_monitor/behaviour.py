@@ -94,7 +94,7 @@ def _yawn(behaviour: Behaviour, random: Random) -> None:
 
 def _look_aside(behaviour: Behaviour, random: Random, side: float) -> None:
     episode = _episode(random)
-    behaviour.yaw += side * random.uniform(0.42, 1.0) * episode
+    behaviour.yaw += side * random.uniform(0.45, 1.0) * episode
     behaviour.gaze += side * random.uniform(-0.2, 0.8) * episode
 
 

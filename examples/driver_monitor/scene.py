@@ -124,7 +124,7 @@ def _sample_camera(random: Random) -> Camera:
         light_angle=float(random.uniform(0, 2 * np.pi)),
         unevenness=float(random.uniform(0, 0.7)),
         warmth=float(random.uniform(-0.12, 0.12)),
-        shadow=float(random.uniform(0.3, 0.6)) if random.random() < 0.3 else 0.0,
+        shadow=float(random.uniform(0.25, 0.5)) if random.random() < 0.3 else 0.0,
         blur=float(random.uniform(0.3, 1.0)) if random.random() < 0.4 else 0.0,
         noise=float(random.uniform(0.01, 0.05) * (1.3 if infrared else 1.0)),
     )
