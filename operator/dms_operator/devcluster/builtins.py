@@ -171,9 +171,7 @@ GROUPS: tuple[Row, ...] = (
         generation=True,
         unconditional_update=False,
     ),
-    _row(
-        "scheduling.k8s.io", "v1", "priorityclasses", "PriorityClass", "pc", namespaced=False, generation=True
-    ),
+    _row("scheduling.k8s.io", "v1", "priorityclasses", "PriorityClass", "pc", namespaced=False, generation=True),
     _row("coordination.k8s.io", "v1", "leases", "Lease", unconditional_update=False, create_on_update=True),
 )
 

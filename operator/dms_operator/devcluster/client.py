@@ -35,9 +35,7 @@ class LocalClient:
         """Objects of one namespace or of all, whose labels equal `selector`."""
         records = self.registry.store.list(self._info(resource).storage, namespace)
         wanted = (selector or {}).items()
-        return [
-            one.object for one in records if wanted <= (one.object["metadata"].get("labels") or {}).items()
-        ]
+        return [one.object for one in records if wanted <= (one.object["metadata"].get("labels") or {}).items()]
 
     def find(self, api_version: str, kind: str, namespace: str | None, name: str) -> Object | None:
         """The object that an owner reference names, or None."""
@@ -95,9 +93,7 @@ class LocalClient:
         options = DeleteOptions(propagation=propagation, uid=uid, grace=grace)
         return self.registry.delete(self._info(resource), namespace or "", name, options)
 
-    async def watch(
-        self, resources: Iterable[str] | None = None
-    ) -> AsyncIterator[tuple[EventType, str, Object]]:
+    async def watch(self, resources: Iterable[str] | None = None) -> AsyncIterator[tuple[EventType, str, Object]]:
         """Events as (type, resource as it was asked for, object); existing objects first, as ADDED.
 
         None watches everything, including resources that a CRD adds later; resources are then named as stored

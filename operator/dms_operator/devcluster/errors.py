@@ -83,9 +83,7 @@ def precondition(info: ResourceInfo, name: str, message: str) -> ApiError:
     return ApiError(409, "Conflict", text, _about(info.group, info.kind, name))
 
 
-def invalid(
-    info: ResourceInfo, name: str, errors: Sequence[FieldError], by_resource: bool = False
-) -> ApiError:
+def invalid(info: ResourceInfo, name: str, errors: Sequence[FieldError], by_resource: bool = False) -> ApiError:
     """422 with its causes; `by_resource` names the plural instead of the kind, as one check really does."""
     kind = info.plural if by_resource else info.kind
     return invalid_kind(info.group, kind, name, errors)
@@ -110,17 +108,13 @@ def forbidden(info: ResourceInfo, name: str, message: str, causes: Sequence[Fiel
     """403."""
     details = _about(info.group, info.plural, name)
     if causes:
-        details["causes"] = [
-            {"reason": cause.type, "message": cause.message, "field": cause.field} for cause in causes
-        ]
+        details["causes"] = [{"reason": cause.type, "message": cause.message, "field": cause.field} for cause in causes]
     return ApiError(403, "Forbidden", f'{info.qualified} "{name}" is forbidden: {message}', details)
 
 
 def method_not_allowed() -> ApiError:
     """405."""
-    return ApiError(
-        405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {}
-    )
+    return ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {})
 
 
 def unsupported_media_type(accepted: Sequence[str]) -> ApiError:
@@ -152,9 +146,7 @@ def apply_conflict(conflicts: Sequence[tuple[str, str]]) -> ApiError:
 def _by_manager(conflicts: Sequence[tuple[str, str]]) -> str:
     managers = dict.fromkeys(manager for manager, _ in conflicts)
     blocks = [
-        "\n".join(
-            [f'conflicts with "{name}":', *(f"- {path}" for manager, path in conflicts if manager == name)]
-        )
+        "\n".join([f'conflicts with "{name}":', *(f"- {path}" for manager, path in conflicts if manager == name)])
         for name in managers
     ]
     return " " + "\n".join(blocks)

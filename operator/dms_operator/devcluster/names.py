@@ -87,9 +87,7 @@ def qualified_name_problems(key: str) -> list[str]:
 
 
 def _label_errors(labels: Mapping[str, str]) -> list[FieldError]:
-    errors = [
-        _invalid("metadata.labels", key, text) for key in labels for text in qualified_name_problems(key)
-    ]
+    errors = [_invalid("metadata.labels", key, text) for key in labels for text in qualified_name_problems(key)]
     for value in labels.values():
         if len(value) > LABEL_LENGTH:
             errors.append(_invalid("metadata.labels", value, f"must be no more than {LABEL_LENGTH} bytes"))
@@ -120,7 +118,5 @@ def metadata_errors(plural: str, metadata: Mapping[str, Any]) -> list[FieldError
     errors += _label_errors(metadata.get("labels") or {})
     errors += _annotation_errors(metadata.get("annotations") or {})
     for finalizer in metadata.get("finalizers") or ():
-        errors += [
-            _invalid("metadata.finalizers", finalizer, text) for text in qualified_name_problems(finalizer)
-        ]
+        errors += [_invalid("metadata.finalizers", finalizer, text) for text in qualified_name_problems(finalizer)]
     return errors

@@ -28,9 +28,7 @@ def to_api(info: ResourceInfo, obj: Object) -> Object:
     """The stored object in the version that `info` serves."""
     if obj.get("apiVersion") == info.api_version:
         return obj
-    renamed = (
-        {_EVENT_NAMES.get(name, name): value for name, value in obj.items()} if _is_event(info) else dict(obj)
-    )
+    renamed = {_EVENT_NAMES.get(name, name): value for name, value in obj.items()} if _is_event(info) else dict(obj)
     return {**renamed, "apiVersion": info.api_version}
 
 

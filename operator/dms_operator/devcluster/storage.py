@@ -151,9 +151,7 @@ class Store:
         previous = space.get(metadata["name"])
         record = self._stamped(obj)
         space[metadata["name"]] = record
-        self._announce(
-            Event("MODIFIED" if previous else "ADDED", resource, record, previous, record.revision)
-        )
+        self._announce(Event("MODIFIED" if previous else "ADDED", resource, record, previous, record.revision))
         return record
 
     def remove(self, resource: str, obj: Object) -> Record:

@@ -6,10 +6,7 @@ from typing import Any
 
 from dms_operator.devcluster.defaults.strategy import Object, Strategy, setdefaults
 
-_NODE_INFO = (
-    "machineID systemUUID bootID kernelVersion osImage containerRuntimeVersion kubeletVersion kubeProxyVersion "
-    "operatingSystem architecture"
-).split()
+_NODE_INFO = ["machineID", "systemUUID", "bootID", "kernelVersion", "osImage", "containerRuntimeVersion", "kubeletVersion", "kubeProxyVersion", "operatingSystem", "architecture"]
 NOT_READY = "node.kubernetes.io/not-ready"
 
 
@@ -62,7 +59,5 @@ class NodeStrategy(Strategy):
         status = dict(obj.get("status") or {})
         if status.get("capacity") and "allocatable" not in status:
             status["allocatable"] = status["capacity"]
-        setdefaults(
-            status, daemonEndpoints={"kubeletEndpoint": {"Port": 0}}, nodeInfo=dict.fromkeys(_NODE_INFO, "")
-        )
+        setdefaults(status, daemonEndpoints={"kubeletEndpoint": {"Port": 0}}, nodeInfo=dict.fromkeys(_NODE_INFO, ""))
         obj["status"] = status

@@ -47,9 +47,7 @@ def _default_container(container: dict[str, Any]) -> None:
             field.setdefault("apiVersion", "v1")
     for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
         if container.get(probe):
-            setdefaults(
-                container[probe], timeoutSeconds=1, periodSeconds=10, successThreshold=1, failureThreshold=3
-            )
+            setdefaults(container[probe], timeoutSeconds=1, periodSeconds=10, successThreshold=1, failureThreshold=3)
 
 
 def _pull_policy(image: str) -> str:

@@ -18,9 +18,7 @@ TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 _EVICTION_SECONDS = 300  # admission DefaultTolerationSeconds
 _TOKEN_SECONDS = 3607  # admission ServiceAccount
 _DONE = ("Succeeded", "Failed")
-_MUTABLE_SPEC = frozenset(
-    {"activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "nodeName"}
-)
+_MUTABLE_SPEC = frozenset({"activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "nodeName"})
 
 
 class PodStrategy(Strategy):

@@ -10,9 +10,7 @@ _COMPUTE = ("cpu", "memory")
 
 def qos_class(spec: Mapping[str, Any]) -> str:
     """Guaranteed, Burstable or BestEffort."""
-    all_resources = [
-        one.get("resources") or {} for one in (*spec.get("initContainers", ()), *spec["containers"])
-    ]
+    all_resources = [one.get("resources") or {} for one in (*spec.get("initContainers", ()), *spec["containers"])]
     if not any(_compute(one, "requests") or _compute(one, "limits") for one in all_resources):
         return "BestEffort"
     guaranteed = all(

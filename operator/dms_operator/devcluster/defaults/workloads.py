@@ -32,11 +32,7 @@ class ReplicaSetStrategy(Strategy):
         spec = new["spec"]
         labels = spec["template"].get("metadata", {}).get("labels", {})
         if not match_label_selector(spec.get("selector"), labels):
-            return [
-                invalid(
-                    "spec.template.metadata.labels", labels, "`selector` does not match template `labels`"
-                )
-            ]
+            return [invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")]
         if old is not None and spec["selector"] != old["spec"]["selector"]:
             return [invalid("spec.selector", spec["selector"], "field is immutable")]
         return []

@@ -17,9 +17,7 @@ from dms_operator.devcluster.schema.errors import FieldError, blocks_rules, inco
 from dms_operator.devcluster.schema.prune import prune
 from dms_operator.devcluster.schema.validate import validate
 
-_KEPT_NULLS = frozenset(
-    {"lastProbeTime", "eventTime"}
-)  # Go types without omitempty that the API shows as null
+_KEPT_NULLS = frozenset({"lastProbeTime", "eventTime"})  # Go types without omitempty that the API shows as null
 
 
 def check_identity(info: ResourceInfo, obj: Mapping[str, Any], namespace: str) -> None:
@@ -29,9 +27,7 @@ def check_identity(info: ResourceInfo, obj: Mapping[str, Any], namespace: str) -
         raise errors.bad_request(_mismatch(info, version, kind))
     metadata = obj.get("metadata")
     if metadata is not None and not isinstance(metadata, dict):
-        raise errors.bad_request(
-            f'{kind} in version "{info.version}" cannot be handled as a {kind}: bad metadata'
-        )
+        raise errors.bad_request(f'{kind} in version "{info.version}" cannot be handled as a {kind}: bad metadata')
     stated = (metadata or {}).get("namespace")
     if stated and stated != namespace:
         message = "the namespace of the provided object does not match the namespace sent on the request"
@@ -100,9 +96,7 @@ def _has_rules(schema: Any) -> bool:
     return isinstance(schema, list) and any(_has_rules(part) for part in schema)
 
 
-def check(
-    info: ResourceInfo, new: Mapping[str, Any], old: Mapping[str, Any] | None, subresource: str = ""
-) -> None:
+def check(info: ResourceInfo, new: Mapping[str, Any], old: Mapping[str, Any] | None, subresource: str = "") -> None:
     """Raise 422 when the object is invalid. Errors that the old version had as well do not count (ratcheting)."""
     found = _metadata_errors(info, new, old)
     if info.schema is not None:
@@ -117,9 +111,7 @@ def check(
         raise errors.invalid(info, new["metadata"].get("name", ""), found)
 
 
-def _metadata_errors(
-    info: ResourceInfo, new: Mapping[str, Any], old: Mapping[str, Any] | None
-) -> list[FieldError]:
+def _metadata_errors(info: ResourceInfo, new: Mapping[str, Any], old: Mapping[str, Any] | None) -> list[FieldError]:
     if old is None:
         return metadata_errors(info.plural, new["metadata"])
     changed = update_errors(new["metadata"], old["metadata"])

@@ -84,9 +84,7 @@ def update_errors(metadata: Mapping[str, Any], before: Mapping[str, Any]) -> lis
     """What `ValidateObjectMetaUpdate` finds."""
     errors = []
     if before.get("deletionTimestamp"):
-        added = [
-            one for one in metadata.get("finalizers") or () if one not in (before.get("finalizers") or ())
-        ]
+        added = [one for one in metadata.get("finalizers") or () if one not in (before.get("finalizers") or ())]
         if added:
             listed = ", ".join(f'"{one}"' for one in added)
             message = (

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from dms_operator.devcluster import errors
-
 from dms_operator.devcluster.patches import PatchError, json_patch, merge_patch, strategic_merge_patch
 from dms_operator.devcluster.resources import ResourceInfo
 from dms_operator.devcluster.schema.builtin import merge_keys

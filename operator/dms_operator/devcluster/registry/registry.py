@@ -57,9 +57,7 @@ class Registry:
             raise errors.not_found(info, name)
         return found
 
-    def create(
-        self, info: ResourceInfo, namespace: str, obj: Object, options: WriteOptions | None = None
-    ) -> Object:
+    def create(self, info: ResourceInfo, namespace: str, obj: Object, options: WriteOptions | None = None) -> Object:
         """Store a new object."""
         options = options or WriteOptions()
         content.check_identity(info, obj, namespace)
@@ -145,9 +143,7 @@ class Registry:
         if not stated:
             raise errors.invalid(info, "", [invalid("metadata.name", "", "name must be provided")])
         if stated != name:
-            raise errors.bad_request(
-                f"the name of the object ({stated}) does not match the name on the URL ({name})"
-            )
+            raise errors.bad_request(f"the name of the object ({stated}) does not match the name on the URL ({name})")
 
     def patch(
         self,
@@ -198,9 +194,7 @@ class Registry:
 
     def _check_apply(self, info: ResourceInfo, namespace: str, body: Object, options: WriteOptions) -> None:
         if not options.manager:
-            missing = FieldError(
-                "fieldManager", "FieldValueRequired", "Required value: is required for apply patch"
-            )
+            missing = FieldError("fieldManager", "FieldValueRequired", "Required value: is required for apply patch")
             raise errors.invalid_kind("meta.k8s.io", "PatchOptions", "", [missing])
         if (body.get("metadata") or {}).get("managedFields"):
             raise errors.bad_request("metadata.managedFields must be nil")
@@ -274,9 +268,7 @@ class Registry:
             self.definitions.written(stored)
         return stored
 
-    def _restricted(
-        self, info: ResourceInfo, fresh: dict[str, Any], old: Object, subresource: str
-    ) -> dict[str, Any]:
+    def _restricted(self, info: ResourceInfo, fresh: dict[str, Any], old: Object, subresource: str) -> dict[str, Any]:
         """What a write may touch: status only through its subresource, and nothing else there."""
         if subresource == "status":
             return strategy_of(info).status_only(fresh, old)
@@ -288,8 +280,6 @@ class Registry:
                 fresh["status"] = old["status"]
         return fresh
 
-    def delete(
-        self, info: ResourceInfo, namespace: str, name: str, options: DeleteOptions | None = None
-    ) -> Object:
+    def delete(self, info: ResourceInfo, namespace: str, name: str, options: DeleteOptions | None = None) -> Object:
         """Delete, or mark for deletion; the object, or a Status when it is gone at once."""
         return deletion.delete(self, info, self.record(info, namespace, name), options or DeleteOptions())

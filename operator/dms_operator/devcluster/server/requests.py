@@ -1,0 +1,87 @@
+"""What a request says, read from its query, headers and body."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+import yaml
+from aiohttp import web
+
+from dms_operator.devcluster import errors
+from dms_operator.devcluster.registry import DeleteOptions, WriteOptions
+
+_JSON_TYPES = ("", "application/json", "application/octet-stream")
+_YAML_TYPES = ("application/yaml", "application/apply-patch+yaml")
+_SUPPORTED = ("application/json", "application/yaml")
+
+
+def _manager(request: web.Request) -> str:
+    agent = request.headers.get("User-Agent", "unknown")
+    return agent.partition("/")[0] or "unknown"
+
+
+def _dry_run(query: Mapping[str, str]) -> bool:
+    value = query.get("dryRun", "")
+    if value not in ("", "All"):
+        raise errors.bad_request(f'Invalid value: "{value}": supported values: "All"')
+    return value == "All"
+
+
+def write_options(request: web.Request, applying: bool = False) -> WriteOptions:
+    """Field manager (the user agent when not given, but for apply), dry run, validation and force."""
+    query = request.query
+    validation = query.get("fieldValidation") or "Warn"
+    if validation not in ("Strict", "Warn", "Ignore"):
+        raise errors.bad_request(f'Unsupported value: "{validation}": supported values: "Ignore", "Strict", "Warn"')
+    return WriteOptions(
+        manager=query.get("fieldManager") or ("" if applying else _manager(request)),
+        dry_run=_dry_run(query),
+        validation=validation,  # type: ignore[arg-type]  # checked above
+        force=query.get("force") in ("true", "1"),
+    )
+
+
+async def delete_options(request: web.Request) -> DeleteOptions:
+    """From the body or the query."""
+    raw = await request.read()
+    body = _decoded(raw, request.content_type, "DeleteOptions") if raw.strip() else {}
+    options = DeleteOptions.from_body(body)
+    query = request.query
+    options.dry_run = options.dry_run or _dry_run(query)
+    if query.get("propagationPolicy"):
+        options.propagation = query["propagationPolicy"]  # type: ignore[assignment]  # checked below
+    if options.propagation not in (None, "Foreground", "Background", "Orphan"):
+        raise errors.bad_request(f'invalid propagationPolicy: "{options.propagation}"')
+    if query.get("gracePeriodSeconds"):
+        options.grace = int(query["gracePeriodSeconds"])
+    return options
+
+
+async def read_object(request: web.Request, kind: str) -> dict[str, Any]:
+    """The object in the body; raises 400 or 415."""
+    content_type = request.headers.get("Content-Type", "").partition(";")[0].strip()
+    if content_type not in (*_JSON_TYPES, *_YAML_TYPES):
+        raise errors.unsupported_media_type(_SUPPORTED)
+    body = _decoded(await request.read(), content_type, kind)
+    if not isinstance(body, dict):
+        raise errors.bad_request(f"the object provided is unrecognized (must be of type {kind})")
+    return body
+
+
+def _decoded(raw: bytes, content_type: str, kind: str) -> Any:
+    try:
+        return yaml.safe_load(raw) if content_type in _YAML_TYPES else orjson.loads(raw)
+    except (orjson.JSONDecodeError, yaml.YAMLError) as error:
+        text = raw.decode(errors="replace")
+        raise errors.bad_request(
+            f"the object provided is unrecognized (must be of type {kind}): "
+            f"couldn't get version/kind; json parse error: {error} ({text})"
+        ) from error
+
+
+async def read_patch(request: web.Request) -> tuple[Any, str]:
+    """The patch and its content type."""
+    content_type = request.headers.get("Content-Type", "").partition(";")[0].strip()
+    return _decoded(await request.read(), content_type, "Patch"), content_type

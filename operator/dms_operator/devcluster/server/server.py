@@ -1,0 +1,137 @@
+"""The HTTPS server: listens on loopback, asks for a token, answers errors as Status."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import secrets
+import ssl
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from dms_operator.devcluster.errors import ApiError
+from dms_operator.devcluster.registry import Registry
+from dms_operator.devcluster.server import kubeconfig, tls
+from dms_operator.devcluster.server.logs import LogProvider
+from dms_operator.devcluster.server.meta import MetaPages
+from dms_operator.devcluster.server.objects import ObjectPages
+from dms_operator.devcluster.server.paths import UnknownGroup, parse
+from dms_operator.devcluster.server.responses import error_response, not_found_page
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_LOGGER = logging.getLogger(__name__)
+_OPEN_PATHS = frozenset({"/healthz", "/livez", "/readyz", "/version"})
+_BODY_LIMIT = 3 * 1024 * 1024  # bytes; kube-apiserver MaxRequestBodyBytes
+_DISCOVERY_DEPTH = {"api": 2, "apis": 3}  # path parts up to which a path is discovery
+_HOST = "127.0.0.1"
+_GRACE_SECONDS = 2.0  # for open requests when the server stops
+
+
+class ApiServer:
+    """`async with ApiServer(registry) as server:` serves at `server.url`."""
+
+    def __init__(self, registry: Registry, log_provider: LogProvider | None = None, port: int = 0) -> None:
+        self.token = secrets.token_urlsafe(32)
+        self.certificates = tls.generate()
+        self._registry = registry
+        self._requested_port = port
+        self._meta = MetaPages(registry.resources)
+        self._objects = ObjectPages(registry, log_provider)
+        self._runner: web.AppRunner | None = None
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"https://{_HOST}:{self.port}"
+
+    @property
+    def host(self) -> str:
+        """The address it listens on."""
+        return _HOST
+
+    def use_logs(self, log_provider: LogProvider) -> None:
+        """Answer log requests from here on."""
+        self._objects.log_provider = log_provider
+
+    def kubeconfig(self) -> dict[str, Any]:
+        """The content of a kubeconfig for this server."""
+        return kubeconfig.kubeconfig(self.url, self.certificates.authority, self.token)
+
+    def write_kubeconfig(self, path: Path) -> None:
+        """Write a kubeconfig for this server."""
+        kubeconfig.write(path, self.kubeconfig())
+
+    def client_context(self) -> ssl.SSLContext:
+        """A TLS context that trusts this server."""
+        return ssl.create_default_context(cadata=self.certificates.authority.decode())
+
+    async def start(self) -> None:
+        """Listen."""
+        app = web.Application(middlewares=[_errors, self._authenticated], client_max_size=_BODY_LIMIT)
+        app.add_routes(self._meta.routes())
+        app.router.add_route("*", "/{path:.*}", self._dispatch)
+        runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=_GRACE_SECONDS)
+        await runner.setup()
+        site = web.TCPSite(runner, _HOST, self._requested_port, ssl_context=self.certificates.context())
+        await site.start()
+        self._runner = runner
+        self.port = runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """End all watches and stop listening."""
+        self._registry.store.close_watches()
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def __aenter__(self) -> ApiServer:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.stop()
+
+    async def _dispatch(self, request: web.Request) -> web.StreamResponse:
+        parts = request.path.strip("/").split("/")
+        depth = _DISCOVERY_DEPTH.get(parts[0])
+        if depth is None:
+            return not_found_page()
+        if len(parts) <= depth and request.method == "GET":
+            return self._meta.discover(request)
+        if len(parts) <= depth:
+            return not_found_page()
+        try:
+            target = parse(self._registry.resources, request.path)
+        except UnknownGroup:
+            return not_found_page()
+        return await self._objects.handle(request, target)
+
+    @web.middleware
+    async def _authenticated(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        given = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if request.path not in _OPEN_PATHS and not hmac.compare_digest(given.encode(), self.token.encode()):
+            raise ApiError(401, "Unauthorized", "Unauthorized")
+        return await handler(request)
+
+
+@web.middleware
+async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except ApiError as error:
+        return error_response(error)
+    except web.HTTPRequestEntityTooLarge:
+        message = f"Request entity too large: limit is {_BODY_LIMIT}"
+        return error_response(ApiError(413, "RequestEntityTooLarge", message))
+    except web.HTTPException:
+        raise
+    except ConnectionResetError:
+        raise
+    except Exception as error:
+        _LOGGER.exception("%s %s", request.method, request.path)
+        return error_response(ApiError(500, "InternalError", f"Internal error occurred: {error}"))
