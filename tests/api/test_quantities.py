@@ -21,7 +21,7 @@ def test_a_power_is_read_in_watts(text: str, watts: float) -> None:
 
 @pytest.mark.parametrize("text", [50, 50.0, "50", "ms", "-5ms", "5 ms", "5MS", "1e3ms", "", None, "5ms\n"])
 def test_a_duration_without_a_unit_is_refused_and_an_example_shown(text: object) -> None:
-    with pytest.raises(ValueError, match="needs a unit.*write for example 50ms"):
+    with pytest.raises(ValueError, match=r"needs a unit.*write for example 50ms"):
         Duration.parse(text)
 
 

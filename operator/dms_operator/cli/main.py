@@ -39,9 +39,9 @@ def stage_run(
     request: Annotated[Path | None, typer.Argument(help="Request as JSON; default: DMS_REQUEST.")] = None,
 ) -> None:
     """Run one stage: what a pod does, or a replay of it by hand."""
-    from dms_operator.pipeline import runner
+    from dms_operator.pipeline import pod
 
-    raise typer.Exit(runner.main(request))
+    raise typer.Exit(pod.main([str(request)] if request else []))
 
 
 @operator_app.command("run")

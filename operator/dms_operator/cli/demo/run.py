@@ -162,7 +162,7 @@ def _course(demo: Demo, example: Path) -> bool:
     ready = body["status"]["phase"] == "Ready"
     if not ready:
         say(f"\n[red]{body['status'].get('summary', {}).get('message', 'not Ready')}[/]", highlight=False)
-    return ready
+    return bool(ready)
 
 
 def down(directory: Path) -> None:

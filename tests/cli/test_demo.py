@@ -1,0 +1,73 @@
+"""What the demo shows: progress read from logs, and a table in which no figure stands without its provenance."""
+
+from typing import Any
+
+import pytest
+
+from dms_operator.cli.demo.follow import StageProgress, is_final, parse_progress
+from dms_operator.cli.demo.report import rows
+
+ACCURACY = {"metric": "top1", "value": 0.99, "low": 0.97, "high": 0.998, "samples": 300}
+STATUS: dict[str, Any] = {
+    "variants": [
+        {"name": "fp32", "accuracy": ACCURACY, "sizeBytes": 4_110_000},
+        {"name": "int8", "accuracy": ACCURACY, "sizeBytes": 1_210_000},
+    ],
+    "targets": [
+        {
+            "name": "cockpit",
+            "candidates": [
+                {
+                    "variant": "int8",
+                    "compiled": {"sizeBytes": 2_000_000},
+                    "benchmark": {
+                        "latencies": [
+                            {"provenance": "simulated", "p50": "0.300ms", "bound": "0.313ms"},
+                            {"provenance": "host", "p50": "4.000ms", "p99": "5.000ms"},
+                        ],
+                        "accuracyOnTarget": {**ACCURACY, "value": 1.0, "samples": 16},
+                        "accuracyProvenance": "simulated",
+                    },
+                }
+            ],
+        }
+    ],
+}
+
+
+def test_a_progress_line_is_read() -> None:
+    assert parse_progress("quantize int8", "@progress calibrate 3/64\n") == StageProgress(
+        "quantize int8", "calibrate", 3, 64
+    )
+
+
+@pytest.mark.parametrize("line", ["", "progress", "@progress x 3", "@progress x a/b", "INFO @progress x 1/2"])
+def test_other_lines_of_a_log_are_not_progress(line: str) -> None:
+    assert parse_progress("stage", line) is None
+
+
+@pytest.mark.parametrize(
+    ("generation", "observed", "phase", "final"),
+    [(2, 2, "Ready", True), (2, 1, "Ready", False), (1, 1, "Failed", True), (1, 1, "Converting", False)],
+)
+def test_the_end_is_a_final_phase_of_the_present_generation(
+    generation: int, observed: int, phase: str, final: bool
+) -> None:
+    body = {"metadata": {"generation": generation}, "status": {"observedGeneration": observed, "phase": phase}}
+    assert is_final(body) is final
+
+
+def test_every_row_of_the_table_names_its_provenance() -> None:
+    assert [row[:2] for row in rows(STATUS)] == [
+        ("fp32", "host"),
+        ("int8 on cockpit", "simulated"),
+        ("int8", "host"),
+    ]
+
+
+def test_a_latency_without_bound_says_so() -> None:
+    assert [row[3] for row in rows(STATUS)][1:] == ["(<= 0.313ms)", "5.000ms (too few samples for a bound)"]
+
+
+def test_accuracy_on_target_stands_only_in_the_row_of_its_own_provenance() -> None:
+    assert [row[4].split()[0] for row in rows(STATUS)] == ["0.9900", "1.0000", "0.9900"]
