@@ -1,0 +1,118 @@
+"""The kubelets of all simulated nodes, in one process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from dms_operator.devcluster.client import LocalClient
+from dms_operator.devcluster.config import DevClusterConfig
+from dms_operator.devcluster.controllers.events import EventRecorder
+from dms_operator.devcluster.controllers.meta import Clock, Object, utc_now
+
+from .leftovers import RunRegister
+from .logs import LogStore
+from .node import NodeReporter
+from .pod import PodWorker
+from .services import NodeServices
+
+
+class Kubelet:
+    """Registers the configured nodes and runs the pods that are bound to them.
+
+    `token` gives a service account's token by (namespace, account); `service` is the API's host and port.
+    """
+
+    def __init__(
+        self,
+        config: DevClusterConfig,
+        client: LocalClient,
+        token: Callable[[str, str], str],
+        service: tuple[str, int],
+        clock: Clock = utc_now,
+    ) -> None:
+        self._config = config
+        self._client = client
+        self._clock = clock
+        self._runs = RunRegister(config.data_directory / "runs", config.data_directory / "pods")
+        self.logs = LogStore(config.data_directory / "logs")
+        self._reporters = {node.name: NodeReporter(node, client) for node in config.nodes}
+        self._nodes = {
+            node.name: NodeServices(
+                node.name,
+                config,
+                client,
+                EventRecorder(client, "kubelet", node.name, clock),
+                self.logs,
+                self._runs,
+                clock,
+                token,
+                service,
+            )
+            for node in config.nodes
+        }
+        self._workers: dict[str, PodWorker] = {}
+        self._lives: dict[str, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Work until cancelled; then every container is killed before this returns."""
+        self._runs.clean_up()
+        for reporter in self._reporters.values():
+            reporter.report(self._clock())
+        try:
+            async with asyncio.TaskGroup() as loops:
+                loops.create_task(self._heartbeats())
+                loops.create_task(self._follow())
+        finally:
+            await self._stop_all()
+
+    async def _heartbeats(self) -> None:
+        while True:
+            for reporter in self._reporters.values():
+                reporter.renew(self._clock())
+            await asyncio.sleep(self._config.heartbeat_seconds)
+
+    async def _follow(self) -> None:
+        while True:  # the store ends a watch that has fallen behind
+            async for change, resource, obj in self._client.watch(["nodes", "pods"]):
+                if resource == "nodes":
+                    self._node_changed(obj)
+                elif change == "DELETED":
+                    self._pod_gone(obj)
+                else:
+                    self._pod_changed(obj)
+
+    def _node_changed(self, node: Object) -> None:
+        reporter = self._reporters.get(node["metadata"]["name"])
+        if reporter is not None:
+            reporter.report(self._clock())
+
+    def _pod_changed(self, pod: Object) -> None:
+        uid, node = pod["metadata"]["uid"], pod["spec"].get("nodeName")
+        if uid in self._workers:
+            self._workers[uid].update(pod)
+        elif node in self._nodes:
+            worker = self._workers[uid] = PodWorker(pod, self._nodes[node])
+            self._lives[uid] = asyncio.create_task(self._live(worker))
+            worker.update(pod)
+
+    def _pod_gone(self, pod: Object) -> None:
+        worker = self._workers.get(pod["metadata"]["uid"])
+        if worker is not None:
+            worker.stop(0)
+
+    async def _live(self, worker: PodWorker) -> None:
+        """Run a pod to its end, then remove it from the API and from the disk."""
+        await worker.run()
+        metadata = worker.pod["metadata"]
+        live = self._client.get("pods", metadata["namespace"], metadata["name"])
+        if live is not None and live["metadata"]["uid"] == metadata["uid"]:
+            self._client.delete("pods", metadata["namespace"], metadata["name"], uid=metadata["uid"], grace=0)
+        self.logs.forget(metadata["namespace"], metadata["name"], metadata["uid"])
+        worker.clean_up()
+        del self._workers[metadata["uid"]], self._lives[metadata["uid"]]
+
+    async def _stop_all(self) -> None:
+        for worker in self._workers.values():
+            worker.stop(0)
+        await asyncio.gather(*self._lives.values())
