@@ -21,11 +21,11 @@ _RECORD = re.compile(rb"soc_type=[A-Z0-9]+;arch=(\d+);")
 
 
 class _Version(Structure):
-    _fields_ = [("major", c_uint32), ("minor", c_uint32), ("patch", c_uint32)]  # noqa: RUF012 (ctypes' way)
+    _fields_ = [("major", c_uint32), ("minor", c_uint32), ("patch", c_uint32)]
 
 
 class _Interface(Structure):
-    _fields_ = [  # noqa: RUF012
+    _fields_ = [
         ("backend_id", c_uint32),
         ("provider_name", c_char_p),
         ("version", _Version),
@@ -37,7 +37,7 @@ class _Interface(Structure):
 
 
 class _BinaryInfoV3(Structure):
-    _fields_ = [  # noqa: RUF012
+    _fields_ = [
         ("backend_id", c_uint32),
         ("build_id", c_char_p),
         ("core_api_version", _Version),
@@ -57,7 +57,7 @@ class _BinaryInfoV3(Structure):
 
 
 class _BinaryInfo(Structure):
-    _fields_ = [("version", c_uint32), ("v3", _BinaryInfoV3)]  # noqa: RUF012
+    _fields_ = [("version", c_uint32), ("v3", _BinaryInfoV3)]
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,7 @@ def _binary_info(data: bytes) -> _Info:
     system = ctypes.CDLL(str(library("QnnSystem")))
     interface = _interface(system)
     create = ctypes.CFUNCTYPE(c_uint64, POINTER(c_void_p))(interface.context_create)
-    read = ctypes.CFUNCTYPE(c_uint64, c_void_p, c_char_p, c_uint64, POINTER(c_void_p))(
-        interface.context_get_metadata
-    )
+    read = ctypes.CFUNCTYPE(c_uint64, c_void_p, c_char_p, c_uint64, POINTER(c_void_p))(interface.context_get_metadata)
     free = ctypes.CFUNCTYPE(c_uint64, c_void_p)(interface.context_free)
     handle, found = c_void_p(), c_void_p()
     _succeed(create(byref(handle)))
@@ -121,7 +119,8 @@ def _interface(system: ctypes.CDLL) -> _Interface:
     get_providers = system.QnnSystemInterface_getProviders
     get_providers.restype = c_uint64
     _succeed(get_providers(byref(providers), byref(count)))
-    return providers[0].contents
+    found: _Interface = providers[0].contents
+    return found
 
 
 def _succeed(status: int) -> None:

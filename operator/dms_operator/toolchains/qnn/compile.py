@@ -8,13 +8,14 @@ import onnx
 from ...api.errors import ConversionFailed, DMSError
 from ..base import Progress
 from .child import CONTEXT_BINARY, CONTEXT_MODEL, PROFILE, Job
-from .delegation import Split, compute_nodes, refused_nodes, split_of, unsupported
+from .delegation import Node, Split, compute_nodes, refused_nodes, split_of, unsupported
 from .dlc import collect_dlcs
 from .options import QnnOptions
 from .process import ToolFailed, run_task
 from .socs import Soc
 
 _STEPS = 2
+_SHOWN_NODES = 10
 
 
 def compile_model(
@@ -75,15 +76,28 @@ def _run(job: Job, workdir: Path, graph: onnx.ModelProto, soc: Soc) -> None:
     try:
         run_task(job, workdir, "convert", _quiet)
     except ToolFailed as failure:
-        raise _explained(failure, graph, soc) from failure
+        raise _explained(failure, job, workdir, graph, soc) from failure
 
 
-def _explained(failure: ToolFailed, graph: onnx.ModelProto, soc: Soc) -> DMSError:
+def _explained(failure: ToolFailed, job: Job, workdir: Path, graph: onnx.ModelProto, soc: Soc) -> DMSError:
     """A refusal that names nodes where the log does, else the compiler's own last lines."""
-    refused = refused_nodes(failure.lines)
-    if refused:
+    why = failure.why().replace(job["model"], "the model")
+    if job["allow_cpu"]:
+        nodes = ", ".join(str(node) for node in _refused_when_strict(job, workdir)[:_SHOWN_NODES])
+        aside = f" even with nodes left to the CPU ({nodes})" if nodes else ""
+        return ConversionFailed(f"the QNN compiler refused the model for {soc.title}{aside}; {why}")
+    if refused := refused_nodes(failure.lines):
         return unsupported(refused, len(compute_nodes(graph)), soc.title, failure.lines)
-    return ConversionFailed(f"the QNN compiler refused the model for {soc.title}; {failure.why()}")
+    return ConversionFailed(f"the QNN compiler refused the model for {soc.title}; {why}")
+
+
+def _refused_when_strict(job: Job, workdir: Path) -> list[Node]:
+    """The log names unsupported nodes only when the CPU is forbidden: ask once more that way."""
+    try:
+        run_task(job | {"allow_cpu": False}, workdir, "convert", _quiet)
+    except ToolFailed as failure:
+        return refused_nodes(failure.lines)
+    return []
 
 
 def _fresh(directory: Path) -> Path:

@@ -17,6 +17,7 @@ from .child import TASK_FAILED_EXIT_CODE, Job
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _STAMP = re.compile(r"^\S+ \S+ (\[[EFW]:onnxruntime:[^\]]*\])")
+_SOURCE = re.compile(r"/onnxruntime_src/\S+ [^()]*\([^()]*\) ?")
 _KEPT_LINES = 5000
 _NO_SPACE = "No space left on device"
 _KILLED_FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
@@ -103,4 +104,5 @@ def _environment() -> dict[str, str]:
 
 
 def _shortened(line: str, limit: int = 300) -> str:
+    line = _SOURCE.sub("", line)
     return line if len(line) <= limit else f"{line[:limit]}…"

@@ -45,10 +45,10 @@ def parse_profile(text: str) -> list[PartitionCost]:
 def _blocks(reader: Iterable[list[str]]) -> list[Block]:
     blocks: list[Block] = []
     for number, row in _rows(reader):
-        identifier, value = row[6], _value(row, number)
+        value = _value(row, number)
         if row[1] == "FINALIZE" or not blocks:
             blocks.append({})
-        blocks[-1][identifier] = value
+        blocks[-1][row[6]] = value
     return blocks
 
 
