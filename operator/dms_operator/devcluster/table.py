@@ -5,32 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from dms_operator.devcluster.human import age
 from dms_operator.devcluster.jsonpath import json_path
 from dms_operator.devcluster.table_kinds import LAYOUTS, OTHERS, Layout, column_names, name_of
+
+if TYPE_CHECKING:
+    from dms_operator.devcluster.resources import ResourceInfo
 
 Object = Mapping[str, Any]
 _AGE = ({"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},)
 """The column of a definition that names none."""
 
 
-class TableResource(Protocol):
-    """What a table needs to know of a resource; `columns` are a CRD's additionalPrinterColumns."""
-
-    @property
-    def group(self) -> str: ...
-    @property
-    def plural(self) -> str: ...
-    @property
-    def custom(self) -> bool: ...
-    @property
-    def columns(self) -> Sequence[Object] | None: ...
-
-
 def render(
-    resource: TableResource,
+    resource: ResourceInfo,
     objects: Iterable[Object],
     include_object: str = "Metadata",
     metadata: Object | None = None,
@@ -44,7 +34,11 @@ def render(
     moment = now or datetime.now(UTC)
     columns, cells = _custom(resource) if resource.custom else _builtin(resource)
     rows = [{"cells": cells(obj, moment), **_included(obj, include_object)} for obj in objects]
-    table: dict[str, Any] = {"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": dict(metadata or {})}
+    table: dict[str, Any] = {
+        "kind": "Table",
+        "apiVersion": "meta.k8s.io/v1",
+        "metadata": dict(metadata or {}),
+    }
     return {**table, "columnDefinitions": columns if definitions else None, "rows": rows}
 
 
@@ -62,15 +56,15 @@ def _column(name: str, kind: str, priority: int, description: str = "", form: st
     return {"name": name, "type": kind, "format": form, "description": description, "priority": priority}
 
 
-def _builtin(resource: TableResource) -> tuple[list[dict[str, Any]], Callable[[Object, datetime], list[Any]]]:
+def _builtin(resource: ResourceInfo) -> tuple[list[dict[str, Any]], Callable[[Object, datetime], list[Any]]]:
     layout: Layout = LAYOUTS.get((resource.group, resource.plural), OTHERS)
     kinds = {"Created At": "date"}
     columns = [_column(name, kinds.get(name, "string"), wide) for name, wide in column_names(layout.columns)]
     return columns, layout.cells
 
 
-def _custom(resource: TableResource) -> tuple[list[dict[str, Any]], Callable[[Object, datetime], list[Any]]]:
-    wanted = resource.columns or _AGE
+def _custom(resource: ResourceInfo) -> tuple[list[dict[str, Any]], Callable[[Object, datetime], list[Any]]]:
+    wanted: Sequence[Object] = resource.columns or _AGE
     columns = [_column("Name", "string", 0)]
     columns += [
         _column(c["name"], c["type"], c.get("priority", 0), c.get("description", ""), c.get("format", ""))

@@ -121,14 +121,18 @@ def _evaluate(node: RuleNode, value: Any, old: Any, path: str) -> Iterator[Field
     elif isinstance(value, list) and node.items:
         correlated = old_items(node.schema, old)
         for index, item in enumerate(value):
-            yield from _evaluate(node.items, item, old_item(node.schema, correlated, item), f"{path}[{index}]")
+            yield from _evaluate(
+                node.items, item, old_item(node.schema, correlated, item), f"{path}[{index}]"
+            )
 
 
 def _members(node: RuleNode, value: dict[str, Any], old: Any, path: str) -> Iterator[FieldError]:
     for name in sorted(value) if node.values else [name for name in node.properties if name in value]:
         below = node.properties.get(name, node.values)
         if below:
-            yield from _evaluate(below, value[name], old_property(old, name), f"{path}.{name}" if path else name)
+            yield from _evaluate(
+                below, value[name], old_property(old, name), f"{path}.{name}" if path else name
+            )
 
 
 def _own_rules(node: RuleNode, value: Any, old: Any, changed: bool, path: str) -> Iterator[FieldError]:
@@ -137,11 +141,15 @@ def _own_rules(node: RuleNode, value: Any, old: Any, changed: bool, path: str) -
     data = {"self": convert(value), **({"oldSelf": convert(old)} if node.transition and comparable else {})}
     activation = untyped().Activation(data)
     for rule in node.rules:
-        if (comparable if rule.uses_old else changed) and (error := _broken(rule, activation, node, value, path)):
+        if (comparable if rule.uses_old else changed) and (
+            error := _broken(rule, activation, node, value, path)
+        ):
             yield error
 
 
-def _broken(rule: Rule, activation: cel.Activation, node: RuleNode, value: Any, path: str) -> FieldError | None:
+def _broken(
+    rule: Rule, activation: cel.Activation, node: RuleNode, value: Any, path: str
+) -> FieldError | None:
     try:
         if run(rule.program, activation) is True:
             return None

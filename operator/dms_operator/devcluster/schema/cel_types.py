@@ -34,7 +34,10 @@ _SCALARS = {
 }
 _VARIABLES = {"boolean": cel.Type.BOOL, "integer": cel.Type.INT, "string": cel.Type.STRING}
 _TIMES = {"date": cel.Type.TIMESTAMP, "date-time": cel.Type.TIMESTAMP, "duration": cel.Type.DURATION}
-_IDENTITY: Schema = {"type": "object", "properties": {"name": {"type": "string"}, "generateName": {"type": "string"}}}
+_IDENTITY: Schema = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "generateName": {"type": "string"}},
+}
 
 
 def checking_environment(schema: Schema, resource: bool) -> cel.Env:
@@ -53,7 +56,9 @@ class _Types:
 
     def __init__(self) -> None:
         names = [library.DESCRIPTOR.name for library in _LIBRARIES]
-        self.file = FileDescriptorProto(name="schema.proto", package=_PACKAGE, syntax="proto2", dependency=names)
+        self.file = FileDescriptorProto(
+            name="schema.proto", package=_PACKAGE, syntax="proto2", dependency=names
+        )
 
     def pool(self) -> DescriptorPool:
         pool = DescriptorPool()
@@ -101,7 +106,9 @@ class _Types:
     def _entries(self, message: DescriptorProto, field: str, values: Schema) -> str:
         """The entry message of a map field; protobuf insists on its name."""
         optional = FieldDescriptorProto.LABEL_OPTIONAL
-        entry = message.nested_type.add(name="".join(part[:1].upper() + part[1:] for part in field.split("_")) + "Entry")
+        entry = message.nested_type.add(
+            name="".join(part[:1].upper() + part[1:] for part in field.split("_")) + "Entry"
+        )
         entry.options.map_entry = True
         field_type, type_name = self._element(values)
         entry.field.add(name="key", number=1, type=FieldDescriptorProto.TYPE_STRING, label=optional)

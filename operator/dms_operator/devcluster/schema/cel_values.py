@@ -11,8 +11,11 @@ from typing import Any
 Convert = Callable[[Any], Any]
 
 _KEYWORDS = frozenset(
-    "true false null in as break const continue else for function if import let loop package namespace return var "
-    "void while".split()
+    re.findall(
+        r"\w+",
+        "true false null in as break const continue else for function if import let loop package namespace return "
+        "var void while",
+    )
 )
 _SYMBOLS = {".": "__dot__", "-": "__dash__", "/": "__slash__"}
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -69,7 +69,7 @@ def _check_name(crd: Definition, spec: Definition) -> Iterator[FieldError]:
     approved = crd.get("metadata", {}).get("annotations", {}).get("api-approved.kubernetes.io")
     if spec.get("group", "").endswith((".k8s.io", ".kubernetes.io")) and not approved:
         detail = (
-            "protected groups must have approval annotation \"api-approved.kubernetes.io\", see "
+            'protected groups must have approval annotation "api-approved.kubernetes.io", see '
             "https://github.com/kubernetes/enhancements/pull/1111"
         )
         yield required("metadata.annotations[api-approved.kubernetes.io]", detail)
@@ -123,7 +123,9 @@ def _check_version(version: Definition, index: int, single: bool) -> Iterator[Fi
     if schema is None:
         yield required(f"{place}.schema.openAPIV3Schema", "schemas are required")
     else:
-        yield from check_schema(schema, "spec.validation.openAPIV3Schema" if single else f"{place}.schema.openAPIV3Schema")
+        yield from check_schema(
+            schema, "spec.validation.openAPIV3Schema" if single else f"{place}.schema.openAPIV3Schema"
+        )
     for number, column in enumerate(version.get("additionalPrinterColumns", ())):
         yield from _check_column(column, f"{'spec' if single else place}.additionalPrinterColumns[{number}]")
 

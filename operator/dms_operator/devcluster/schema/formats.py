@@ -12,9 +12,13 @@ from datetime import date, datetime
 from functools import lru_cache
 
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
-_DURATION = re.compile(r"[+-]?(0|(\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h|d|w)(\s*(\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h|d|w))*)")
+_DURATION = re.compile(
+    r"[+-]?(0|(\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h|d|w)(\s*(\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h|d|w))*)"
+)
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
-_HOSTNAME = re.compile(r"(?=.{1,253}\Z)[a-zA-Z0-9]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?(\.[a-zA-Z0-9]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?)*")
+_HOSTNAME = re.compile(
+    r"(?=.{1,253}\Z)[a-zA-Z0-9]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?(\.[a-zA-Z0-9]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?)*"
+)
 _URI = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:\S+|/\S*")
 
 
@@ -39,7 +43,9 @@ def _date_time(text: str) -> bool:
 
 FORMATS: dict[str, Callable[[str], bool]] = {
     "byte": _parses(lambda text: base64.b64decode(text, validate=True)),
-    "cidr": _parses(lambda text: ipaddress.ip_network(text, strict=False) if "/" in text else int("no prefix")),
+    "cidr": _parses(
+        lambda text: ipaddress.ip_network(text, strict=False) if "/" in text else int("no prefix")
+    ),
     "date": _parses(date.fromisoformat),
     "date-time": _date_time,
     "datetime": _date_time,

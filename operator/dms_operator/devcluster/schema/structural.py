@@ -10,12 +10,17 @@ from dms_operator.devcluster.schema.errors import FieldError, invalid, required,
 from dms_operator.devcluster.schema.prune import prune
 from dms_operator.devcluster.schema.validate import Schema, validate
 
+_KEYS = "x-kubernetes-list-map-keys"
 _KEYWORDS = frozenset(
-    "additionalProperties allOf anyOf default description enum example exclusiveMaximum exclusiveMinimum "
-    "externalDocs format items maxItems maxLength maxProperties maximum minItems minLength minProperties minimum "
-    "multipleOf not nullable oneOf pattern properties required title type uniqueItems "
-    "x-kubernetes-embedded-resource x-kubernetes-int-or-string x-kubernetes-list-map-keys x-kubernetes-list-type "
-    "x-kubernetes-map-type x-kubernetes-preserve-unknown-fields x-kubernetes-validations".split()
+    re.findall(
+        r"\S+",
+        "additionalProperties allOf anyOf default description enum example exclusiveMaximum exclusiveMinimum "
+        "externalDocs format items maxItems maxLength maxProperties maximum minItems minLength minProperties "
+        "minimum multipleOf not nullable oneOf pattern properties required title type uniqueItems "
+        "x-kubernetes-embedded-resource x-kubernetes-int-or-string x-kubernetes-list-map-keys "
+        "x-kubernetes-list-type x-kubernetes-map-type x-kubernetes-preserve-unknown-fields "
+        "x-kubernetes-validations",
+    )
 )
 _TYPES = ("array", "boolean", "integer", "number", "object", "string")
 _NOT_IN_CONDITIONS = ("type", "default", "nullable", "title", "description", "additionalProperties")
@@ -66,7 +71,9 @@ def _check_words(schema: Schema, path: str) -> Iterator[FieldError]:
         detail = "uniqueItems cannot be set to true since the runtime complexity becomes quadratic"
         yield _forbidden(f"{path}.uniqueItems", detail)
     if "properties" in schema and schema.get("additionalProperties"):
-        yield _forbidden(f"{path}.additionalProperties", "additionalProperties and properties are mutual exclusive")
+        yield _forbidden(
+            f"{path}.additionalProperties", "additionalProperties and properties are mutual exclusive"
+        )
     elif schema.get("additionalProperties") is False:
         yield _forbidden(f"{path}.additionalProperties", "additionalProperties cannot be set to false")
     for word in ("exclusiveMaximum", "exclusiveMinimum"):
@@ -88,7 +95,7 @@ def _pattern_problem(pattern: str) -> str:
 
 
 def _check_list(schema: Schema, path: str) -> Iterator[FieldError]:
-    kind, keys = schema.get("x-kubernetes-list-type"), schema.get("x-kubernetes-list-map-keys")
+    kind, keys = schema.get("x-kubernetes-list-type"), schema.get(_KEYS)
     if kind is None and keys is None:
         return
     if kind is not None and kind not in _LIST_TYPES:
@@ -106,16 +113,16 @@ def _check_list(schema: Schema, path: str) -> Iterator[FieldError]:
 def _check_map_keys(schema: Schema, keys: list[str], path: str) -> Iterator[FieldError]:
     items = schema.get("items", {})
     if not keys:
-        yield required(f"{path}.x-kubernetes-list-map-keys", "must not be empty if x-kubernetes-list-type is map")
+        yield required(
+            f"{path}.x-kubernetes-list-map-keys", "must not be empty if x-kubernetes-list-type is map"
+        )
     for index, key in enumerate(keys):
         found = items.get("properties", {}).get(key)
         if found is None:
             detail = "entries must all be names of item properties"
             yield invalid(f"{path}.x-kubernetes-list-map-keys[{index}]", key, detail)
         elif key not in items.get("required", ()) and "default" not in found:
-            detail = (
-                "this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property"
-            )
+            detail = f"this property is in {_KEYS}, so it must have a default or be a required property"
             yield required(f"{path}.items.properties[{key}].default", detail)
 
 
@@ -162,4 +169,3 @@ def _check_below(schema: Schema, path: str, correlatable: bool) -> Iterator[Fiel
 
 def _forbidden(field: str, detail: str) -> FieldError:
     return FieldError(field, "FieldValueForbidden", f"Forbidden: {detail}")
-

@@ -49,6 +49,12 @@ def _node(schema: Schema, value: Any, path: str, old: Any, errors: list[FieldErr
         errors.append(unsupported(path, value, schema["enum"]))
     if not fits:
         return
+    _content(schema, value, path, old, errors)
+    for word in _COMBINATIONS.keys() & schema.keys():
+        _COMBINATIONS[word](schema[word], value, path, errors)
+
+
+def _content(schema: Schema, value: Any, path: str, old: Any, errors: list[FieldError]) -> None:
     if isinstance(value, dict):
         _object(schema, value, path, old, errors)
     elif isinstance(value, list):
@@ -57,9 +63,6 @@ def _node(schema: Schema, value: Any, path: str, old: Any, errors: list[FieldErr
         _string(schema, value, path, errors)
     elif isinstance(value, int | float) and not isinstance(value, bool):
         _number(schema, value, path, errors)
-    for word in ("allOf", "anyOf", "oneOf", "not"):
-        if word in schema:
-            _COMBINATIONS[word](schema[word], value, path, errors)
 
 
 def _type(schema: Schema, value: Any, path: str, errors: list[FieldError]) -> bool:
@@ -71,7 +74,11 @@ def _type(schema: Schema, value: Any, path: str, errors: list[FieldError]) -> bo
         return True
     else:
         integral = isinstance(value, float) and value.is_integer()
-        fits = wanted == actual or (wanted == "number" and actual == "integer") or (wanted == "integer" and integral)
+        fits = (
+            wanted == actual
+            or (wanted == "number" and actual == "integer")
+            or (wanted == "integer" and integral)
+        )
         names = wanted
     if not fits:
         errors.append(_type_error(path, actual, names))

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from dms_operator.devcluster.schema.builtin.kinds import KINDS
-from dms_operator.devcluster.schema.builtin.meta import OBJECT_META
+from dms_operator.devcluster.schema.builtin.meta import DELETE_OPTIONS, LIST_META, OBJECT_META, PATCH, STATUS
 from dms_operator.devcluster.schema.builtin.words import STRING, described, struct
 
-__all__ = ["builtin_schema", "merge_keys", "object_meta"]
+__all__ = ["COMMON", "ROOT", "builtin_schema", "merge_keys", "object_meta"]
 
-_ROOT = {
+COMMON = (DELETE_OPTIONS, LIST_META, OBJECT_META, PATCH, STATUS)
+"""Types that every API uses."""
+ROOT: dict[str, dict[str, Any]] = {
     "apiVersion": described(STRING, "The versioned schema of this representation of an object."),
     "kind": described(STRING, "The REST resource that this object represents."),
     "metadata": described(OBJECT_META, "Standard object's metadata."),
 }
+"""The fields that every object has."""
 
 
 def object_meta() -> Mapping[str, Any]:
@@ -24,16 +27,16 @@ def object_meta() -> Mapping[str, Any]:
     return OBJECT_META
 
 
-@lru_cache(maxsize=None)
+@cache
 def builtin_schema(group: str, kind: str) -> Mapping[str, Any] | None:
     """The structural schema of a built-in kind (group "" is core), or None where nothing is written down."""
     if (group, kind) not in KINDS:
         return None
     fields, required = KINDS[group, kind]
-    return struct({**_ROOT, **fields}, required)
+    return struct({**ROOT, **fields}, required)
 
 
-@lru_cache(maxsize=None)
+@cache
 def merge_keys(group: str, kind: str) -> Mapping[str, str]:
     """For strategic merge patches: path of each merged list (`spec.containers`) -> merge key, "" for scalars."""
     schema = builtin_schema(group, kind) or struct({"metadata": OBJECT_META})

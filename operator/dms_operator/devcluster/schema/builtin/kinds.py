@@ -16,77 +16,102 @@ from dms_operator.devcluster.schema.builtin.words import (
     Node,
     array,
     conditions,
+    core,
     described,
     keyed,
+    named,
     struct,
     values,
 )
 
-OBJECT_REFERENCE = struct(
-    {name: STRING for name in ("apiVersion", "fieldPath", "kind", "name", "namespace", "resourceVersion", "uid")},
-    atomic=True,
+OBJECT_REFERENCE = core(
+    "ObjectReference",
+    struct(
+        dict.fromkeys(
+            ("apiVersion", "fieldPath", "kind", "name", "namespace", "resourceVersion", "uid"), STRING
+        ),
+        atomic=True,
+    ),
 )
-TAINT = struct({"effect": STRING, "key": STRING, "timeAdded": TIME, "value": STRING}, ["key", "effect"])
-NODE_SPEC = struct(
-    {
-        "configSource": ANY,
-        "externalID": STRING,
-        "podCIDR": STRING,
-        "podCIDRs": values(STRING, merged=True),
-        "providerID": STRING,
-        "taints": described(array(TAINT), "What keeps pods away that do not tolerate it."),
-        "unschedulable": described(BOOL, "No new pods are scheduled."),
-    }
+TAINT = core(
+    "Taint", struct({"effect": STRING, "key": STRING, "timeAdded": TIME, "value": STRING}, ["key", "effect"])
 )
-NODE_STATUS = struct(
-    {
-        "addresses": keyed(struct({"type": STRING, "address": STRING}, ["type", "address"]), "type"),
-        "allocatable": described(QUANTITIES, "What pods can ask for."),
-        "capacity": described(QUANTITIES, "All that the node has."),
-        "conditions": conditions("lastHeartbeatTime"),
-        "config": ANY,
-        "daemonEndpoints": ANY,
-        "declaredFeatures": array(STRING),
-        "features": ANY,
-        "images": array(struct({"names": array(STRING), "sizeBytes": {"type": "integer", "format": "int64"}})),
-        "nodeInfo": ANY,
-        "phase": STRING,
-        "runtimeHandlers": array(ANY),
-        "volumesAttached": array(ANY),
-        "volumesInUse": array(STRING),
-    }
+NODE_SPEC = core(
+    "NodeSpec",
+    struct(
+        {
+            "configSource": ANY,
+            "externalID": STRING,
+            "podCIDR": STRING,
+            "podCIDRs": values(STRING, merged=True),
+            "providerID": STRING,
+            "taints": described(array(TAINT), "What keeps pods away that do not tolerate it."),
+            "unschedulable": described(BOOL, "No new pods are scheduled."),
+        }
+    ),
 )
-LEASE_SPEC = struct(
-    {
-        "acquireTime": TIME,
-        "holderIdentity": STRING,
-        "leaseDurationSeconds": INT32,
-        "leaseTransitions": INT32,
-        "preferredHolder": STRING,
-        "renewTime": TIME,
-        "strategy": STRING,
-    }
+NODE_STATUS = core(
+    "NodeStatus",
+    struct(
+        {
+            "addresses": keyed(struct({"type": STRING, "address": STRING}, ["type", "address"]), "type"),
+            "allocatable": described(QUANTITIES, "What pods can ask for."),
+            "capacity": described(QUANTITIES, "All that the node has."),
+            "conditions": conditions("lastHeartbeatTime"),
+            "config": ANY,
+            "daemonEndpoints": ANY,
+            "declaredFeatures": array(STRING),
+            "features": ANY,
+            "images": array(
+                struct({"names": array(STRING), "sizeBytes": {"type": "integer", "format": "int64"}})
+            ),
+            "nodeInfo": ANY,
+            "phase": STRING,
+            "runtimeHandlers": array(ANY),
+            "volumesAttached": array(ANY),
+            "volumesInUse": array(STRING),
+        }
+    ),
 )
-SERVICE_SPEC = struct(
-    {
-        "clusterIP": STRING,
-        "clusterIPs": array(STRING),
-        "externalIPs": array(STRING),
-        "externalName": STRING,
-        "externalTrafficPolicy": STRING,
-        "internalTrafficPolicy": STRING,
-        "ipFamilies": array(STRING),
-        "ipFamilyPolicy": STRING,
-        "ports": workloads.SERVICE_PORTS,
-        "publishNotReadyAddresses": BOOL,
-        "selector": {**STRINGS, "x-kubernetes-map-type": "atomic"},
-        "sessionAffinity": STRING,
-        "sessionAffinityConfig": ANY,
-        "type": STRING,
-    }
+LEASE_SPEC = named(
+    "io.k8s.api.coordination.v1.LeaseSpec",
+    struct(
+        {
+            "acquireTime": TIME,
+            "holderIdentity": STRING,
+            "leaseDurationSeconds": INT32,
+            "leaseTransitions": INT32,
+            "preferredHolder": STRING,
+            "renewTime": TIME,
+            "strategy": STRING,
+        }
+    ),
+)
+SERVICE_SPEC = core(
+    "ServiceSpec",
+    struct(
+        {
+            "clusterIP": STRING,
+            "clusterIPs": array(STRING),
+            "externalIPs": array(STRING),
+            "externalName": STRING,
+            "externalTrafficPolicy": STRING,
+            "internalTrafficPolicy": STRING,
+            "ipFamilies": array(STRING),
+            "ipFamilyPolicy": STRING,
+            "ports": workloads.SERVICE_PORTS,
+            "publishNotReadyAddresses": BOOL,
+            "selector": {**STRINGS, "x-kubernetes-map-type": "atomic"},
+            "sessionAffinity": STRING,
+            "sessionAffinityConfig": ANY,
+            "type": STRING,
+        }
+    ),
 )
 EVENT: dict[str, Node] = {
-    **{name: STRING for name in ("action", "message", "reason", "reportingComponent", "reportingInstance", "type")},
+    **dict.fromkeys(
+        ("action", "message", "reason", "reportingComponent", "reportingInstance", "type"), STRING
+    ),
     "count": INT32,
     "eventTime": TIME,
     "firstTimestamp": TIME,
@@ -97,7 +122,7 @@ EVENT: dict[str, Node] = {
     "source": struct({"component": STRING, "host": STRING}),
 }
 EVENT_V1: dict[str, Node] = {
-    **{name: STRING for name in ("action", "note", "reason", "reportingController", "reportingInstance", "type")},
+    **dict.fromkeys(("action", "note", "reason", "reportingController", "reportingInstance", "type"), STRING),
     "deprecatedCount": INT32,
     "deprecatedFirstTimestamp": TIME,
     "deprecatedLastTimestamp": TIME,
@@ -108,8 +133,10 @@ EVENT_V1: dict[str, Node] = {
     "series": struct({"count": INT32, "lastObservedTime": TIME}, ["count", "lastObservedTime"]),
 }
 NAMED = keyed(struct({"name": STRING}, atomic=True), "name")
-NAMESPACE_STATUS = struct({"conditions": conditions(), "phase": STRING})
-DEFINITION_STATUS = struct({"acceptedNames": ANY, "conditions": conditions(), "storedVersions": array(STRING)})
+NAMESPACE_STATUS = core("NamespaceStatus", struct({"conditions": conditions(), "phase": STRING}))
+DEFINITION_STATUS = struct(
+    {"acceptedNames": ANY, "conditions": conditions(), "storedVersions": array(STRING)}
+)
 DEFINITION_SPEC = struct(
     {
         "conversion": ANY,
@@ -139,11 +166,18 @@ KINDS: dict[tuple[str, str], tuple[dict[str, Node], tuple[str, ...]]] = {
     ),
     ("", "Service"): ({"spec": SERVICE_SPEC, "status": ANY}, ()),
     ("", "ServiceAccount"): (
-        {"automountServiceAccountToken": BOOL, "imagePullSecrets": NAMED, "secrets": keyed(OBJECT_REFERENCE, "name")},
+        {
+            "automountServiceAccountToken": BOOL,
+            "imagePullSecrets": NAMED,
+            "secrets": keyed(OBJECT_REFERENCE, "name"),
+        },
         (),
     ),
     ("apps", "Deployment"): ({"spec": workloads.DEPLOYMENT_SPEC, "status": workloads.DEPLOYMENT_STATUS}, ()),
-    ("apps", "ReplicaSet"): ({"spec": workloads.REPLICA_SET_SPEC, "status": workloads.REPLICA_SET_STATUS}, ()),
+    ("apps", "ReplicaSet"): (
+        {"spec": workloads.REPLICA_SET_SPEC, "status": workloads.REPLICA_SET_STATUS},
+        (),
+    ),
     ("apiextensions.k8s.io", "CustomResourceDefinition"): (
         {"spec": DEFINITION_SPEC, "status": DEFINITION_STATUS},
         ("spec",),

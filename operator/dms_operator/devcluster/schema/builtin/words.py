@@ -11,7 +11,7 @@ STRING: Node = {"type": "string"}
 BOOL: Node = {"type": "boolean"}
 INT32: Node = {"type": "integer", "format": "int32"}
 INT64: Node = {"type": "integer", "format": "int64"}
-TIME: Node = {"type": "string", "format": "date-time"}
+TIME: Node = {"type": "string", "format": "date-time", "$name": "io.k8s.apimachinery.pkg.apis.meta.v1.Time"}
 BYTES: Node = {"type": "string", "format": "byte"}
 INT_OR_STRING: Node = {"x-kubernetes-int-or-string": True}
 ANY: Node = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
@@ -58,6 +58,16 @@ def keyed(items: Node, *keys: str, merge_key: str | None = None) -> Node:
     }
 
 
+def named(name: str, node: Node) -> Node:
+    """A node that OpenAPI documents show as a component of this name (`io.k8s.api.core.v1.PodSpec`)."""
+    return {**node, "$name": name}
+
+
+def core(kind: str, node: Node) -> Node:
+    """A named node of core/v1."""
+    return named(f"io.k8s.api.core.v1.{kind}", node)
+
+
 def described(node: Node, text: str) -> Node:
     """The node with a description, for `kubectl explain`."""
     return {**node, "description": text}
@@ -65,6 +75,6 @@ def described(node: Node, text: str) -> Node:
 
 def conditions(*more: str) -> Node:
     """The usual list of conditions; `more` are further time fields."""
-    times = {name: TIME for name in ("lastTransitionTime", *more)}
-    texts = {name: STRING for name in ("type", "status", "reason", "message")}
+    times = dict.fromkeys(("lastTransitionTime", *more), TIME)
+    texts = dict.fromkeys(("type", "status", "reason", "message"), STRING)
     return keyed(struct({**texts, **times, "observedGeneration": INT64}, ["type", "status"]), "type")
