@@ -59,11 +59,11 @@ def store_errors(uri: str) -> Iterator[None]:
     except OSError as error:
         if error.errno in FULL:
             raise StoreFull(
-                f"the artifact store {shown(uri)} is full", hint="delete old artifacts, or enlarge its volume"
+                f"the artifact store {shown(uri)} is full", hint="Delete old artifacts, or enlarge its volume"
             ) from error
         if error.errno in _READ_ONLY or isinstance(error, PermissionError):
             raise StoreUnwritable(
                 f"the artifact store {shown(uri)} is read-only for the stage pods ({error.strerror or error})",
-                hint="mount it writable, or name another one in spec.artifacts.uri",
+                hint="Mount it writable, or name another one in spec.artifacts.uri",
             ) from error
         raise StoreUnavailable(f"the artifact store {shown(uri)} failed: {error}") from error

@@ -29,7 +29,7 @@ def copy_hashed(
         if error.errno in FULL:
             raise StoreFull(
                 f"no space left for {target.name} in the pod's scratch space",
-                hint="give the node or the volume more",
+                hint="Give the node or the volume more",
             ) from error
         raise
     finally:

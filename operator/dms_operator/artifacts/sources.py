@@ -50,7 +50,7 @@ def fetch(
     except OverflowError as error:
         raise SourceRefused(
             f"{shown(uri)} is larger than the limit of {limit_bytes} bytes",
-            hint=f"make it smaller, or let the operator raise {LIMIT_VARIABLE}",
+            hint=f"Make it smaller, or let the operator raise {LIMIT_VARIABLE}",
         ) from error
     except (TimeoutError, ConnectionError, http.client.HTTPException) as error:
         raise SourceUnavailable(f"{shown(uri)} stopped answering: {type(error).__name__}: {error}") from error
@@ -61,15 +61,15 @@ def fetch(
 def _open_file(uri: str, path: Path) -> BinaryIO:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise SourceRefused(f"{shown(uri)} is not a regular file", hint="name one file")
+            raise SourceRefused(f"{shown(uri)} is not a regular file", hint="Name one file")
         return path.open("rb")
     except (FileNotFoundError, NotADirectoryError) as error:
         raise SourceNotFound(
-            f"nothing is at {shown(uri)}", hint="check the path, and that the volume is mounted"
+            f"nothing is at {shown(uri)}", hint="Check the path, and that the volume is mounted"
         ) from error
     except PermissionError as error:
         raise SourceRefused(
-            f"no permission to read {shown(uri)}", hint="make the file readable for the stage pods"
+            f"no permission to read {shown(uri)}", hint="Make the file readable for the stage pods"
         ) from error
 
 
@@ -101,11 +101,11 @@ def _open_http(uri: str) -> BinaryIO:
 
 def _http_failure(uri: str, status: int) -> Exception:
     if status in (404, 410):
-        return SourceNotFound(f"nothing is at {shown(uri)} (HTTP {status})", hint="check the path")
+        return SourceNotFound(f"nothing is at {shown(uri)} (HTTP {status})", hint="Check the path")
     if status in (408, 425, 429) or status >= 500:
         return SourceUnavailable(f"the server of {shown(uri)} answered HTTP {status}")
     return SourceRefused(
-        f"the server of {shown(uri)} answered HTTP {status}", hint="check the address and the permissions"
+        f"the server of {shown(uri)} answered HTTP {status}", hint="Check the address and the permissions"
     )
 
 
@@ -113,7 +113,7 @@ def _open_remote(uri: str, scheme: str) -> BinaryIO:
     if scheme not in _PACKAGES:
         raise SourceRefused(
             f"{shown(uri)}: this version reads no {scheme}:// sources",
-            hint="copy the file to https://, s3://, gs:// or a mounted volume (file://)",
+            hint="Copy the file to https://, s3://, gs:// or a mounted volume (file://)",
         )
     import fsspec
 
@@ -122,12 +122,12 @@ def _open_remote(uri: str, scheme: str) -> BinaryIO:
     except ImportError as error:
         raise SourceRefused(
             f"{shown(uri)}: the stage image has no client for {scheme}://",
-            hint=f"install the extra dms-operator[{scheme}] (package {_PACKAGES[scheme]}) in the image",
+            hint=f"Install the extra dms-operator[{scheme}] (package {_PACKAGES[scheme]}) in the image",
         ) from error
     except FileNotFoundError as error:
-        raise SourceNotFound(f"nothing is at {shown(uri)}", hint="check bucket and path") from error
+        raise SourceNotFound(f"nothing is at {shown(uri)}", hint="Check bucket and path") from error
     except PermissionError as error:
-        raise SourceRefused(f"no permission to read {shown(uri)}", hint="check spec.model.secretRef") from error
+        raise SourceRefused(f"no permission to read {shown(uri)}", hint="Check spec.model.secretRef") from error
     except OSError as error:
         raise SourceUnavailable(f"{shown(uri)} cannot be reached: {error}") from error
 

@@ -133,13 +133,13 @@ class Store:
         except FileNotFoundError as error:
             raise ArtifactMissing(
                 f"{path.removeprefix(self._root + '/')} is gone from the store {shown(self.uri)}",
-                hint="the stage that makes it will run again",
+                hint="The stage that makes it will run again",
             ) from error
 
     def _corrupt(self, digest: str) -> DigestMismatch:
         return DigestMismatch(
             f"{digest} in the store {shown(self.uri)} is corrupt",
-            hint=f"delete {self._blob_path(digest).removeprefix(self._root + '/')} there; it will be made anew",
+            hint=f"Delete {self._blob_path(digest).removeprefix(self._root + '/')} there; it will be made anew",
         )
 
     def _blob_path(self, digest: str) -> str:
@@ -160,13 +160,13 @@ def open_store(uri: str, roots: tuple[Path, ...] | None = None) -> Store:
     if scheme == "file":
         return Store(LocalFileSystem(auto_mkdir=True), str(local_path(uri, roots or allowed_roots())), uri)
     if scheme not in ("s3", "gs"):
-        raise SourceRefused(f"{shown(uri)} cannot hold artifacts", hint="write file:///artifacts/…, s3://… or gs://…")
+        raise SourceRefused(f"{shown(uri)} cannot hold artifacts", hint="Write file:///artifacts/…, s3://… or gs://…")
     try:
         filesystem, root = fsspec.core.url_to_fs(uri)
     except ImportError as error:
         raise SourceRefused(
             f"{shown(uri)}: this image has no client for {scheme}://",
-            hint=f"install the extra dms-operator[{scheme}]",
+            hint=f"Install the extra dms-operator[{scheme}]",
         ) from error
     except OSError as error:
         raise StoreUnavailable(f"the store {shown(uri)} cannot be reached: {error}") from error

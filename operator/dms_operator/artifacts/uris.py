@@ -18,7 +18,7 @@ def parse_uri(uri: str) -> SplitResult:
     """
     if any(ord(character) < 0x21 or character == "\\" or ord(character) == 0x7F for character in uri):
         raise SourceRefused(
-            "the URI holds spaces, control characters or backslashes", hint="write them as %20 and so on"
+            "the URI holds spaces, control characters or backslashes", hint="Write them as %20 and so on"
         )
     try:
         parts = urlsplit(uri)
@@ -28,13 +28,13 @@ def parse_uri(uri: str) -> SplitResult:
         scheme = f"unknown scheme {parts.scheme + ':'!r}" if parts.scheme else "no scheme"
         raise SourceRefused(f"{shown(uri)} has {scheme}", hint=_examples())
     if ".." in _segments(parts.path) or ".." in _segments(parts.netloc):
-        raise SourceRefused(f"{shown(uri)} climbs out of its directory with '..'", hint="write the full path")
+        raise SourceRefused(f"{shown(uri)} climbs out of its directory with '..'", hint="Write the full path")
     if "\0" in _decoded(parts.path):
-        raise SourceRefused(f"{shown(uri)} holds an encoded null character", hint="remove %00")
+        raise SourceRefused(f"{shown(uri)} holds an encoded null character", hint="Remove %00")
     if "@" in parts.netloc:
         raise SourceRefused(
             f"{shown(uri)} holds credentials, which would show in status and logs",
-            hint="remove them, and name a Secret in spec.model.secretRef",
+            hint="Remove them, and name a Secret in spec.model.secretRef",
         )
     return parts
 
@@ -46,9 +46,9 @@ def local_path(uri: str, roots: Sequence[Path]) -> Path:
     """
     parts = parse_uri(uri)
     if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
-        raise SourceRefused(f"{shown(uri)} names no absolute path", hint="write three slashes: file:///models/net.pt2")
+        raise SourceRefused(f"{shown(uri)} names no absolute path", hint="Write three slashes: file:///models/net.pt2")
     if parts.query or parts.fragment:
-        raise SourceRefused(f"{shown(uri)} has a query or fragment", hint="write only the path after file://")
+        raise SourceRefused(f"{shown(uri)} has a query or fragment", hint="Write only the path after file://")
     path = Path(unquote(parts.path))
     allowed = ", ".join(str(root) for root in roots) or "none"
     for root in roots:
@@ -58,7 +58,7 @@ def local_path(uri: str, roots: Sequence[Path]) -> Path:
     problem = "is a symbolic link that leaves" if inside else "is outside"
     raise SourceRefused(
         f"{shown(uri)} {problem} the allowed directories ({allowed})",
-        hint="put the file on a volume mounted there, or let the operator allow its directory by DMS_FILE_ROOTS",
+        hint="Put the file on a volume mounted there, or let the operator allow its directory by DMS_FILE_ROOTS",
     )
 
 
@@ -84,4 +84,4 @@ def _decoded(text: str) -> str:
         if decoded == text:
             return text
         text = decoded
-    raise SourceRefused("the URI is percent-encoded many times over", hint="write it plainly")
+    raise SourceRefused("the URI is percent-encoded many times over", hint="Write it plainly")

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from ..api.errors import TERMINAL_EXIT_CODE
-from ..api.stages import REQUEST_VARIABLE, StageRequest, StageResult
+from ..api.stages import REQUEST_VARIABLE, RESULT_LIMIT_BYTES, StageRequest, StageResult
 from ..artifacts.paths import SANDBOX_VARIABLE, sandboxed
 from . import termination
 from .progress import ProgressPrinter
@@ -82,7 +82,7 @@ def _refuse_request(error: Exception) -> int:
     message = f"the stage request ({REQUEST_VARIABLE}) cannot be read: {error}"
     print(message, file=sys.stderr)
     if path := termination_log():
-        path.write_bytes(message.encode("utf-8", "replace")[: termination.RESULT_LIMIT_BYTES])
+        path.write_bytes(message.encode("utf-8", "replace")[:RESULT_LIMIT_BYTES])
     return TERMINAL_EXIT_CODE
 
 

@@ -53,7 +53,7 @@ def run(request: StageRequest, workdir: Path, progress: Progress = silent) -> St
 def failure_of(error: Exception) -> Failure:
     """What an exception means to the user; the traceback of an unexpected one goes to the log."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        error = StoreFull("no space is left in the pod's scratch space", hint="give the node or the volume more")
+        error = StoreFull("no space is left in the pod's scratch space", hint="Give the node or the volume more")
     if isinstance(error, DMSError):
         _log.error("%s: %s", error.reason, error)
         return Failure(reason=error.reason, message=printable(str(error)), retryable=error.retryable)

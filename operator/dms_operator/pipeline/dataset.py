@@ -1,0 +1,145 @@
+"""Datasets: an npz file with one array per model input and `labels`. Objects are never unpickled."""
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..api.errors import DatasetInvalid
+from ..api.stages import TensorSpec
+
+LABELS = "labels"
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples for each model input, first axis N, and labels [N] (None for label-free use)."""
+
+    specs: tuple[TensorSpec, ...]
+    arrays: dict[str, Array]
+    labels: Array | None
+
+    def __len__(self) -> int:
+        return len(next(iter(self.arrays.values())))
+
+    def feed(self, index: int) -> dict[str, Array]:
+        """One sample in the model's own shapes and types."""
+        return {
+            spec.name: np.ascontiguousarray(self.arrays[spec.name][index], dtype=spec.dtype).reshape(spec.shape)
+            for spec in self.specs
+        }
+
+    @property
+    def classes(self) -> int | None:
+        """One more than the largest class label; None without integer labels."""
+        if self.labels is None or not np.issubdtype(self.labels.dtype, np.integer) or self.labels.ndim != 1:
+            return None
+        return int(self.labels.max()) + 1
+
+
+def load_dataset(path: Path, inputs: list[TensorSpec], limit_bytes: int, labels_required: bool = True) -> Dataset:
+    """Read and check a dataset for a model with these inputs. Raises DatasetInvalid."""
+    headers = _headers(path, limit_bytes)
+    _check_names(headers, inputs, labels_required)
+    count = _check_shapes(headers, inputs)
+    if LABELS in headers and headers[LABELS][0][:1] != (count,):
+        raise DatasetInvalid(
+            f"the dataset has {count} samples, but labels of shape {list(headers[LABELS][0])}", hint="Give one label each"
+        )
+    wanted = [*(spec.name for spec in inputs), *([LABELS] if LABELS in headers else [])]
+    arrays = _read(path, wanted)
+    for name, array in arrays.items():
+        _refuse_nan(name, array)
+    labels = arrays.pop(LABELS, None)
+    return Dataset(tuple(inputs), arrays, labels)
+
+
+def _headers(path: Path, limit_bytes: int) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    """Shape and type of each array, before any is unpacked: a small file can unpack to terabytes."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(info.file_size for info in archive.infolist())
+            if unpacked > limit_bytes:
+                raise DatasetInvalid(
+                    f"the dataset unpacks to {unpacked} bytes, more than the limit of {limit_bytes}", hint="Use fewer samples"
+                )
+            return {info.filename.removesuffix(".npy"): _header(archive, info) for info in archive.infolist()}
+    except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
+        raise DatasetInvalid(f"the dataset is not a readable npz file ({error})", hint="Write it by numpy.savez") from error
+
+
+def _header(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    with archive.open(info) as file:
+        version = np.lib.format.read_magic(file)
+        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
+        if read is None:
+            raise ValueError(f"npy version {version}")
+        shape, _, dtype = read(file)
+    if dtype.hasobject:
+        raise DatasetInvalid(
+            f"the dataset's array {info.filename} holds Python objects, which can run code when loaded",
+            hint="Save plain numeric arrays",
+        )
+    if int(np.prod(shape, dtype=object)) * dtype.itemsize > info.file_size:
+        raise ValueError(f"{info.filename} is shorter than its header says")
+    return shape, dtype
+
+
+def _check_names(headers: dict[str, Any], inputs: list[TensorSpec], labels_required: bool) -> None:
+    missing = [spec.name for spec in inputs if spec.name not in headers]
+    found = ", ".join(sorted(headers)) or "nothing"
+    if missing:
+        raise DatasetInvalid(
+            f"the dataset has no array named {', '.join(missing)} (it has {found})", hint="Name the arrays like the inputs"
+        )
+    if labels_required and LABELS not in headers:
+        raise DatasetInvalid(
+            f"the dataset has no array named labels (it has {found})",
+            hint="Add labels [N], or use spec.dataset.metric: cosine, which needs none",
+        )
+
+
+def _check_shapes(headers: dict[str, tuple[tuple[int, ...], np.dtype[Any]]], inputs: list[TensorSpec]) -> int:
+    """The number of samples, the same in every array."""
+    counts = {}
+    for spec in inputs:
+        shape, dtype = headers[spec.name]
+        # batch 1 is the model's own; the samples may have it or not
+        accepted = [tuple(spec.shape), tuple(spec.shape[1:])] if spec.shape[:1] == [1] else [tuple(spec.shape)]
+        if shape[1:] not in accepted:
+            raise DatasetInvalid(
+                f"the dataset's {spec.name} has samples of shape {list(shape[1:])}, but the model takes {spec.shape}",
+                hint="Resize the samples as in training",
+            )
+        if not np.can_cast(dtype, spec.dtype, "safe"):
+            raise DatasetInvalid(
+                f"the dataset's {spec.name} is {dtype}, but the model takes {spec.dtype}", hint=f"Save {spec.dtype}"
+            )
+        counts[spec.name] = shape[0] if shape else 0
+    if len(set(counts.values())) != 1:
+        raise DatasetInvalid(f"the dataset's arrays differ in length ({counts})", hint="Give every sample every input")
+    if 0 in counts.values():
+        raise DatasetInvalid("the dataset is empty", hint="Give at least a few hundred samples")
+    return next(iter(counts.values()))
+
+
+def _read(path: Path, names: list[str]) -> dict[str, Array]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in names}
+    except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
+        raise DatasetInvalid(f"the dataset is damaged ({error})", hint="Write it again") from error
+
+
+def _refuse_nan(name: str, array: Array) -> None:
+    if not np.issubdtype(array.dtype, np.inexact):
+        return
+    for index, sample in enumerate(array):
+        if not np.isfinite(sample).all():
+            raise DatasetInvalid(
+                f"the dataset's {name} holds NaN or infinite values, first in sample {index}", hint="Leave such samples out"
+            )

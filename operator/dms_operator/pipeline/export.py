@@ -1,0 +1,133 @@
+"""From any accepted model file to float ONNX with static shapes. Nothing in an untrusted file is unpickled."""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from ..api.errors import ModelInvalid, ModelShapeMismatch
+from ..api.stages import ModelFormat, TensorSpec
+from .onnx_file import read_float_model
+from .pt2 import rewrite_safely
+
+OPSET = 20
+"""Newest opset whose Q/DQ, LayerNormalization and Gelu both ONNX Runtime's quantizer and the QNN converter take."""
+
+
+def to_onnx(
+    source: Path, source_format: ModelFormat, inputs: list[TensorSpec] | None, workdir: Path, limit_bytes: int
+) -> onnx.ModelProto:
+    """Give the model as ONNX with static shapes and the inputs' own names.
+
+    `inputs` are the declared ones; TorchScript needs them. Raises ModelInvalid, ModelShapeMismatch.
+    """
+    if source_format == "onnx":
+        return read_float_model(source)
+    if source_format == "pt2":
+        return _checked(_export_pt2(source, workdir / "safe.pt2", limit_bytes))
+    return _checked(_export_torchscript(source, inputs, workdir / "traced.onnx"))
+
+
+def _export_pt2(source: Path, safe: Path, limit_bytes: int) -> onnx.ModelProto:
+    names = rewrite_safely(source, safe, limit_bytes)
+    import torch
+
+    try:
+        with _quiet():
+            program = torch.export.load(safe)
+            exported = torch.onnx.export(program, dynamo=True, opset_version=OPSET, input_names=names, verbose=False)
+    except Exception as error:
+        raise ModelInvalid(
+            f"torch {torch.__version__} cannot export the .pt2 program to ONNX ({_first_line(error)})",
+            hint="Save it with this torch version, or give ONNX",
+        ) from error
+    model: onnx.ModelProto = exported.model_proto
+    return model
+
+
+def _export_torchscript(source: Path, inputs: list[TensorSpec] | None, target: Path) -> onnx.ModelProto:
+    if not inputs:
+        raise ModelShapeMismatch(
+            "a TorchScript file does not tell the shapes of its inputs", hint="Write them in spec.model.inputs"
+        )
+    import torch
+
+    # torch.jit.load unpickles in C++ tensors and classes of the archive only, and runs no Python; the archive's own
+    # bytecode (forward) does run below, inside the stage pod. docs say so.
+    try:
+        with _quiet():
+            module = torch.jit.load(str(source), map_location="cpu").eval()
+    except Exception as error:
+        raise ModelInvalid(f"the TorchScript file cannot be read ({_first_line(error)})", hint="Save it again") from error
+    examples = tuple(torch.zeros(spec.shape, dtype=getattr(torch, spec.dtype)) for spec in inputs)
+    _run_torchscript(module, examples, inputs)
+    return _trace(module, examples, inputs, target)
+
+
+def _run_torchscript(module: Any, examples: tuple[Any, ...], inputs: list[TensorSpec]) -> None:
+    import torch
+
+    try:
+        with torch.no_grad():
+            module(*examples)
+    except Exception as error:
+        shapes = ", ".join(f"{spec.name} {spec.shape} {spec.dtype}" for spec in inputs)
+        raise ModelShapeMismatch(
+            f"the model does not take the declared inputs ({shapes}): {_last_line(error)}", hint="Correct spec.model.inputs"
+        ) from error
+
+
+def _trace(module: Any, examples: tuple[Any, ...], inputs: list[TensorSpec], target: Path) -> onnx.ModelProto:
+    import torch
+
+    try:
+        with _quiet():
+            # dynamo cannot look into TorchScript; the older exporter reads it directly
+            torch.onnx.export(
+                module, examples, target, dynamo=False, opset_version=OPSET, input_names=[spec.name for spec in inputs]
+            )
+    except Exception as error:
+        raise ModelInvalid(
+            f"the TorchScript model cannot be exported to ONNX ({_first_line(error)})", hint="Give .pt2 or ONNX"
+        ) from error
+    return onnx.load_model(target, load_external_data=False)
+
+
+def _checked(model: onnx.ModelProto) -> onnx.ModelProto:
+    """torch leaves another opset than asked for without an error."""
+    opset = next(entry.version for entry in model.opset_import if entry.domain == "")
+    if opset != OPSET:
+        raise ModelInvalid(f"torch exported opset {opset} instead of {OPSET}", hint="Give ONNX, or report this model")
+    training = [
+        node.op_type for node in model.graph.node for flag in node.attribute if flag.name == "training_mode" and flag.i
+    ]
+    if training:
+        raise ModelInvalid(f"the model was exported in training mode ({training[0]})", hint="Call model.eval() first")
+    return model
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter prints progress with emoji, and warns of its own deprecations."""
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        previous = logging.root.manager.disable
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(previous)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)[:300]
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return (lines[-1] if lines else type(error).__name__)[:300]

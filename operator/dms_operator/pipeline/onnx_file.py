@@ -1,0 +1,136 @@
+"""Read ONNX from an untrusted file, and find out what it takes and gives."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError, Message
+
+from ..api.errors import ModelInvalid, ModelShapeMismatch
+from ..api.stages import TensorSpec
+
+MINIMUM_OPSET = 13
+"""First opset with per-channel QuantizeLinear."""
+
+_QUANTIZED = {"QuantizeLinear", "DequantizeLinear", "QLinearConv", "MatMulInteger", "ConvInteger"}
+_DTYPES: dict[int, Any] = {
+    onnx.TensorProto.FLOAT: "float32",
+    onnx.TensorProto.FLOAT16: "float16",
+    onnx.TensorProto.INT64: "int64",
+    onnx.TensorProto.INT32: "int32",
+    onnx.TensorProto.INT8: "int8",
+    onnx.TensorProto.UINT8: "uint8",
+    onnx.TensorProto.BOOL: "bool",
+}
+
+
+def read_float_model(path: Path) -> onnx.ModelProto:
+    """Read a self-contained float ONNX file. Raises ModelInvalid."""
+    try:
+        model = onnx.load_model(path, load_external_data=False)
+    except DecodeError as error:
+        raise ModelInvalid("the ONNX file is truncated or damaged", hint="Upload it again, whole") from error
+    _refuse_external_data(model)
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        line = next(iter(str(error).splitlines()), "")[:300]
+        raise ModelInvalid(f"the ONNX file is damaged or not valid ({line})", hint="Export it again") from error
+    quantized = sorted({node.op_type for node in nodes(model.graph)} & _QUANTIZED)
+    if quantized:
+        raise ModelInvalid(f"the ONNX model is already quantized ({', '.join(quantized)})", hint="Give the float model")
+    return _at_least_minimum_opset(model)
+
+
+def nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """Every node of a graph, those of subgraphs included."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for subgraph in [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]:
+                yield from nodes(subgraph)
+
+
+def tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """Every constant tensor: initializers and attributes, also of subgraphs, functions and sparse tensors."""
+    yield from _message_tensors(model)
+
+
+def _message_tensors(message: Message) -> Iterator[onnx.TensorProto]:
+    # Walking the protobuf itself cannot miss a place where the format lets a tensor hide.
+    if isinstance(message, onnx.TensorProto):
+        yield message
+        return
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for child in value if field.is_repeated else [value]:
+                yield from _message_tensors(child)
+
+
+def inputs_of(model: onnx.ModelProto) -> list[TensorSpec]:
+    """The inputs with static shapes. Raises ModelShapeMismatch naming each dynamic axis."""
+    weights = {initializer.name for initializer in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in weights]
+    dynamic = [
+        f"axis {axis} of {value.name}" + (f" ({dimension.dim_param})" if dimension.dim_param else "")
+        for value in inputs
+        for axis, dimension in enumerate(value.type.tensor_type.shape.dim)
+        if not dimension.HasField("dim_value") or dimension.dim_value < 1
+    ]
+    if dynamic:
+        raise ModelShapeMismatch(
+            f"the model has dynamic axes ({', '.join(dynamic)[:400]}), and NPUs need static shapes",
+            hint="Export without dynamic_axes or dynamic_shapes, with batch 1",
+        )
+    return [_spec(value) for value in inputs]
+
+
+def check_weights(model: onnx.ModelProto) -> int:
+    """Number of parameters; raises ModelInvalid when one is NaN or infinite."""
+    for tensor in tensors(model):
+        values = onnx.numpy_helper.to_array(tensor)
+        if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
+            count = int(np.count_nonzero(~np.isfinite(values)))
+            raise ModelInvalid(
+                f"the weight {tensor.name or '(unnamed)'} holds {count} NaN or infinite values", hint="Train or export again"
+            )
+    return sum(int(np.prod(weight.dims)) for weight in model.graph.initializer if weight.data_type in _FLOATS)
+
+
+_FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE, onnx.TensorProto.BFLOAT16)
+
+
+def _refuse_external_data(model: onnx.ModelProto) -> None:
+    # The location is a path of the writer's choice: following it could read any file of the pod.
+    for tensor in tensors(model):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
+            raise ModelInvalid(
+                f"the ONNX model keeps {tensor.name or 'a tensor'} in another file",
+                hint="Save it as one file (onnx.save_model with save_as_external_data=False)",
+            )
+
+
+def _at_least_minimum_opset(model: onnx.ModelProto) -> onnx.ModelProto:
+    opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
+    if opset >= MINIMUM_OPSET:
+        return model
+    try:
+        return onnx.version_converter.convert_version(model, MINIMUM_OPSET)
+    except Exception as error:
+        raise ModelInvalid(
+            f"the ONNX model has opset {opset} and cannot be raised to {MINIMUM_OPSET} ({str(error)[:200]})",
+            hint="Export it with opset 20",
+        ) from error
+
+
+def _spec(value: onnx.ValueInfoProto) -> TensorSpec:
+    tensor = value.type.tensor_type
+    if tensor.elem_type not in _DTYPES:
+        raise ModelInvalid(
+            f"the input {value.name} has the type {onnx.TensorProto.DataType.Name(tensor.elem_type)}",
+            hint="Use float32",
+        )
+    shape = [dimension.dim_value for dimension in tensor.shape.dim]
+    return TensorSpec(name=value.name, shape=shape, dtype=_DTYPES[tensor.elem_type])
