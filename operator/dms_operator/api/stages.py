@@ -174,6 +174,8 @@ class VariantFacts(Observed):
     accuracy_drop: float = 0.0
     """Reference value minus this value (sign such that positive is worse)."""
     size_bytes: int
+    notes: str = Field(default="", max_length=500)
+    """What the user should know about the score, such as a dataset too short for what was asked."""
 
 
 class Delegation(Observed):
