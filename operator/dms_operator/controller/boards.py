@@ -1,0 +1,132 @@
+"""Boards as extended resources: a node labelled `dms.edge/board=<type>` offers one `dms.edge/<type>`.
+
+A benchmark pod asks for one, so that the scheduler itself lets only one pod at a time onto a board. Generic boards
+are plain nodes that many pods may share: they are counted, but offer nothing.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any
+
+from ..api import labels
+from ..api.capabilities import BOARDS
+from ..api.reasons import EVENT_BOARD_ADVERTISED
+from .caches import Caches, ObjectName, Raw
+from .kube import Cluster
+from .observation import BoardCount
+from .plan import Event
+from .posts import event_manifest
+
+_log = logging.getLogger(__name__)
+_OFFERED = "1"
+
+
+def board_type(node: Raw) -> str | None:
+    """The known board type that a node is labelled with."""
+    kind = (node["metadata"].get("labels") or {}).get(labels.BOARD)
+    return kind if kind in BOARDS else None
+
+
+def is_exclusive(board: str) -> bool:
+    """Whether a board takes one pod at a time: real hardware does, a plain node does not."""
+    return bool(BOARDS[board].soc)
+
+
+def is_disabled(node: Raw) -> bool:
+    """Whether the board was taken out of service, by a label or an annotation of any value but `false`."""
+    metadata = node["metadata"]
+    marks = (metadata.get(part) or {} for part in ("labels", "annotations"))
+    return any(mark.get(labels.BOARD_DISABLED, "false") != "false" for mark in marks)
+
+
+def capacity_patch(node: Raw) -> list[dict[str, Any]]:
+    """JSON patch of the node's status that makes its offer right; empty when it is.
+
+    Allocatable is written too: the kubelet would copy it within seconds, other implementations never do.
+    """
+    board = board_type(node)
+    offers = board is not None and is_exclusive(board) and not is_disabled(node)
+    wanted = {labels.board_resource(board): _OFFERED} if board and offers else {}
+    return [
+        operation
+        for part in ("capacity", "allocatable")
+        for operation in _operations(part, (node.get("status") or {}).get(part) or {}, wanted)
+    ]
+
+
+def _operations(part: str, present: dict[str, str], wanted: dict[str, str]) -> list[dict[str, Any]]:
+    def path(resource: str) -> str:
+        return f"/status/{part}/{resource.replace('~', '~0').replace('/', '~1')}"
+
+    ours = {name for name in present if name.startswith(f"{labels.GROUP}/")}
+    return [
+        *({"op": "remove", "path": path(name)} for name in sorted(ours - set(wanted))),
+        *(
+            {"op": "add", "path": path(name), "value": amount}
+            for name, amount in wanted.items()
+            if present.get(name) != amount
+        ),
+    ]
+
+
+def count_boards(nodes: Iterable[Raw]) -> dict[str, BoardCount]:
+    """Boards by type."""
+    total: Counter[str] = Counter()
+    allocatable: Counter[str] = Counter()
+    disabled: Counter[str] = Counter()
+    for node in nodes:
+        if (board := board_type(node)) is None:
+            continue
+        total[board] += 1
+        disabled[board] += is_disabled(node)
+        allocatable[board] += _free_for_use(node, board)
+    return {board: BoardCount(total[board], allocatable[board], disabled[board]) for board in total}
+
+
+def _free_for_use(node: Raw, board: str) -> int:
+    if not is_exclusive(board):
+        return int(not is_disabled(node))
+    offered = (node.get("status") or {}).get("allocatable") or {}
+    return int(offered.get(labels.board_resource(board), 0))
+
+
+class BoardKeeper:
+    """Keeps the offers of board nodes right."""
+
+    def __init__(self, caches: Caches, cluster: Cluster, now: Callable[[], datetime]) -> None:
+        self._caches = caches
+        self._cluster = cluster
+        self._now = now
+
+    async def reconcile(self, name: str) -> None:
+        """Look at one node, and patch its status if its offer is not right. Raises ApiError.
+
+        A node that is not in the cache is gone, or has lost its board label: only the API server knows.
+        """
+        node = self._caches.nodes.get(ObjectName("", name)) or await self._cluster.node(name)
+        if node is not None:
+            await self.correct(node)
+
+    async def correct(self, node: Raw) -> None:
+        """Patch a node's status if its offer is not right, and say so in an event. Raises ApiError."""
+        patch = capacity_patch(node)
+        if not patch:
+            return
+        answer = await self._cluster.patch_node_status(node["metadata"]["name"], patch)
+        if answer is None:
+            return
+        if board_type(answer):
+            self._caches.nodes.put(answer)
+        event = Event("Normal", EVENT_BOARD_ADVERTISED, _offer_text(answer))
+        await self._cluster.post_event(event_manifest(answer, "Node", "v1", event, self._now()))
+
+
+def _offer_text(node: Raw) -> str:
+    board = board_type(node)
+    if board is None:
+        return "no board any more: benchmarks no longer come here"
+    if is_disabled(node):
+        return f"{board} is out of service: benchmarks wait for another board"
+    return f"one {board} offered as {labels.board_resource(board)}"

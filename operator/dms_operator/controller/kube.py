@@ -1,0 +1,171 @@
+"""What the operator asks of the Kubernetes API: few calls, each harmless when repeated."""
+
+import json
+from typing import Any, NoReturn, Protocol
+
+import aiohttp
+
+from ..api.labels import API_VERSION, PLURAL
+from .caches import ObjectName, Raw
+from .connection import Connection
+
+CONFLICT, NOT_FOUND, GONE, TOO_MANY_REQUESTS, UNPROCESSABLE = 409, 404, 410, 429, 422
+_MERGE = "application/merge-patch+json"
+_JSON_PATCH = "application/json-patch+json"
+
+
+class ApiError(Exception):
+    """The API server refused a request; `code` is the HTTP status (0: no answer), `reason` its CamelCase word."""
+
+    def __init__(self, code: int, reason: str, message: str, retry_after: float = 0.0) -> None:
+        super().__init__(f"{reason} ({code}): {message}")
+        self.code = code
+        self.reason = reason
+        self.message = message
+        self.retry_after = retry_after
+        """Seconds that the server asks us to wait."""
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the same request would be refused again: invalid, forbidden, over quota."""
+        return 400 <= self.code < 500 and self.code not in (
+            CONFLICT,
+            NOT_FOUND,
+            GONE,
+            TOO_MANY_REQUESTS,
+            401,
+            408,
+        )
+
+
+class Cluster(Protocol):
+    """The writes (and two rare reads) that a reconcile needs. All raise ApiError."""
+
+    async def create_job(self, manifest: Raw) -> Raw:
+        """Create a Job; one of that name that exists already is returned instead."""
+
+    async def delete_job(self, name: ObjectName, uid: str) -> None:
+        """Delete this very Job and its pods in the background; one that is gone is success."""
+
+    async def patch_status(self, name: ObjectName, patch: Raw, version: str) -> Raw:
+        """Merge-patch a deployment's status if it still has this resource version (409 otherwise)."""
+
+    async def node(self, name: str) -> Raw | None:
+        """A node, asked for live; None when it is gone."""
+
+    async def patch_node_status(self, name: str, patch: list[dict[str, Any]]) -> Raw | None:
+        """JSON-patch a node's status; None when the node is gone."""
+
+    async def pods_of_job(self, name: ObjectName) -> list[Raw]:
+        """Pods of a Job, asked for live."""
+
+    async def post_event(self, event: Raw) -> None:
+        """Post an event; the same event (by name) posted again is counted up."""
+
+
+class Kube:
+    """`Cluster` over HTTP."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def create_job(self, manifest: Raw) -> Raw:
+        """As Cluster says."""
+        name = ObjectName.of(manifest)
+        try:
+            return await self._call("POST", _jobs(name.namespace), json=manifest)
+        except ApiError as error:
+            if error.code != CONFLICT:
+                raise
+        return await self._call("GET", _jobs(name.namespace, name.name))
+
+    async def delete_job(self, name: ObjectName, uid: str) -> None:
+        """As Cluster says. 409: another Job has that name by now."""
+        options = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        await self._call("DELETE", _jobs(name.namespace, name.name), accept=(NOT_FOUND, CONFLICT), json=options)
+
+    async def patch_status(self, name: ObjectName, patch: Raw, version: str) -> Raw:
+        """As Cluster says."""
+        body = {"metadata": {"resourceVersion": version}, "status": patch}
+        return await self._patch(f"{deployments_path(name.namespace)}/{name.name}/status", body, _MERGE)
+
+    async def node(self, name: str) -> Raw | None:
+        """As Cluster says."""
+        answer = await self._call("GET", f"/api/v1/nodes/{name}", accept=(NOT_FOUND,))
+        return answer if answer.get("kind") == "Node" else None
+
+    async def patch_node_status(self, name: str, patch: list[dict[str, Any]]) -> Raw | None:
+        """As Cluster says."""
+        answer = await self._patch(f"/api/v1/nodes/{name}/status", patch, _JSON_PATCH, accept=(NOT_FOUND,))
+        return answer if answer.get("kind") == "Node" else None
+
+    async def pods_of_job(self, name: ObjectName) -> list[Raw]:
+        """As Cluster says."""
+        selector = {"labelSelector": f"batch.kubernetes.io/job-name={name.name}"}
+        answer = await self._call("GET", f"/api/v1/namespaces/{name.namespace}/pods", params=selector)
+        return list(answer["items"])
+
+    async def post_event(self, event: Raw) -> None:
+        """As Cluster says."""
+        name = ObjectName.of(event)
+        path = f"/api/v1/namespaces/{name.namespace}/events"
+        try:
+            await self._call("POST", path, json=event)
+        except ApiError as error:
+            if error.code != CONFLICT:
+                raise
+            posted = await self._call("GET", f"{path}/{name.name}")
+            again = {"count": (posted.get("count") or 1) + 1, "lastTimestamp": event["lastTimestamp"]}
+            await self._patch(f"{path}/{name.name}", again, _MERGE)
+
+    async def all_nodes(self) -> list[Raw]:
+        """All nodes, in pages: asked for once, at start, to find those whose board label went while we were away."""
+        nodes: list[Raw] = []
+        page = {"limit": "500"}
+        while True:
+            answer = await self._call("GET", "/api/v1/nodes", params=page)
+            nodes += answer["items"]
+            if not answer["metadata"].get("continue"):
+                return nodes
+            page["continue"] = answer["metadata"]["continue"]
+
+    async def serves_deployments(self) -> bool:
+        """Whether the custom resource definition is installed."""
+        answer = await self._call("GET", f"/apis/{API_VERSION}", accept=(NOT_FOUND,))
+        return any(resource["name"] == PLURAL for resource in answer.get("resources", []))
+
+    async def _patch(self, path: str, body: Any, kind: str, accept: tuple[int, ...] = ()) -> Raw:
+        return await self._call("PATCH", path, accept, data=json.dumps(body), headers={"Content-Type": kind})
+
+    async def _call(self, method: str, path: str, accept: tuple[int, ...] = (), **options: Any) -> Raw:
+        try:
+            response = await self._connection.request(method, path, **options)
+            async with response:
+                answer: Raw = await response.json()
+        except aiohttp.ContentTypeError as error:
+            raise ApiError(error.status, "NotJson", f"{method} {path}: {error.message}") from error
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ApiError(0, "Unreachable", f"{method} {path}: {error or type(error).__name__}") from error
+        if response.status >= 400 and response.status not in accept:
+            _raise(response, answer)
+        return answer
+
+
+def deployments_path(namespace: str | None) -> str:
+    """Path of the deployments of a namespace, or of all."""
+    within = f"/namespaces/{namespace}" if namespace else ""
+    return f"/apis/{API_VERSION}{within}/{PLURAL}"
+
+
+def _jobs(namespace: str, name: str = "") -> str:
+    return f"/apis/batch/v1/namespaces/{namespace}/jobs{'/' if name else ''}{name}"
+
+
+def _raise(response: aiohttp.ClientResponse, answer: Raw) -> NoReturn:
+    wait = response.headers.get("Retry-After", "")
+    raise ApiError(
+        response.status,
+        answer.get("reason") or "Unknown",
+        answer.get("message") or response.reason or "",
+        float(wait) if wait.isdigit() else 0.0,
+    )

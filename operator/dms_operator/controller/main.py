@@ -1,0 +1,177 @@
+"""The operator's process: puts the parts together, runs until it is told to stop."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import kopf
+from kubernetes.aio.config import ConfigException
+from prometheus_client import CollectorRegistry
+
+from ..api.labels import GROUP, PLURAL
+from .boards import BoardKeeper, capacity_patch
+from .caches import Caches
+from .connection import Connection, load_configuration
+from .health import Health
+from .kube import ApiError, Kube
+from .logs import configure_logging
+from .metrics import Metrics
+from .reconcile import Reconciler
+from .settings import Settings, load_settings
+from .watching import WatchMonitor, streams
+from .web import application, serving
+from .wiring import Intake, Key, kopf_settings, registry
+from .work_queue import Backoff, KeyedQueue, Workers
+
+_log = logging.getLogger(__name__)
+_START_BACKOFF = Backoff(initial=0.5, limit=10.0)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Operator:
+    """All parts of one operator process, wired together."""
+
+    def __init__(self, settings: Settings, configuration: object, namespaces: Sequence[str]) -> None:
+        self.namespaces = namespaces
+        self.caches = Caches()
+        self.workers = Workers(KeyedQueue[Key](), self._work, on_error=self._failed)
+        self.prometheus = CollectorRegistry()
+        self.metrics = Metrics(self.caches, self.workers.depth, self.prometheus)
+        self.intake = Intake(self.caches, self.workers)
+        self.monitor = WatchMonitor(streams(namespaces), self.intake.listed, time.monotonic)
+        self.health = Health(lambda: self.monitor.synced, self.monitor.silent, self.workers.lag)
+        self.connection = Connection(configuration, self.metrics.count_request, self.monitor.middleware)
+        self.kube = Kube(self.connection)
+        self.reconciler = Reconciler(self.caches, self.kube, settings, self.metrics, _now)
+        self.boards = BoardKeeper(self.caches, self.kube, _now)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Watch and work until told to stop. Raises what ends kopf, such as a deleted custom resource definition."""
+        try:
+            await self._wait_for_definition(stop)
+            if not stop.is_set():
+                await self._watch_and_work(stop)
+        finally:
+            await self.connection.close()
+
+    async def _watch_and_work(self, stop: asyncio.Event) -> None:
+        working = asyncio.create_task(self._work_when_synced(), name="workers")
+        watching = asyncio.create_task(
+            kopf.operator(
+                registry=registry(self.connection, self.intake, self.monitor),
+                settings=kopf_settings(),
+                standalone=True,
+                clusterwide=not self.namespaces,
+                namespaces=self.namespaces,
+                stop_flag=stop,
+            ),
+            name="watches",
+        )
+        try:
+            done, _ = await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in (working, watching):
+                task.cancel()
+            await asyncio.gather(working, watching, return_exceptions=True)
+
+    async def _work_when_synced(self) -> None:
+        await self.monitor.wait_synced()
+        _log.info("caches are filled: %d deployments", len(self.caches.deployments))
+        for node in await self.kube.all_nodes():
+            if capacity_patch(node):
+                await self.boards.correct(node)
+        await self.workers.run()
+
+    async def _wait_for_definition(self, stop: asyncio.Event) -> None:
+        tries = 0
+        while not stop.is_set():
+            tries += 1
+            try:
+                if await self.kube.serves_deployments():
+                    return
+                _log.warning("waiting: %s.%s is not installed, apply the files in crds/ first", PLURAL, GROUP)
+            except ApiError as error:
+                _log.warning("waiting for the API server: %s", error)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_START_BACKOFF.delay(tries, 0.0)):
+                    await stop.wait()
+
+    async def _work(self, key: Key) -> float | None:
+        with self.metrics.reconcile_seconds.time():
+            if key.kind == "deployment":
+                return await self.reconciler.reconcile(key.name)
+            await self.boards.reconcile(key.name.name)
+            return None
+
+    def _failed(self, key: Key, error: Exception) -> float:
+        if isinstance(error, ApiError):
+            self.metrics.errors.labels(error.reason).inc()
+            return error.retry_after
+        self.metrics.errors.labels(type(error).__name__).inc()
+        _log.error("%s: a defect in the operator", key, exc_info=error)
+        return 0.0
+
+
+async def run(
+    settings: Settings,
+    *,
+    kubeconfig: Path | None = None,
+    namespaces: Sequence[str] = (),
+    host: str = "127.0.0.1",
+    port: int = 8080,
+) -> None:
+    """Run the operator until SIGTERM or SIGINT.
+
+    Without kubeconfig the pod's service account is used; without namespaces all of them are watched.
+    Raises ConfigException (no usable credentials), OSError (the port is taken), or what ended the watches.
+    """
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    operator = Operator(settings, await load_configuration(kubeconfig), namespaces)
+    async with serving(application(operator.health, operator.prometheus), host, port) as actual_port:
+        _log.info("serving /metrics, /healthz and /readyz on http://%s:%d", host, actual_port)
+        await operator.run(stop)
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="dms-operator", description="Run the operator.")
+    parser.add_argument("--settings", type=Path, required=True, help="YAML file with the operator's settings")
+    parser.add_argument("--kubeconfig", type=Path, help="default: $KUBECONFIG, else the pod's service account")
+    parser.add_argument("--namespace", action="append", default=[], help="watch this namespace only (repeatable)")
+    parser.add_argument("--listen", default="127.0.0.1:8080", help="host:port of /metrics, /healthz and /readyz")
+    parser.add_argument("--log-format", choices=("plain", "json"), default="plain")
+    parser.add_argument("--verbose", action="store_true")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point; gives the exit code."""
+    arguments = _arguments(argv)
+    configure_logging(arguments.log_format, verbose=arguments.verbose)
+    host, _, port = arguments.listen.rpartition(":")
+    kubeconfig = arguments.kubeconfig or (Path(os.environ["KUBECONFIG"]) if "KUBECONFIG" in os.environ else None)
+    try:
+        settings = load_settings(arguments.settings)
+        asyncio.run(run(settings, kubeconfig=kubeconfig, namespaces=arguments.namespace, host=host, port=int(port)))
+    except (ConfigException, OSError, ValueError) as error:
+        _log.error("%s", error)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

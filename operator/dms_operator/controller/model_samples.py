@@ -1,0 +1,130 @@
+"""A deployment's status as Prometheus samples: one function, pure. Names and labels are design.md section 10's."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from ..api.quantities import Duration
+from ..api.reasons import PHASES
+from ..api.status import CandidateStatus, DeploymentStatus, TargetStatus
+from .caches import ObjectName
+
+
+class Family(NamedTuple):
+    """A gauge: its name, its help text, and the names of its labels."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...]
+
+
+_OBJECT = ("namespace", "deployment")
+_TARGET = (*_OBJECT, "target")
+
+INFO = Family(
+    "dms_deployment_info",
+    "Selected variant of a target",
+    (*_TARGET, "board", "revision", "precision", "method"),
+)
+PHASE = Family("dms_deployment_phase", "1 for the phase that the deployment is in", (*_OBJECT, "phase"))
+CONDITION = Family("dms_deployment_condition", "1 for the status that the condition has", (*_OBJECT, "type", "status"))
+LATENCY = Family(
+    "dms_model_latency_seconds",
+    "Latency of the selected variant, per quantile and provenance",
+    (*_TARGET, "board", "precision", "provenance", "quantile"),
+)
+BUDGET = Family("dms_model_latency_budget_seconds", "Latency budget", _OBJECT)
+THROUGHPUT = Family("dms_model_throughput_ips", "Inferences per second of the selected variant", _TARGET)
+POWER = Family("dms_model_power_watts", "Mean power above idle of the selected variant", _TARGET)
+ENERGY = Family("dms_model_energy_joules_per_inference", "Energy of one inference above idle", _TARGET)
+ACCURACY = Family(
+    "dms_model_accuracy_ratio",
+    "Accuracy: of the fp32 model, of the variant, and on the target",
+    (*_TARGET, "stage"),
+)
+DROP = Family("dms_model_accuracy_drop_ratio", "Accuracy lost against the fp32 model", _TARGET)
+DELEGATION = Family("dms_model_npu_delegation_ratio", "Share of graph nodes that run on the NPU", _TARGET)
+SIZE = Family("dms_artifact_size_bytes", "Bytes that the board loads", _TARGET)
+
+FAMILIES = (
+    INFO, PHASE, CONDITION, LATENCY, BUDGET, THROUGHPUT, POWER, ENERGY, ACCURACY, DROP, DELEGATION, SIZE,
+)  # fmt: skip
+
+
+class Sample(NamedTuple):
+    """A value of a family."""
+
+    family: Family
+    labels: tuple[str, ...]
+    value: float
+
+
+def samples_of(name: ObjectName, spec: Mapping[str, Any], status: DeploymentStatus) -> list[Sample]:
+    """All samples of one deployment; `spec` is the raw one, which may be invalid."""
+    return [
+        *_whole(name, spec, status),
+        *(sample for target in status.targets for sample in _target(name, status, target)),
+    ]
+
+
+def _whole(name: ObjectName, spec: Mapping[str, Any], status: DeploymentStatus) -> Iterator[Sample]:
+    if status.phase is not None:
+        yield from (Sample(PHASE, (*name, phase), float(phase == status.phase)) for phase in PHASES)
+    for condition in status.conditions:
+        yield Sample(CONDITION, (*name, condition.type, condition.status), 1.0)
+    if (budget := _budget_seconds(spec)) is not None:
+        yield Sample(BUDGET, name, budget)
+
+
+def _budget_seconds(spec: Mapping[str, Any]) -> float | None:
+    text = (spec.get("benchmark") or {}).get("latencyBudget")
+    try:
+        return Duration.parse(text).value
+    except ValueError:
+        return None
+
+
+def _target(name: ObjectName, status: DeploymentStatus, target: TargetStatus) -> Iterator[Sample]:
+    if target.variant is None:
+        return
+    labels = (*name, target.name)
+    precision = target.precision or ""
+    revision = (status.revision and status.revision.current) or ""
+    yield Sample(INFO, (*labels, target.board, revision, precision, target.method or ""), 1.0)
+    if target.artifact is not None:
+        yield Sample(SIZE, labels, target.artifact.size_bytes)
+    if target.delegation is not None and target.delegation.total:
+        yield Sample(DELEGATION, labels, target.delegation.npu / target.delegation.total)
+    if target.throughput is not None:
+        yield Sample(THROUGHPUT, labels, target.throughput)
+    if target.power is not None:
+        yield from _power(labels, target)
+    yield from _accuracy(labels, status, target)
+    for candidate in target.candidates:
+        if candidate.variant == target.variant:
+            yield from _latencies((*labels, target.board, precision), candidate)
+
+
+def _power(labels: tuple[str, ...], target: TargetStatus) -> Iterator[Sample]:
+    assert target.power is not None
+    yield Sample(POWER, labels, target.power.value)
+    if target.throughput:
+        yield Sample(ENERGY, labels, target.power.value / target.throughput)
+
+
+def _latencies(labels: tuple[str, ...], candidate: CandidateStatus) -> Iterator[Sample]:
+    for facts in candidate.benchmark.latencies if candidate.benchmark else ():
+        figures = {"0.5": facts.p50, "0.9": facts.p90, "0.99": facts.p99, "bound": facts.bound}
+        for quantile, figure in figures.items():
+            if figure is not None:
+                yield Sample(LATENCY, (*labels, facts.provenance, quantile), figure.value)
+
+
+def _accuracy(labels: tuple[str, ...], status: DeploymentStatus, target: TargetStatus) -> Iterator[Sample]:
+    for variant in status.variants:
+        if variant.precision == "fp32":
+            yield Sample(ACCURACY, (*labels, "reference"), variant.accuracy.value)
+        if variant.name == target.variant:
+            yield Sample(ACCURACY, (*labels, "variant"), variant.accuracy.value)
+            yield Sample(DROP, labels, variant.accuracy_drop)
+    if target.accuracy_on_target is not None:
+        yield Sample(ACCURACY, (*labels, "target"), target.accuracy_on_target.value)

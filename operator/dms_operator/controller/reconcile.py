@@ -1,0 +1,156 @@
+"""Observe, plan, act: brings one deployment a step closer to what its spec asks for.
+
+Looks at the caches, never at events; a repeat changes nothing. At most one status write per call, and none when
+nothing changed.
+"""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
+
+from ..api.labels import API_VERSION, KIND
+from ..api.reasons import EVENT_STAGE_FAILED
+from ..api.status import DeploymentStatus
+from .boards import count_boards
+from .caches import Caches, ObjectName, Raw, owner
+from .kube import CONFLICT, ApiError, Cluster
+from .merge import merge_patch
+from .observation import Observed, observe
+from .plan import Event, Plan, plan
+from .posts import event_manifest
+from .settings import Settings
+
+_log = logging.getLogger(__name__)
+_ASKED = "askedForPods"
+"""Our mark on a cached Job, gone as soon as the Job changes."""
+_SETTLE_SECONDS = 1.0
+"""A plan is looked at again after it was carried out; bounds the pace if one should never settle."""
+
+
+class Progress(Protocol):
+    """Is told what became of a deployment (metrics)."""
+
+    def status_known(self, name: ObjectName, spec: Raw, status: DeploymentStatus) -> None:
+        """The deployment's present status."""
+
+    def status_written(self, name: ObjectName, before: DeploymentStatus, after: DeploymentStatus) -> None:
+        """A status was replaced by another."""
+
+    def forget(self, name: ObjectName) -> None:
+        """The deployment is gone."""
+
+
+class Reconciler:
+    """Reconciles deployments by name."""
+
+    def __init__(
+        self,
+        caches: Caches,
+        cluster: Cluster,
+        settings: Settings,
+        progress: Progress,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._caches = caches
+        self._cluster = cluster
+        self._settings = settings
+        self._progress = progress
+        self._now = now
+
+    async def reconcile(self, name: ObjectName) -> float | None:
+        """Take the next steps; gives the seconds after which to look again, or None. Raises ApiError."""
+        body = self._caches.deployments.get(name)
+        if body is None:
+            self._progress.forget(name)
+            return None
+        if "deletionTimestamp" in body["metadata"]:
+            return None
+        await self._find_lost_pods(body)
+        observed = self._observe(body)
+        steps = plan(observed, self._settings, self._now())
+        acted = await self._act(body, observed, steps)
+        return _settled(steps.requeue_after) if acted else steps.requeue_after
+
+    def _observe(self, body: Raw) -> Observed:
+        jobs = self._caches.jobs.owned_by(body["metadata"]["uid"])
+        with_pods = [(job, self._caches.pods.owned_by(job["metadata"]["uid"])) for job in jobs]
+        return observe(body, with_pods, count_boards(self._caches.nodes.values()))
+
+    async def _find_lost_pods(self, body: Raw) -> None:
+        """Ask once for the pods of a finished Job that shows no such pod: the pods' watch may lag behind the Jobs'."""
+        for job in self._caches.jobs.owned_by(body["metadata"]["uid"]):
+            phase = _last_phase(job)
+            pods = self._caches.pods.owned_by(job["metadata"]["uid"])
+            if phase is None or _ASKED in job or any(pod["status"].get("phase") == phase for pod in pods):
+                continue
+            for pod in await self._cluster.pods_of_job(ObjectName.of(job)):
+                self._caches.pods.put(pod)
+            job[_ASKED] = True
+
+    async def _act(self, body: Raw, observed: Observed, steps: Plan) -> bool:
+        """Carry out a plan; says whether the world changed by it, so that another look is due."""
+        name = ObjectName.of(body)
+        deleted = [await self._delete(ObjectName(name.namespace, job)) for job in steps.delete]
+        for manifest in steps.create:
+            await self._create(body, manifest)
+        self._progress.status_known(name, body["spec"], steps.status)
+        written = await self._write_status(body, observed.status, steps.status)
+        for event in steps.events if written else ():
+            await self._post(body, event)
+        return any(deleted) or bool(steps.create) or written
+
+    async def _delete(self, name: ObjectName) -> bool:
+        job = self._caches.jobs.get(name)
+        if job is None or "deletionTimestamp" in job["metadata"]:
+            return False
+        await self._cluster.delete_job(name, job["metadata"]["uid"])
+        # Until its watch event comes, the cache would have us delete it again.
+        job["metadata"]["deletionTimestamp"] = self._now().isoformat()
+        return True
+
+    async def _create(self, body: Raw, manifest: Raw) -> None:
+        try:
+            job = await self._cluster.create_job(manifest)
+        except ApiError as error:
+            if error.is_refusal:
+                message = f"the cluster refused Job {manifest['metadata']['name']}: {error.message}"
+                await self._post(body, Event("Warning", EVENT_STAGE_FAILED, message))
+            raise
+        if owner(job).get("uid") != body["metadata"]["uid"]:
+            taken = f"Job {manifest['metadata']['name']} belongs to {owner(job).get('uid', 'nobody')}"
+            raise ApiError(CONFLICT, "AlreadyExists", f"{taken}: waiting until it is gone")
+        self._caches.jobs.put(job)
+
+    async def _write_status(self, body: Raw, before: DeploymentStatus, after: DeploymentStatus) -> bool:
+        if before == after:
+            return False
+        version = body["metadata"]["resourceVersion"]
+        patch = merge_patch(body["status"], after.to_wire())
+        if not patch:
+            return False
+        answer = await self._cluster.patch_status(ObjectName.of(body), patch, version)
+        if answer["metadata"]["resourceVersion"] == version:
+            return False
+        self._caches.deployments.put(answer)
+        self._progress.status_written(ObjectName.of(body), before, after)
+        return True
+
+    async def _post(self, body: Raw, event: Event) -> None:
+        """Events are hints for people: one that cannot be posted is logged, and holds up nothing."""
+        manifest = event_manifest(body, KIND, API_VERSION, event, self._now())
+        try:
+            await self._cluster.post_event(manifest)
+        except ApiError as error:
+            _log.warning("event %s about %s was not posted: %s", event.reason, ObjectName.of(body), error)
+
+
+def _last_phase(job: Raw) -> str | None:
+    """Phase that the last pod of a finished Job has; None while the Job is not finished."""
+    ends = {"Complete": "Succeeded", "Failed": "Failed"}
+    conditions: list[dict[str, str]] = job["status"].get("conditions") or []
+    return next((ends[end["type"]] for end in conditions if end["type"] in ends and end["status"] == "True"), None)
+
+
+def _settled(requeue_after: float | None) -> float:
+    return _SETTLE_SECONDS if requeue_after is None else min(_SETTLE_SECONDS, requeue_after)

@@ -1,0 +1,140 @@
+"""How kopf is used: raw events fill the caches and ask for keys. kopf writes nothing to any object."""
+
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
+
+import kopf
+from kopf import DiffBaseStorage
+
+from ..api import labels
+from .caches import Caches, ObjectCache, ObjectName, Raw
+from .connection import REQUEST_TIMEOUT, Connection
+from .watching import (
+    CLIENT_TIMEOUT,
+    CONNECT_TIMEOUT,
+    INACTIVITY_TIMEOUT,
+    SERVER_TIMEOUT,
+    Resource,
+    Stream,
+    WatchMonitor,
+)
+from .work_queue import Workers
+
+
+class Key(NamedTuple):
+    """What is worked on: a deployment, or the node of a board."""
+
+    kind: Literal["deployment", "node"]
+    name: ObjectName
+
+    def __str__(self) -> str:
+        return f"{self.kind} {'/'.join(part for part in self.name if part)}"
+
+
+class Intake:
+    """Puts what the watches tell into the caches, and asks for the keys that it touches."""
+
+    def __init__(self, caches: Caches, workers: Workers[Key]) -> None:
+        self._workers = workers
+        self._caches = caches
+        self._by_resource: dict[Resource, ObjectCache] = {
+            "deployments": caches.deployments,
+            "jobs": caches.jobs,
+            "pods": caches.pods,
+            "nodes": caches.nodes,
+        }
+
+    def listed(self, stream: Stream, bodies: list[Raw]) -> None:
+        """A complete list came: what is not in it is gone."""
+        for body in self._by_resource[stream.resource].replace(stream.namespace, bodies):
+            self._ask(stream.resource, body)
+
+    def changed(self, resource: Resource, body: Raw, *, deleted: bool) -> None:
+        """An object changed, or is gone."""
+        cache = self._by_resource[resource]
+        # Before it is dropped: a pod's deployment is found through its Job.
+        keys = list(self._keys(resource, body))
+        if cache.drop(body) if deleted else cache.put(body):
+            for key in keys or self._keys(resource, body):
+                self._workers.add(key)
+
+    def _ask(self, resource: Resource, body: Raw) -> None:
+        for key in self._keys(resource, body):
+            self._workers.add(key)
+
+    def _keys(self, resource: Resource, body: Raw) -> Iterator[Key]:
+        match resource:
+            case "deployments":
+                yield Key("deployment", ObjectName.of(body))
+            case "nodes":
+                yield Key("node", ObjectName.of(body))
+                # Deployments tell their users about boards that are missing or busy.
+                yield from (Key("deployment", ObjectName.of(other)) for other in self._caches.deployments.values())
+            case "jobs" | "pods":
+                if (name := self._caches.deployment_of(body)) is not None:
+                    yield Key("deployment", name)
+
+
+class _NothingToCompare(DiffBaseStorage):
+    """We compare plans with the world, not objects with their past: spares copying each object at each event."""
+
+    def build(self, **_: Any) -> Any:
+        return {}
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        return None
+
+
+class _Patience:
+    """Waits between tries of a request, without end: an API server that is away must not end the operator."""
+
+    def __iter__(self) -> Iterator[float]:
+        yield from (0.5, 1, 2, 4, 8)
+        while True:
+            yield 15
+
+
+def kopf_settings() -> kopf.OperatorSettings:
+    """Kopf's settings; the reasons are in the reference's table of pitfalls (section 2.2)."""
+    settings = kopf.OperatorSettings()
+    settings.watching.server_timeout = SERVER_TIMEOUT
+    settings.watching.client_timeout = CLIENT_TIMEOUT
+    settings.watching.connect_timeout = CONNECT_TIMEOUT
+    settings.watching.inactivity_timeout = INACTIVITY_TIMEOUT
+    settings.watching.reconnect_backoff = 1.0
+    settings.watching.label_selectors["batch", "v1", "jobs"] = f"{labels.MANAGED_BY}={labels.MANAGER}"
+    settings.watching.label_selectors["", "v1", "pods"] = f"{labels.MANAGED_BY}={labels.MANAGER}"
+    settings.watching.label_selectors["", "v1", "nodes"] = labels.BOARD
+    settings.networking.request_timeout = REQUEST_TIMEOUT.total
+    settings.networking.connect_timeout = REQUEST_TIMEOUT.sock_connect
+    settings.networking.error_backoffs = _Patience()
+    settings.networking.enforce_retry_after = True
+    settings.persistence.diffbase_storage = _NothingToCompare()
+    settings.posting.enabled = False
+    settings.posting.loggers = False
+    settings.scanning.disabled = True
+    return settings
+
+
+def registry(connection: Connection, intake: Intake, monitor: WatchMonitor) -> kopf.OperatorRegistry:
+    """Our handlers: log in, and take in events."""
+    handlers = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=handlers)
+    async def login(**_: Any) -> kopf.AiohttpSession:
+        return connection.login()
+
+    def take_in(resource: Resource, group: str, version: str, plural: str) -> None:
+        @kopf.on.event(group, version, plural, registry=handlers, id=f"take-in-{resource}")
+        async def handle(event: kopf.RawEvent, namespace: str | None, **_: Any) -> None:
+            monitor.touch(resource, namespace)
+            intake.changed(resource, event["object"], deleted=event["type"] == "DELETED")
+
+    take_in("deployments", labels.GROUP, labels.VERSION, labels.PLURAL)
+    take_in("jobs", "batch", "v1", "jobs")
+    take_in("pods", "", "v1", "pods")
+    take_in("nodes", "", "v1", "nodes")
+    return handlers
