@@ -152,9 +152,10 @@ def test_a_read_only_mount_is_terminal(
     def refuse(*_: Any, **__: Any) -> None:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(os, "makedirs", refuse)
+    files = written(tmp_path / "in", model=b"weights")
+    monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(StoreUnwritable, match=r"read-only.*spec\.artifacts\.uri"):
-        store.put(written(tmp_path / "in", model=b"weights"))
+        store.put(files)
 
 
 @pytest.mark.parametrize("uri", ["http://host/store", "/plain/path", "file:///etc/../artifacts", "ftp://host/x"])

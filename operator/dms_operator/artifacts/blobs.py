@@ -1,7 +1,6 @@
 """Atomic writes into a file system, and its errors in the product's words."""
 
 import errno
-import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,14 +38,14 @@ class BlobWriter:
         if not self._renames:
             yield path
             return
-        directory, name = os.path.split(path)
-        os.makedirs(directory, exist_ok=True)
-        partial = os.path.join(directory, f".{name}.{uuid.uuid4().hex}")
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
         try:
-            yield partial
-            os.replace(partial, path)
+            yield str(partial)
+            partial.replace(target)
         finally:
-            Path(partial).unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
 
 
 @contextmanager

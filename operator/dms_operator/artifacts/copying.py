@@ -2,7 +2,6 @@
 
 import errno
 import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -24,7 +23,7 @@ def copy_hashed(
     try:
         with partial.open("wb") as sink:
             result = _pump(source, sink, limit_bytes, on_bytes)
-        os.replace(partial, target)
+        partial.replace(target)
     except OSError as error:
         if error.errno in FULL:
             raise StoreFull(

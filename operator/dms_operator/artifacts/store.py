@@ -152,7 +152,7 @@ class Store:
 
 
 def open_store(uri: str, roots: tuple[Path, ...] | None = None) -> Store:
-    """Open the store at a URI (file, s3, gs); `roots` are the directories allowed for `file:`, default from environment.
+    """Open the store at a URI (file, s3, gs); `roots` are allowed for `file:`, by default those of the environment.
 
     Raises SourceRefused.
     """

@@ -63,7 +63,7 @@ def local_path(uri: str, roots: Sequence[Path]) -> Path:
 
 
 def shown(uri: str) -> str:
-    """The URI as messages may show it: without credentials and without a query (signed URLs), at most 200 characters."""
+    """The URI as messages may show it: without credentials and query (signed URLs), at most 200 characters."""
     head = uri.split("?", 1)[0].split("#", 1)[0]
     scheme, separator, rest = head.partition("://")
     authority, slash, path = rest.partition("/")

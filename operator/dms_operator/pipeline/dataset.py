@@ -48,7 +48,8 @@ def load_dataset(path: Path, inputs: list[TensorSpec], limit_bytes: int, labels_
     count = _check_shapes(headers, inputs)
     if LABELS in headers and headers[LABELS][0][:1] != (count,):
         raise DatasetInvalid(
-            f"the dataset has {count} samples, but labels of shape {list(headers[LABELS][0])}", hint="Give one label each"
+            f"the dataset has {count} samples, but labels of shape {list(headers[LABELS][0])}",
+            hint="Give one label each",
         )
     wanted = [*(spec.name for spec in inputs), *([LABELS] if LABELS in headers else [])]
     arrays = _read(path, wanted)
@@ -65,11 +66,14 @@ def _headers(path: Path, limit_bytes: int) -> dict[str, tuple[tuple[int, ...], n
             unpacked = sum(info.file_size for info in archive.infolist())
             if unpacked > limit_bytes:
                 raise DatasetInvalid(
-                    f"the dataset unpacks to {unpacked} bytes, more than the limit of {limit_bytes}", hint="Use fewer samples"
+                    f"the dataset unpacks to {unpacked} bytes, more than the limit of {limit_bytes}",
+                    hint="Use fewer samples",
                 )
             return {info.filename.removesuffix(".npy"): _header(archive, info) for info in archive.infolist()}
     except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
-        raise DatasetInvalid(f"the dataset is not a readable npz file ({error})", hint="Write it by numpy.savez") from error
+        raise DatasetInvalid(
+            f"the dataset is not a readable npz file ({error})", hint="Write it by numpy.savez"
+        ) from error
 
 
 def _header(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -94,7 +98,8 @@ def _check_names(headers: dict[str, Any], inputs: list[TensorSpec], labels_requi
     found = ", ".join(sorted(headers)) or "nothing"
     if missing:
         raise DatasetInvalid(
-            f"the dataset has no array named {', '.join(missing)} (it has {found})", hint="Name the arrays like the inputs"
+            f"the dataset has no array named {', '.join(missing)} (it has {found})",
+            hint="Name the arrays like the inputs",
         )
     if labels_required and LABELS not in headers:
         raise DatasetInvalid(
@@ -141,5 +146,6 @@ def _refuse_nan(name: str, array: Array) -> None:
     for index, sample in enumerate(array):
         if not np.isfinite(sample).all():
             raise DatasetInvalid(
-                f"the dataset's {name} holds NaN or infinite values, first in sample {index}", hint="Leave such samples out"
+                f"the dataset's {name} holds NaN or infinite values, first in sample {index}",
+                hint="Leave such samples out",
             )

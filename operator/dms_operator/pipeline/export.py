@@ -46,8 +46,8 @@ def _export_pt2(source: Path, safe: Path, limit_bytes: int) -> onnx.ModelProto:
             f"torch {torch.__version__} cannot export the .pt2 program to ONNX ({_first_line(error)})",
             hint="Save it with this torch version, or give ONNX",
         ) from error
-    model: onnx.ModelProto = exported.model_proto
-    return model
+    assert exported is not None  # only the older exporter gives None
+    return exported.model_proto
 
 
 def _export_torchscript(source: Path, inputs: list[TensorSpec] | None, target: Path) -> onnx.ModelProto:
@@ -61,9 +61,11 @@ def _export_torchscript(source: Path, inputs: list[TensorSpec] | None, target: P
     # bytecode (forward) does run below, inside the stage pod. docs say so.
     try:
         with _quiet():
-            module = torch.jit.load(str(source), map_location="cpu").eval()
+            module = torch.jit.load(str(source), map_location="cpu").eval()  # type: ignore[no-untyped-call]
     except Exception as error:
-        raise ModelInvalid(f"the TorchScript file cannot be read ({_first_line(error)})", hint="Save it again") from error
+        raise ModelInvalid(
+            f"the TorchScript file cannot be read ({_first_line(error)})", hint="Save it again"
+        ) from error
     examples = tuple(torch.zeros(spec.shape, dtype=getattr(torch, spec.dtype)) for spec in inputs)
     _run_torchscript(module, examples, inputs)
     return _trace(module, examples, inputs, target)
@@ -78,7 +80,8 @@ def _run_torchscript(module: Any, examples: tuple[Any, ...], inputs: list[Tensor
     except Exception as error:
         shapes = ", ".join(f"{spec.name} {spec.shape} {spec.dtype}" for spec in inputs)
         raise ModelShapeMismatch(
-            f"the model does not take the declared inputs ({shapes}): {_last_line(error)}", hint="Correct spec.model.inputs"
+            f"the model does not take the declared inputs ({shapes}): {_last_line(error)}",
+            hint="Correct spec.model.inputs",
         ) from error
 
 
@@ -99,7 +102,7 @@ def _trace(module: Any, examples: tuple[Any, ...], inputs: list[TensorSpec], tar
 
 
 def _checked(model: onnx.ModelProto) -> onnx.ModelProto:
-    """torch leaves another opset than asked for without an error."""
+    """Refuse a silent surprise: torch leaves another opset than asked for without an error."""
     opset = next(entry.version for entry in model.opset_import if entry.domain == "")
     if opset != OPSET:
         raise ModelInvalid(f"torch exported opset {opset} instead of {OPSET}", hint="Give ONNX, or report this model")

@@ -20,9 +20,7 @@ def model_format(path: Path, declared: Literal["auto", "pt2", "torchscript", "on
     """Tell the format of a model file, and check it against the declared one. Raises ModelInvalid."""
     found = _sniffed(path)
     if declared not in ("auto", found):
-        raise ModelInvalid(
-            f"spec.model.format says {declared}, but the file is {found}", hint=f"Write {found} or auto"
-        )
+        raise ModelInvalid(f"spec.model.format says {declared}, but the file is {found}", hint=f"Write {found} or auto")
     return found
 
 

@@ -94,7 +94,8 @@ def check_weights(model: onnx.ModelProto) -> int:
         if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
             count = int(np.count_nonzero(~np.isfinite(values)))
             raise ModelInvalid(
-                f"the weight {tensor.name or '(unnamed)'} holds {count} NaN or infinite values", hint="Train or export again"
+                f"the weight {tensor.name or '(unnamed)'} holds {count} NaN or infinite values",
+                hint="Train or export again",
             )
     return sum(int(np.prod(weight.dims)) for weight in model.graph.initializer if weight.data_type in _FLOATS)
 

@@ -42,7 +42,9 @@ def rewrite_safely(source: Path, target: Path, limit_bytes: int) -> list[str]:
                 for folder, prefix in _PAYLOADS.items():
                     _copy_tensors(archive, members, writer, folder, prefix)
     except (zipfile.BadZipFile, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
-        raise ModelInvalid(f"the .pt2 archive is damaged ({type(error).__name__}: {error})", hint="Save it again") from error
+        raise ModelInvalid(
+            f"the .pt2 archive is damaged ({type(error).__name__}: {error})", hint="Save it again"
+        ) from error
     return inputs
 
 
@@ -84,7 +86,8 @@ def _copy_tensors(
         # `is False`: an absent or odd value must not slip through
         if payload["use_pickle"] is not False or not path.removeprefix(prefix).isdecimal():
             raise ModelInvalid(
-                f"the .pt2 archive stores {name!r} as a Python pickle, which can run code when loaded", hint=_EXPORT_AGAIN
+                f"the .pt2 archive stores {name!r} as a Python pickle, which can run code when loaded",
+                hint=_EXPORT_AGAIN,
             )
         paths.add(path)
     writer.write_string(config_name, json.dumps(config))

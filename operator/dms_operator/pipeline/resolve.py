@@ -72,8 +72,8 @@ def _fetch_model(recipe: ResolveRecipe, context: StageContext, target: Path) -> 
     pinned = recipe.model_sha256
     if pinned and pinned.removeprefix("sha256:").lower() != digest.removeprefix("sha256:"):
         raise DigestMismatch(
-            f"the model at {shown(recipe.model_uri)} has sha256 {digest.removeprefix('sha256:')}, but spec.model.sha256 "
-            f"pins {pinned.removeprefix('sha256:')}",
+            f"the model at {shown(recipe.model_uri)} has sha256 {digest.removeprefix('sha256:')}, "
+            f"but spec.model.sha256 pins {pinned.removeprefix('sha256:')}",
             hint="Put the pinned file back, or pin the new one",
         )
     return target, digest

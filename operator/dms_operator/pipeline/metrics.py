@@ -1,0 +1,142 @@
+"""Scores with 95 % confidence intervals. Pure functions of arrays."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..api.errors import DatasetInvalid
+from ..api.stages import AccuracyFacts, Metric
+
+Array = NDArray[Any]
+
+_Z_95 = 1.959963984540054
+"""Normal quantile of a two-sided 95 % interval."""
+_RESAMPLES = 1000
+LOWER_IS_BETTER: frozenset[Metric] = frozenset({"mae"})
+
+
+def score(
+    metric: Metric, outputs: Array, labels: Array | None, reference: Array | None, seed: int = 0
+) -> AccuracyFacts:
+    """Score outputs [N, ...] against labels [N] (top1, macroF1, mae) or against reference outputs [N, ...] (cosine).
+
+    `agreement` is set when a reference is given and the outputs are class scores [N, C > 1].
+    Raises DatasetInvalid when the labels do not fit the outputs.
+    """
+    if metric == "cosine":
+        per_sample = _cosine(outputs, outputs if reference is None else reference)
+        value, interval = (
+            float(per_sample.mean()),
+            _bootstrap(len(outputs), lambda i: float(per_sample[i].mean()), seed),
+        )
+    elif metric == "mae":
+        errors = _absolute_errors(outputs, _required(labels, metric))
+        value, interval = float(errors.mean()), _bootstrap(len(outputs), lambda i: float(errors[i].mean()), seed)
+    else:
+        value, interval = _classified(metric, outputs, _required(labels, metric), seed)
+    return AccuracyFacts(
+        metric=metric,
+        value=value,
+        low=interval[0],
+        high=interval[1],
+        samples=len(outputs),
+        agreement=_agreement(outputs, reference),
+    )
+
+
+def drop(metric: Metric, reference: float, value: float) -> float:
+    """How much worse `value` is than the reference; positive is worse, whichever way the metric points."""
+    return value - reference if metric in LOWER_IS_BETTER else reference - value
+
+
+def wilson(successes: int, trials: int) -> tuple[float, float]:
+    """95 % interval of a proportion (Wilson 1927); sound near 0 and 1, where the normal interval is not."""
+    share, squared = successes / trials, _Z_95**2
+    centre = share + squared / (2 * trials)
+    margin = _Z_95 * np.sqrt(share * (1 - share) / trials + squared / (4 * trials**2))
+    scale = 1 + squared / trials
+    low, high = float((centre - margin) / scale), float((centre + margin) / scale)
+    return max(0.0, min(low, share)), min(1.0, max(high, share))
+
+
+def macro_f1(predicted: Array, labels: Array) -> float:
+    """Mean F1 over the classes that occur in labels or predictions."""
+    size = int(max(predicted.max(), labels.max())) + 1
+    hits = np.bincount(labels[predicted == labels], minlength=size)
+    total = np.bincount(labels, minlength=size) + np.bincount(predicted, minlength=size)
+    return float(np.mean(2 * hits[total > 0] / total[total > 0]))
+
+
+def _classified(metric: Metric, outputs: Array, labels: Array, seed: int) -> tuple[float, tuple[float, float]]:
+    predicted = _classes(outputs)
+    _check_class_labels(labels, outputs.shape[-1], len(outputs))
+    if metric == "top1":
+        hits = int((predicted == labels).sum())
+        return hits / len(labels), wilson(hits, len(labels))
+    return macro_f1(predicted, labels), _bootstrap(len(labels), lambda i: macro_f1(predicted[i], labels[i]), seed)
+
+
+def _required(labels: Array | None, metric: Metric) -> Array:
+    if labels is None:
+        raise DatasetInvalid(f"the metric {metric} needs labels", hint="Add labels [N] to the dataset, or use cosine")
+    return labels
+
+
+def _classes(outputs: Array) -> Array:
+    if outputs.ndim < 2 or outputs.shape[-1] < 2 or int(np.prod(outputs.shape[1:-1])) != 1:
+        raise DatasetInvalid(
+            f"the model's first output has shape {list(outputs.shape[1:])}, which is not one score per class",
+            hint="Put the class scores first, or use spec.dataset.metric: mae or cosine",
+        )
+    classes: Array = outputs.reshape(len(outputs), -1).argmax(axis=1)
+    return classes
+
+
+def _check_class_labels(labels: Array, classes: int, samples: int) -> None:
+    if labels.shape != (samples,) or not np.issubdtype(labels.dtype, np.integer):
+        raise DatasetInvalid(
+            f"the labels are {labels.dtype} of shape {list(labels.shape)}, not one class number per sample",
+            hint="Save labels as int64 [N]",
+        )
+    if labels.min() < 0 or labels.max() >= classes:
+        raise DatasetInvalid(
+            f"the labels go from {labels.min()} to {labels.max()}, but the model has the classes 0 to {classes - 1}",
+            hint="Correct the labels, or name the model that they belong to",
+        )
+
+
+def _absolute_errors(outputs: Array, labels: Array) -> Array:
+    flat = outputs.reshape(len(outputs), -1).astype(np.float64)
+    wanted = labels.reshape(len(labels), -1).astype(np.float64)
+    if flat.shape != wanted.shape:
+        raise DatasetInvalid(
+            f"labels of shape {list(labels.shape[1:])} do not fit outputs of shape {list(outputs.shape[1:])}",
+            hint="Give one number per output value",
+        )
+    errors: Array = np.abs(flat - wanted).mean(axis=1)
+    return errors
+
+
+def _cosine(outputs: Array, reference: Array) -> Array:
+    a, b = (values.reshape(len(values), -1).astype(np.float64) for values in (outputs, reference))
+    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    # two zero vectors agree; a zero vector and another one do not
+    same = (np.abs(a - b).max(axis=1) == 0).astype(float)
+    similarity: Array = np.where(norms > 0, (a * b).sum(axis=1) / np.where(norms > 0, norms, 1), same)
+    return np.clip(similarity, -1, 1)
+
+
+def _agreement(outputs: Array, reference: Array | None) -> float | None:
+    if reference is None or outputs.ndim < 2 or outputs.shape[-1] < 2 or int(np.prod(outputs.shape[1:-1])) != 1:
+        return None
+    return float((_classes(outputs) == _classes(reference)).mean())
+
+
+def _bootstrap(samples: int, statistic: Callable[[Array], float], seed: int) -> tuple[float, float]:
+    """Percentile bootstrap (Efron 1979) of a statistic of sample numbers."""
+    rng = np.random.default_rng(seed)
+    values = [statistic(rng.integers(0, samples, samples)) for _ in range(_RESAMPLES)]
+    low, high = np.percentile(values, [2.5, 97.5])
+    return float(low), float(high)

@@ -1,0 +1,138 @@
+"""Stage quantize: make one variant of a resolved model, and score it against the fp32 reference."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from ..api.errors import ArtifactMissing, DatasetInvalid, QuantizationFailed
+from ..api.stages import QuantizeRecipe, VariantFacts
+from . import quantizer
+from .context import StageContext, StageOutput
+from .dataset import Dataset, load_dataset
+from .evaluate import REFERENCE_FILE, Reference, first_outputs
+from .metrics import drop, score
+from .onnx_file import inputs_of
+from .sampling import Split, split
+from .schemes import scheme_for
+
+_METHODS = {"fp32": ("none",), "fp16": ("cast",), "int8": ("static", "dynamic"), "int4": ("static",)}
+
+
+def run(recipe: QuantizeRecipe, context: StageContext) -> StageOutput:
+    """Give `model.onnx` and `reference.npz` (the fp32 outputs on the evaluation samples, in every variant).
+
+    Raises DMSError.
+    """
+    check_recipe(recipe)
+    resolved = context.fetch(recipe.resolved)
+    dataset = _dataset(recipe, resolved, context)
+    reference = None if recipe.reference is None else Reference.load(context.fetch(recipe.reference))
+    chosen = choose_samples(recipe, len(dataset), reference)
+    workdir = context.scratch("quantize")
+    files = {"model.onnx": workdir / "model.onnx", REFERENCE_FILE: workdir / REFERENCE_FILE}
+    scheme = _make(recipe, resolved["model.onnx"], files["model.onnx"], dataset, chosen, context)
+    outputs = first_outputs(files["model.onnx"], dataset, chosen.evaluation, context.progress)
+    (reference or Reference(chosen.evaluation, outputs)).save(files[REFERENCE_FILE])
+    return files, _facts(recipe, scheme, dataset, chosen, outputs, reference, files["model.onnx"])
+
+
+def check_recipe(recipe: QuantizeRecipe) -> None:
+    """Raise QuantizationFailed for a combination of precision, method and toolchain that no variant is made from."""
+    if recipe.method == "qat":
+        raise QuantizationFailed(
+            "quantization-aware training is not part of this version", hint="Use method: static, or auto"
+        )
+    if recipe.method not in _METHODS[recipe.precision]:
+        raise QuantizationFailed(
+            f"{recipe.precision} is not made by the method {recipe.method}",
+            hint=f"Use {' or '.join(_METHODS[recipe.precision])}",
+        )
+    if recipe.method == "dynamic" and recipe.toolchain != "onnxruntime":
+        raise QuantizationFailed(
+            "dynamically quantized models run on CPUs only",
+            hint="Use method: static for NPUs, or toolchain: onnxruntime",
+        )
+    if recipe.precision != "fp32" and recipe.reference is None:
+        raise QuantizationFailed("the recipe names no fp32 reference", hint="Quantize fp32 first")
+
+
+def choose_samples(recipe: QuantizeRecipe, samples: int, reference: Reference | None) -> Split:
+    """The recipe's samples; the score is always taken on the very samples that the reference was scored on."""
+    chosen = split(samples, recipe.calibration_samples, recipe.evaluation_samples, recipe.seed)
+    if reference is None or np.array_equal(chosen.evaluation, reference.indices):
+        return chosen
+    if reference.indices.max() >= samples:
+        raise DatasetInvalid("the fp32 reference was scored on another dataset", hint="Quantize fp32 again")
+    others = np.setdiff1d(np.arange(samples, dtype=np.int64), reference.indices)
+    if not len(others):
+        return Split(reference.indices, reference.indices, "every sample evaluates, so calibration had to use them too")
+    others = np.random.default_rng(recipe.seed).permutation(others)[: recipe.calibration_samples]
+    notes = (
+        f"{len(others)} of {recipe.calibration_samples} asked for calibrate"
+        if len(others) < recipe.calibration_samples
+        else ""
+    )
+    return Split(others, reference.indices, notes)
+
+
+def _dataset(recipe: QuantizeRecipe, resolved: dict[str, Path], context: StageContext) -> Dataset:
+    if "model.onnx" not in resolved:
+        raise ArtifactMissing("the resolved artifact lacks model.onnx", hint="Run its resolve stage again")
+    if "dataset.npz" not in resolved:
+        raise DatasetInvalid("there is no dataset to calibrate and score on", hint="Set spec.dataset.uri")
+    inputs = inputs_of(onnx.load_model(resolved["model.onnx"]))
+    labels_required = recipe.metric != "cosine"
+    return load_dataset(resolved["dataset.npz"], inputs, context.limit_bytes, labels_required)
+
+
+def _make(
+    recipe: QuantizeRecipe, source: Path, target: Path, dataset: Dataset, chosen: Split, context: StageContext
+) -> str:
+    """Write the variant's model; gives the scheme's short form."""
+    if recipe.precision == "fp32":
+        shutil.copyfile(source, target)
+        return "float32"
+    if recipe.precision == "fp16":
+        quantizer.to_fp16(source, target)
+        return "float16"
+    if recipe.method == "dynamic":
+        quantizer.to_dynamic_int8(source, target)
+        return "w8 dynamic"
+    scheme = scheme_for(recipe.toolchain, recipe.precision)
+    quantizer.to_static(
+        source,
+        target,
+        scheme,
+        recipe.calibration or "minmax",
+        lambda: (dataset.feed(int(index)) for index in chosen.calibration),
+        len(chosen.calibration),
+        context.progress,
+    )
+    return scheme.name
+
+
+def _facts(
+    recipe: QuantizeRecipe,
+    scheme: str,
+    dataset: Dataset,
+    chosen: Split,
+    outputs: np.ndarray,
+    reference: Reference | None,
+    model: Path,
+) -> VariantFacts:
+    labels = None if dataset.labels is None else dataset.labels[chosen.evaluation]
+    expected = None if reference is None else reference.outputs
+    accuracy = score(recipe.metric, outputs, labels, expected)
+    base = accuracy if expected is None else score(recipe.metric, expected, labels, None)
+    return VariantFacts(
+        precision=recipe.precision,
+        method=recipe.method,
+        calibration=(recipe.calibration or "minmax") if recipe.method == "static" else None,
+        scheme=scheme,
+        accuracy=accuracy,
+        accuracy_drop=drop(recipe.metric, base.value, accuracy.value),
+        size_bytes=model.stat().st_size,
+        notes=chosen.notes,
+    )

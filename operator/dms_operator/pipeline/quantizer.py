@@ -1,0 +1,120 @@
+"""Make quantized and half-precision ONNX from float ONNX, with onnxruntime's quantizer."""
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_dynamic, quantize_static
+from onnxruntime.quantization.calibrate import TensorData, TensorsData, save_tensors_data
+from onnxruntime.quantization.execution_providers.qnn import get_qnn_qdq_config, qnn_preprocess_model
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from ..api.errors import QuantizationFailed
+from ..api.stages import Calibration
+from .calibration import Feed, Range, calibrate
+from .progress import Progress
+from .schemes import Scheme, weight_overrides
+
+
+def to_fp16(source: Path, target: Path) -> None:
+    """Cast weights and arithmetic to float16; inputs and outputs stay float32. Raises QuantizationFailed."""
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    with _failures("cast to float16"):
+        onnx.save_model(convert_float_to_float16(onnx.load_model(source), keep_io_types=True), target)
+
+
+def to_dynamic_int8(source: Path, target: Path) -> None:
+    """Quantize weights to int8; activations get their ranges at run time, on CPUs only. Raises QuantizationFailed."""
+    with _failures("dynamically quantized"):
+        quantize_dynamic(source, target, per_channel=True, weight_type=QuantType.QInt8)
+
+
+def to_static(
+    source: Path,
+    target: Path,
+    scheme: Scheme,
+    method: Calibration,
+    feeds: Callable[[], Iterable[Feed]],
+    samples: int,
+    progress: Progress,
+) -> None:
+    """Quantize weights and activations (QDQ) by a scheme, with ranges from calibration. Raises QuantizationFailed."""
+    prepared = _prepared(source, target.with_name("prepared.onnx"), scheme)
+    ranges = calibrate(prepared, feeds, samples, method, scheme.activation_bits, progress)
+    with _failures("quantized"):
+        _quantize(prepared, target, scheme, _range_file(ranges, target.with_name("ranges.json")))
+
+
+def _prepared(source: Path, target: Path, scheme: Scheme) -> Path:
+    """Infer shapes, fold batch norms and, for the HTP, fuse Gelu and LayerNormalization written out in small nodes."""
+    with _failures("prepared for quantization"):
+        if scheme.htp:
+            model, fused = onnx.load_model(source), target.with_name("fused.onnx")
+            del model.metadata_props[:]  # qnn_preprocess_model of onnxruntime 1.32 fails on any
+            if qnn_preprocess_model(model, fused, fuse_layernorm=True, exclude_initializer_from_input=True):
+                source = fused
+        quant_pre_process(source, target, skip_symbolic_shape=True)
+    return target
+
+
+def _quantize(prepared: Path, target: Path, scheme: Scheme, ranges: Path) -> None:
+    model = onnx.load_model(prepared)
+    overrides = weight_overrides(scheme, model)
+    options = {
+        "ActivationSymmetric": scheme.symmetric_activations,
+        "WeightSymmetric": True,
+        "TensorQuantOverrides": overrides,
+    }
+    operators = None
+    if scheme.htp:
+        # No reader: the ranges are ready, and the config is only asked for the HTP's rules.
+        config = get_qnn_qdq_config(
+            model,
+            None,
+            activation_type=scheme.activation,
+            weight_type=scheme.weight,
+            per_channel=scheme.per_channel,
+            init_overrides=overrides,
+        )
+        options, operators = config.extra_options, config.op_types_to_quantize
+    quantize_static(
+        model,
+        target,
+        None,
+        quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=operators,
+        per_channel=scheme.per_channel,
+        activation_type=scheme.activation,
+        weight_type=scheme.weight,
+        calibrate_method=CalibrationMethod.MinMax,
+        calibration_cache_path=ranges,
+        extra_options=options,
+    )
+
+
+def _range_file(ranges: dict[str, Range], path: Path) -> Path:
+    data = {name: TensorData(lowest=np.float32(low), highest=np.float32(high)) for name, (low, high) in ranges.items()}
+    save_tensors_data(TensorsData(CalibrationMethod.MinMax, data), path)
+    return path
+
+
+@contextlib.contextmanager
+def _failures(what: str) -> Iterator[None]:
+    """Name failures: onnxruntime's tools raise whatever they meet, and log advice that does not apply here."""
+    previous = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise QuantizationFailed(
+            f"the model cannot be {what} ({type(error).__name__}: {str(error)[:300]})",
+            hint="Try another precision or method, and report this model",
+        ) from error
+    finally:
+        logging.disable(previous)
