@@ -59,7 +59,6 @@ class DevClusterConfig(_Settings):
 
     data_directory: Path
     kubeconfig: Path | None = None
-    host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 0
     nodes: tuple[NodeConfig, ...] = (NodeConfig(name="build-1"),)
     images: dict[str, ImageConfig] = Field(default={}, description="image name or glob to its environment")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import OrderedDict
 
@@ -12,6 +13,7 @@ from .meta import Clock, Object, rfc3339, rfc3339_micro, utc_now
 
 # client-go tools/record/events_cache.go: maxLruCacheEntries
 _REMEMBERED = 4096
+_log = logging.getLogger(__name__)
 
 
 class EventRecorder:
@@ -25,17 +27,13 @@ class EventRecorder:
         self._seen: OrderedDict[tuple[str, ...], tuple[str, str]] = OrderedDict()
 
     def post(self, about: Object, kind: str, reason: str, message: str, field_path: str = "") -> None:
-        """Post an event about an object; `kind` is Normal or Warning.
-
-        A namespace that is going away takes no events: that refusal alone is accepted, as client-go does.
-        """
+        """Post an event about an object; `kind` is Normal or Warning. A refused event is logged, as client-go does."""
         key = (str(about["metadata"].get("uid")), kind, reason, message, field_path)
         try:
             if key not in self._seen or not self._repeat(*self._seen[key]):
                 self._remember(key, self._create(self._body(about, kind, reason, message, field_path)))
         except ApiError as refusal:
-            if refusal.code not in (403, 404):
-                raise
+            _log.warning("event %s about %s was refused: %s", reason, about["metadata"]["name"], refusal)
 
     def _repeat(self, namespace: str, name: str) -> bool:
         event = self._client.get("events", namespace, name)
@@ -86,7 +84,10 @@ class SchedulingEvents:
             "reportingComponent": "default-scheduler",
             "reportingInstance": "default-scheduler-devcluster",
         }
-        self._client.create("events", body["metadata"]["namespace"], body)
+        try:
+            self._client.create("events", body["metadata"]["namespace"], body)
+        except ApiError as refusal:
+            _log.warning("event %s about %s was refused: %s", reason, pod["metadata"]["name"], refusal)
 
 
 def event_head(about: Object, kind: str, reason: str, message: str, field_path: str) -> Object:

@@ -76,7 +76,11 @@ class Controller(ABC):
         except ApiError as problem:
             failures = self._failures[key] = self._failures.get(key, 0) + 1
             delay = _RETRY.delay(failures)
-            _log.debug("%s of %s failed, again in %s s: %s", type(self).__name__, key, delay, problem)
+            _log.debug("%s of %s was refused, again in %s s: %s", type(self).__name__, key, delay, problem)
+        except Exception:
+            failures = self._failures[key] = self._failures.get(key, 0) + 1
+            delay = _RETRY.delay(failures)
+            _log.exception("%s of %s failed, again in %s s", type(self).__name__, key, delay)
         self._set_alarm(key, delay)
 
     def _set_alarm(self, key: Key, delay: float | None) -> None:

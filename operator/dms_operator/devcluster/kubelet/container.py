@@ -196,6 +196,9 @@ class ContainerRunner:
                 readers.create_task(log.record("stdout", process.stdout))
                 readers.create_task(log.record("stderr", process.stderr))
             end = await process.wait()
+        except BaseException:
+            process.abandon()
+            raise
         finally:
             log.close()
         services.runs.forget(identity)

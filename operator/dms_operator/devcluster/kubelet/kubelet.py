@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from dms_operator.devcluster.client import LocalClient
@@ -15,6 +16,8 @@ from .logs import LogStore
 from .node import NodeReporter
 from .pod import PodWorker
 from .services import NodeServices
+
+_log = logging.getLogger(__name__)
 
 
 class Kubelet:
@@ -103,7 +106,11 @@ class Kubelet:
 
     async def _live(self, worker: PodWorker) -> None:
         """Run a pod to its end, then remove it from the API and from the disk."""
-        await worker.run()
+        try:
+            await worker.run()
+        except Exception:
+            _log.exception("the worker of pod %s failed", worker.pod["metadata"]["name"])
+            raise
         metadata = worker.pod["metadata"]
         live = self._client.get("pods", metadata["namespace"], metadata["name"])
         if live is not None and live["metadata"]["uid"] == metadata["uid"]:
@@ -115,4 +122,4 @@ class Kubelet:
     async def _stop_all(self) -> None:
         for worker in self._workers.values():
             worker.stop(0)
-        await asyncio.gather(*self._lives.values())
+        await asyncio.gather(*self._lives.values(), return_exceptions=True)  # logged where they happened

@@ -11,13 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
+from dms_operator.devcluster.errors import bad_request
+
 # containerd cuts longer lines in pieces (plugins.cri.max_container_log_line_size).
 _LONGEST_LINE = 16 * 1024
 _CHUNK = 64 * 1024
-
-
-class NoLog(Exception):
-    """There is no such log; the text is what a kubelet answers."""
 
 
 @dataclass(frozen=True)
@@ -129,12 +127,12 @@ class LogStore:
         shutil.rmtree(self._root / f"{namespace}_{pod}_{uid}", ignore_errors=True)
 
     def find(self, namespace: str, pod: str, container: str, previous: bool = False) -> ContainerLog:
-        """Return the log of the present or the previous run. Raises NoLog."""
+        """Return the log of the present or the previous run. Raises ApiError."""
         runs = self._runs.get((namespace, pod, container), [])
         if previous and len(runs) < 2:
-            raise NoLog(f'previous terminated container "{container}" in pod "{pod}" not found')
+            raise bad_request(f'previous terminated container "{container}" in pod "{pod}" not found')
         if not runs:
-            raise NoLog(f'container "{container}" in pod "{pod}" is waiting to start: ContainerCreating')
+            raise bad_request(f'container "{container}" in pod "{pod}" is waiting to start: ContainerCreating')
         return runs[-2] if previous else runs[-1]
 
     async def read(
@@ -149,7 +147,7 @@ class LogStore:
         previous: bool = False,
         limit_bytes: int | None = None,
     ) -> AsyncIterator[bytes]:
-        """Yield a log; with `follow` until the container ends. Raises NoLog."""
+        """Yield a log; with `follow` until the container ends. Raises ApiError."""
         log = self.find(namespace, pod, container, previous)
         left = limit_bytes if limit_bytes is not None else float("inf")
         options = LogOptions(tail_lines, since_seconds, timestamps)

@@ -98,6 +98,11 @@ class ContainerProcess:
         if not self._shim.stdin.is_closing():
             self._shim.stdin.write(f"{int(number)}\n".encode())
 
+    def abandon(self) -> None:
+        """Let the shim kill everything of the container at once."""
+        assert self._shim.stdin is not None
+        self._shim.stdin.close()
+
     async def wait(self) -> Exit:
         """Wait for the end of the container and of everything that it started."""
         await self._shim.wait()
