@@ -2,15 +2,18 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from ..api import labels
 from ..api.errors import InvalidSpec
-from ..api.resource import Metadata
+from ..api.resource import Metadata, parse_spec, parse_status
 from ..api.spec import DeploymentSpec
 from ..api.stages import Failure, StageName, StageResult
 from ..api.status import DeploymentStatus
+from . import pods as pod_facts
 
 JobState = Literal["Pending", "Running", "Complete", "Failed"]
+Raw = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -64,15 +67,93 @@ class Observed:
     """By board type; a type that is absent has no board."""
 
 
-def observe(
-    body: Mapping[str, Any],
-    jobs: Iterable[tuple[Mapping[str, Any], Iterable[Mapping[str, Any]]]],
-    boards: Mapping[str, BoardCount],
-) -> Observed:
-    """Put together raw objects: the deployment, its Jobs (by owner uid) each with its pods, and the boards."""
-    raise NotImplementedError
+def observe(body: Raw, jobs: Iterable[tuple[Raw, Iterable[Raw]]], boards: Mapping[str, BoardCount]) -> Observed:
+    """Put together raw objects: the deployment, its Jobs (found by owner uid) each with its pods, the boards.
+
+    Jobs that lack the operator's annotations are not ours and are left out.
+    """
+    spec: DeploymentSpec | InvalidSpec
+    try:
+        spec = parse_spec(dict(body))
+    except InvalidSpec as error:
+        spec = error
+    views = [job_view(job, job_pods) for job, job_pods in jobs if is_ours(job)]
+    return Observed(
+        Metadata.model_validate(body["metadata"]),
+        spec,
+        parse_status(dict(body)),
+        {view.recipe: view for view in views},
+        dict(boards),
+    )
 
 
-def job_view(job: Mapping[str, Any], job_pods: Iterable[Mapping[str, Any]]) -> JobView:
+def is_ours(job: Raw) -> bool:
+    """Whether an operator made this Job."""
+    metadata = job["metadata"]
+    known = (metadata.get("labels") or {}).get(labels.STAGE) in get_args(StageName)
+    return known and labels.RECIPE_DIGEST in (metadata.get("annotations") or {})
+
+
+def job_view(job: Raw, job_pods: Iterable[Raw]) -> JobView:
     """A raw Job and its raw pods as one view. Raises KeyError for a Job that no operator made."""
-    raise NotImplementedError
+    metadata, status, seen = job["metadata"], job.get("status") or {}, list(job_pods)
+    stage: StageName = metadata["labels"][labels.STAGE]
+    annotations = metadata["annotations"]
+    recipe = annotations[labels.RECIPE_DIGEST]
+    state = _state(status, seen)
+    return JobView(
+        name=metadata["name"],
+        recipe=recipe,
+        stage=stage,
+        target=metadata["labels"].get(labels.TARGET, ""),
+        state=state,
+        result=_result(seen, stage, recipe) if state == "Complete" else None,
+        failure=_failure(status, seen, stage, recipe),
+        failed_pods=status.get("failed") or 0,
+        waiting=_waiting(seen) if state == "Pending" else "",
+        started_at=status.get("startTime"),
+        finished_at=_finished_at(status),
+        attempt=annotations.get(labels.ATTEMPT, ""),
+        template=annotations.get(labels.TEMPLATE_DIGEST, ""),
+        deleting=metadata.get("deletionTimestamp") is not None,
+    )
+
+
+def _condition(status: Raw, kind: str) -> Raw | None:
+    conditions: list[Raw] = status.get("conditions") or []
+    return next((each for each in conditions if each["type"] == kind and each["status"] == "True"), None)
+
+
+def _state(status: Raw, seen: list[Raw]) -> JobState:
+    if _condition(status, "Complete"):
+        return "Complete"
+    if _condition(status, "Failed"):
+        return "Failed"
+    latest = pod_facts.newest(seen)
+    return "Running" if latest and pod_facts.phase(latest) != "Pending" else "Pending"
+
+
+def _result(seen: list[Raw], stage: StageName, recipe: str) -> StageResult | None:
+    pod = pod_facts.newest([pod for pod in seen if pod_facts.phase(pod) == "Succeeded"])
+    return pod_facts.read_result(pod_facts.ended(pod).text, stage, recipe) if pod else None
+
+
+def _failure(status: Raw, seen: list[Raw], stage: StageName, recipe: str) -> Failure | None:
+    pod = pod_facts.newest([pod for pod in seen if pod_facts.phase(pod) == "Failed"])
+    if pod:
+        return pod_facts.failure_of(pod, stage, recipe)
+    condition = _condition(status, "Failed")
+    if condition is None:
+        return None
+    message = f"The {stage} job failed: {condition.get('message') or condition.get('reason')}"
+    return Failure(reason=condition.get("reason") or pod_facts.POD_FAILED, message=message, retryable=True)
+
+
+def _waiting(seen: list[Raw]) -> str:
+    latest = pod_facts.newest(seen)
+    return pod_facts.waiting_for(latest) if latest else ""
+
+
+def _finished_at(status: Raw) -> str | None:
+    ended = _condition(status, "Complete") or _condition(status, "Failed")
+    return status.get("completionTime") or (ended or {}).get("lastTransitionTime")

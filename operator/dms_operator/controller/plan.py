@@ -1,21 +1,27 @@
 """From what is observed to what is to be done: one pure function."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
+from ..api.errors import InvalidSpec
+from ..api.spec import DeploymentSpec
 from ..api.status import DeploymentStatus
-from .observation import Observed
+from .events import Event, events
+from .facts import Facts, attempt_of
+from .jobs import job_manifest, job_name, template_digest
+from .observation import JobView, Observed
 from .settings import Settings
+from .status_build import built_status, invalid_status
+from .steps import Step
+from .survey import survey
+from .text import parse_timestamp
 
+__all__ = ["Event", "Plan", "plan"]
 
-@dataclass(frozen=True)
-class Event:
-    """A Kubernetes event about the deployment; to be posted after the status was written."""
-
-    type: Literal["Normal", "Warning"]
-    reason: str
-    message: str
+LOST_RESULT_GRACE = 15.0
+"""Seconds after a Job's end in which its pod's answer may still be on its way to the cache."""
 
 
 @dataclass(frozen=True)
@@ -35,4 +41,88 @@ class Plan:
 
 def plan(observed: Observed, settings: Settings, now: datetime) -> Plan:
     """Decide what comes next. `now` is time-zone aware; the same world and time give the same plan."""
-    raise NotImplementedError
+    if observed.metadata.deletion_timestamp is not None:
+        return Plan(observed.status)
+    if isinstance(observed.spec, InvalidSpec):
+        status = invalid_status(observed, observed.spec, now)
+        return Plan(status, events=events(observed.status, status))
+    return _plan(observed, observed.spec, settings, now)
+
+
+def _plan(observed: Observed, spec: DeploymentSpec, settings: Settings, now: datetime) -> Plan:
+    facts = Facts(observed)
+    found = survey(spec, settings, facts.of)
+    doings = [_Doing(step, observed, spec, settings, facts, now) for step in found.steps.values()]
+    create = [doing.manifest() for doing in doings if doing.starts]
+    started = {doing.step.digest: doing.name for doing in doings if doing.starts}
+    status = built_status(observed, spec, found, started, now)
+    return Plan(
+        status,
+        create,
+        [
+            *(doing.name for doing in doings if doing.discards),
+            *_unwanted(observed.jobs.values(), found.steps),
+        ],
+        events(observed.status, status),
+        min((doing.grace for doing in doings if doing.grace > 0), default=None),
+    )
+
+
+def _unwanted(jobs: Iterable[JobView], steps: Iterable[str]) -> list[str]:
+    """Jobs that this spec does not ask for."""
+    wanted = set(steps)
+    return [job.name for job in jobs if job.recipe not in wanted and not job.deleting]
+
+
+@dataclass(frozen=True)
+class _Doing:
+    """What is to be done about one step."""
+
+    step: Step
+    observed: Observed
+    spec: DeploymentSpec
+    settings: Settings
+    facts: Facts
+    now: datetime
+
+    @property
+    def job(self) -> JobView | None:
+        return self.observed.jobs.get(self.step.digest)
+
+    @property
+    def name(self) -> str:
+        return job_name(self.observed.metadata.name, self.step.recipe.stage, self.step.digest)
+
+    @property
+    def starts(self) -> bool:
+        """Nothing is known, and no Job is there that would find it out."""
+        return self.step.fact is None and self.job is None and not self.spec.suspend
+
+    @property
+    def discards(self) -> bool:
+        """The Job is there, but cannot find it out any more; it is made anew once it is gone."""
+        job = self.job
+        if job is None or job.deleting or self.step.fact is not None or self.spec.suspend:
+            return False
+        if job.state == "Pending":
+            return job.template != template_digest(self.manifest())
+        return self.facts.is_stale(job) or (self._lost(job) and self.grace == 0)
+
+    @property
+    def grace(self) -> float:
+        """Seconds for which a finished Job's answer is still waited for."""
+        job = self.job
+        if job is None or job.deleting or self.step.fact is not None or not self._lost(job):
+            return 0.0
+        if job.finished_at is None:
+            return 0.0
+        age = (self.now - parse_timestamp(job.finished_at)).total_seconds()
+        return max(0.0, LOST_RESULT_GRACE - age)
+
+    def manifest(self) -> dict[str, Any]:
+        """The Job that would run the step."""
+        return job_manifest(self.step, self.observed.metadata, self.spec, self.settings, attempt_of(self.observed))
+
+    @staticmethod
+    def _lost(job: JobView) -> bool:
+        return job.state == "Complete" and job.result is None

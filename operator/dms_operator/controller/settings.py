@@ -1,4 +1,4 @@
-"""What the operator is told by whoever installs it: images, volumes, resources, limits. Read once, from a YAML file."""
+"""What the operator is told by whoever installs it: images, volumes, resources, limits (a YAML file)."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -19,9 +19,9 @@ class Images(Model):
     """Fetches and exports models."""
     quantize: str
     """Quantizes and scores."""
-    convert: dict[ToolchainName, str] = {}
+    convert: dict[ToolchainName, str] = Field(default={})
     """Compiles, per toolchain. A toolchain without image cannot be built for."""
-    benchmark: dict[ToolchainName, str] = {}
+    benchmark: dict[ToolchainName, str] = Field(default={})
     """Measures, per toolchain."""
 
     def of(self, stage: StageName, toolchain: ToolchainName) -> str | None:
@@ -53,8 +53,8 @@ class StageVolume(Model):
 class StageResources(Model):
     """Requests and limits of a stage pod, as Kubernetes quantities."""
 
-    requests: dict[str, str] = {}
-    limits: dict[str, str] = {}
+    requests: dict[str, str] = Field(default={})
+    limits: dict[str, str] = Field(default={})
 
 
 class RunAs(Model):
@@ -84,19 +84,19 @@ class Settings(Model):
     """Pull policy of the stage pods."""
     command: list[str] = Field(default=["dms", "stage", "run"], min_length=1)
     """What a stage pod runs."""
-    volumes: list[StageVolume] = []
+    volumes: list[StageVolume] = Field(default=[])
     """Volumes of every stage pod."""
-    file_roots: list[str] = ["/models", "/data", "/artifacts"]
+    file_roots: list[str] = Field(default=["/models", "/data", "/artifacts"])
     """Folders below which file:// URIs may point, as seen in the stage pods."""
     store_secret: str | None = None
-    """Secret in the deployment's namespace with the artifact store's credentials, as environment of every stage."""
-    resources: dict[StageName, StageResources] = {}
+    """Secret in the deployment's namespace with the artifact store's credentials, for every stage."""
+    resources: dict[StageName, StageResources] = Field(default={})
     """Requests and limits per stage."""
-    node_selectors: dict[StageName, dict[str, str]] = {}
+    node_selectors: dict[StageName, dict[str, str]] = Field(default={})
     """Labels that a stage's node must carry."""
-    tolerations: list[dict[str, Any]] = []
+    tolerations: list[dict[str, Any]] = Field(default=[])
     """Tolerations of every stage pod."""
-    deadlines: dict[StageName, Duration] = {}
+    deadlines: dict[StageName, Duration] = Field(default={})
     """How long one pod of a stage may run; waiting for a node or a board does not count."""
     backoff_limit: int = Field(default=3, ge=0, le=100)
     """Retries of a stage after infrastructure failures."""

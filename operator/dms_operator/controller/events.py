@@ -1,0 +1,108 @@
+"""Events: what changed from one status to the next. Derived, so that a restart repeats none."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from ..api import reasons
+from ..api.status import Condition, DeploymentStatus, GateStatus, StageStatus, TargetStatus
+from .text import clip
+
+MESSAGE_LIMIT = 1024
+"""Kubernetes' bound for the message of a core/v1 event."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """A Kubernetes event about the deployment; to be posted after the status was written."""
+
+    type: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+
+
+def events(old: DeploymentStatus, new: DeploymentStatus) -> list[Event]:
+    """What is worth telling about the step from `old` to `new`."""
+    return [
+        *_suspension(old, new),
+        *_stages(old, new),
+        *_gates(old, new),
+        *_targets(old, new),
+        *_ends(old, new),
+    ]
+
+
+def _normal(reason: str, message: str) -> Event:
+    return Event("Normal", reason, clip(message, MESSAGE_LIMIT))
+
+
+def _warning(reason: str, message: str) -> Event:
+    return Event("Warning", reason, clip(message, MESSAGE_LIMIT))
+
+
+def _suspension(old: DeploymentStatus, new: DeploymentStatus) -> Iterator[Event]:
+    if new.phase == "Suspended" != old.phase:
+        yield _normal(reasons.EVENT_SUSPENDED, "nothing new is started until spec.suspend is false")
+    if old.phase == "Suspended" != new.phase:
+        yield _normal(reasons.EVENT_RESUMED, "stages are started again")
+
+
+def _stages(old: DeploymentStatus, new: DeploymentStatus) -> Iterator[Event]:
+    before = {stage.recipe: stage for stage in old.stages}
+    for stage in new.stages:
+        yield from _stage(before.get(stage.recipe), stage)
+
+
+def _stage(old: StageStatus | None, new: StageStatus) -> Iterator[Event]:
+    was = old.state if old else None
+    if new.state == was:
+        return
+    if new.state == "Running":
+        yield _normal(reasons.EVENT_STAGE_STARTED, f"{new.name}: job {new.job}")
+    if new.state == "Succeeded" and new.job:
+        yield _normal(reasons.EVENT_STAGE_SUCCEEDED, new.name)
+    if new.state == "Failed":
+        yield _warning(reasons.EVENT_STAGE_FAILED, f"{new.name}: {new.reason}: {new.message}")
+
+
+def _misses(status: DeploymentStatus) -> dict[tuple[str, str, str], GateStatus]:
+    return {
+        (target.name, candidate.variant, gate.name): gate
+        for target in status.targets
+        for candidate in target.candidates
+        for gate in candidate.gates
+        if gate.outcome != "Pass"
+    }
+
+
+def _gates(old: DeploymentStatus, new: DeploymentStatus) -> Iterator[Event]:
+    before = _misses(old)
+    for (target, variant, gate), found in _misses(new).items():
+        if before.get((target, variant, gate)) != found:
+            yield _warning(reasons.EVENT_GATE_FAILED, f"{target} {variant}: {found.name}: {found.message}")
+
+
+def _targets(old: DeploymentStatus, new: DeploymentStatus) -> Iterator[Event]:
+    before = {target.name: _choice(target) for target in old.targets}
+    for target in new.targets:
+        choice = _choice(target)
+        if choice and choice != before.get(target.name):
+            yield _normal(reasons.EVENT_SELECTED, f"{target.name}: {target.variant} for {target.board}")
+
+
+def _choice(target: TargetStatus) -> tuple[str, str] | None:
+    return (target.variant, target.artifact.digest) if target.variant and target.artifact else None
+
+
+def _ends(old: DeploymentStatus, new: DeploymentStatus) -> Iterator[Event]:
+    ready, was = _condition(new, reasons.READY), _condition(old, reasons.READY)
+    if ready and ready.status == "True" and not (was and was.status == "True"):
+        yield _normal(reasons.EVENT_READY, ready.message)
+    stalled, stood = _condition(new, reasons.STALLED), _condition(old, reasons.STALLED)
+    invalid = stalled is not None and stalled.reason == reasons.INVALID_SPEC
+    if stalled and invalid and not (stood and stood.message == stalled.message):
+        yield _warning(reasons.EVENT_INVALID, stalled.message)
+
+
+def _condition(status: DeploymentStatus, kind: str) -> Condition | None:
+    return next((condition for condition in status.conditions if condition.type == kind), None)

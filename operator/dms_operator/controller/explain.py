@@ -1,0 +1,102 @@
+"""Why a target stands where it stands, and what to change: one line each, the product's voice."""
+
+from dataclasses import dataclass
+
+from ..api.capabilities import TOOLCHAINS, Precision
+from ..api.spec import DeploymentSpec
+from . import gates
+from .ladder import Candidate
+from .survey import TargetSurvey
+from .text import loss
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A reason (CamelCase, stable) and a message."""
+
+    reason: str
+    message: str
+
+
+def failed_target(survey: TargetSurvey, spec: DeploymentSpec) -> Verdict:
+    """Why no variant was selected for a target that has nothing left to try."""
+    if survey.blocker:
+        return Verdict(survey.blocker.reason, survey.blocker.message)
+    last = survey.candidates[-1]
+    if last.verdict == "Stopped" and last.failure:
+        return Verdict(last.failure.reason, last.failure.message)
+    tries = [_best(group) for group in _by_precision(survey.candidates)]
+    told = "; ".join(_lost(group, best) for group, best in zip(_by_precision(survey.candidates), tries, strict=True))
+    hint = _hint(survey, spec, tries[-1])
+    return Verdict(_reason(tries[-1]), f"{told}. {hint}" if hint else told)
+
+
+def rejection(candidate: Candidate) -> str:
+    """Why a candidate was not taken, or empty."""
+    if candidate.failure:
+        return candidate.failure.message
+    return candidate.miss.message if candidate.miss else ""
+
+
+def _by_precision(candidates: list[Candidate]) -> list[list[Candidate]]:
+    groups: dict[Precision, list[Candidate]] = {}
+    for candidate in candidates:
+        groups.setdefault(candidate.precision, []).append(candidate)
+    return list(groups.values())
+
+
+def _best(group: list[Candidate]) -> Candidate:
+    """The rung that came furthest: the last one, unless all fell at accuracy, then the one that lost least."""
+    fallen = [each for each in group if each.miss and each.miss.name == "accuracy" and each.variant]
+    if len(fallen) < len(group):
+        return group[-1]
+    return min(fallen, key=lambda each: each.variant.accuracy_drop if each.variant else 0.0)
+
+
+def _lost(group: list[Candidate], best: Candidate) -> str:
+    rejected = rejection(best)
+    if best.miss and best.miss.name == "accuracy" and len(group) > 1:
+        rejected += f" (best of {len(group)} calibrations: {best.rung.calibration})"
+    return f"{best.precision}: {rejected}"
+
+
+def _reason(candidate: Candidate) -> str:
+    if candidate.failure:
+        return candidate.failure.reason
+    return gates.miss_reason(candidate.miss) if candidate.miss else "Failed"
+
+
+def _hint(survey: TargetSurvey, spec: DeploymentSpec, last: Candidate) -> str:
+    if last.failure or not last.miss:
+        return ""
+    match last.miss.name:
+        case "accuracy" | "accuracyOnTarget":
+            return _accuracy_hint(survey, spec)
+        case "delegation":
+            return "Replace these operators in the model, or exclude them by exporting it without them"
+        case "latency" if last.miss.outcome == "Inconclusive":
+            return "Try benchmark.profile: normal, which times more queries"
+        case "latency":
+            return "Try a smaller input or backbone, a cheaper precision, or a larger benchmark.latencyBudget"
+        case "power" if last.miss.outcome == "Inconclusive":
+            return "Measure on a board with a power meter, or remove benchmark.powerBudget"
+        case "power":
+            return "Try a smaller model or a cheaper precision, or a larger benchmark.powerBudget"
+        case "provenance":
+            return "Run on a board of this type, or accept a weaker benchmark.minProvenance"
+    return ""
+
+
+def _accuracy_hint(survey: TargetSurvey, spec: DeploymentSpec) -> str:
+    possible = TOOLCHAINS[survey.spec.effective_toolchain()].deployable
+    asked = spec.precisions_of(survey.spec)
+    more = [each for each in ("int8", "fp16") if each in possible and each not in asked]
+    tries = [f"add {more[0]} to precisions"] if more else []
+    if spec.quantization.calibration != "auto" and spec.quantization.method != "dynamic":
+        tries.append("calibration: auto")
+    tries += ["more calibrationSamples", f"a larger maxAccuracyDrop (now {_limit(spec)})"]
+    return "Try: " + ", ".join(tries)
+
+
+def _limit(spec: DeploymentSpec) -> str:
+    return loss(spec.dataset.metric, spec.quantization.max_accuracy_drop)

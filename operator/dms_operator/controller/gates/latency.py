@@ -1,0 +1,41 @@
+"""Latency: the upper confidence bound of the percentile stays within the budget."""
+
+from ...api.quantities import Duration
+from ...api.spec import BenchmarkSpec
+from ...api.stages import BenchmarkFacts, LatencyFacts
+from ...api.status import GateStatus
+from ..text import milliseconds, percentile
+from .provenance import counted_latency
+
+
+def latency_gate(benchmark: BenchmarkFacts, toolchain: str, wanted: BenchmarkSpec) -> GateStatus:
+    """Hold the bound of the strongest figure against the budget. Without a bound nothing is proven."""
+    latency = counted_latency(benchmark, toolchain)
+    budget = milliseconds(wanted.latency_budget)
+    if latency is None:
+        message = f"there is no latency figure of the target to hold against {budget}"
+        return GateStatus(name="latency", outcome="Inconclusive", limit=budget, message=message)
+    if latency.bound is not None:
+        within = latency.bound.value <= wanted.latency_budget.value
+        text = f"{_subject(latency, wanted)} at most {milliseconds(latency.bound)}"
+        return _gate("Pass" if within else "Fail", latency, latency.bound, budget, text)
+    text = f"{latency.samples} timed queries are too few for a bound of {percentile(wanted.percentile)}"
+    if latency.p50.value > wanted.latency_budget.value:
+        return _gate("Fail", latency, latency.p50, budget, f"even p50 is {milliseconds(latency.p50)}")
+    return _gate("Inconclusive", latency, None, budget, text)
+
+
+def _subject(latency: LatencyFacts, wanted: BenchmarkSpec) -> str:
+    return percentile(wanted.percentile) if latency.samples else "latency"
+
+
+def _gate(outcome: str, latency: LatencyFacts, value: Duration | None, budget: str, text: str) -> GateStatus:
+    return GateStatus.model_validate(
+        {
+            "name": "latency",
+            "outcome": outcome,
+            "value": milliseconds(value) if value is not None else "",
+            "limit": budget,
+            "message": f"{text} ({latency.provenance}), budget {budget}",
+        }
+    )

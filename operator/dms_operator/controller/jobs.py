@@ -1,0 +1,200 @@
+"""The Job of a stage: one pod, no API access, the restricted security profile, retried by Kubernetes itself."""
+
+import json
+from typing import Any
+
+from ..api import labels
+from ..api.base import digest_of
+from ..api.errors import TERMINAL_EXIT_CODE
+from ..api.resource import Metadata
+from ..api.spec import DeploymentSpec, TargetSpec
+from ..api.stages import REQUEST_VARIABLE, StageName, StageRequest
+from .pods import CONTAINER
+from .settings import Settings, StageVolume
+from .steps import Step
+
+NAME_LIMIT = 63
+"""Job names become label values of their pods."""
+DIGEST_DIGITS = 12
+"""Digits of the recipe digest in a Job's name."""
+FILE_ROOTS_VARIABLE = "DMS_FILE_ROOTS"
+SCRATCH = "/tmp"
+"""The only writable folder of a stage pod besides its volumes."""
+
+
+def job_name(deployment: str, stage: StageName, recipe: str) -> str:
+    """Name of the Job of a recipe: the same after every restart, and no other deployment's."""
+    short = deployment.replace(".", "-")[: NAME_LIMIT - len(stage) - DIGEST_DIGITS - 2].rstrip("-")
+    digest = recipe if short == deployment else digest_of([deployment, recipe])
+    return f"{short}-{stage}-{digest.removeprefix('sha256:')[:DIGEST_DIGITS]}"
+
+
+def job_manifest(
+    step: Step, metadata: Metadata, spec: DeploymentSpec, settings: Settings, attempt: str
+) -> dict[str, Any]:
+    """The Job that runs a step."""
+    marks = _labels(step, metadata)
+    template = {"metadata": {"labels": marks}, "spec": _pod_spec(step, metadata, spec, settings)}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": job_name(metadata.name, step.recipe.stage, step.digest),
+            "namespace": metadata.namespace,
+            "labels": marks,
+            "annotations": {
+                labels.RECIPE_DIGEST: step.digest,
+                labels.TEMPLATE_DIGEST: digest_of(template),
+                labels.ATTEMPT: attempt,
+            },
+            "ownerReferences": [_owner(metadata)],
+        },
+        "spec": {
+            "backoffLimit": settings.backoff_limit,
+            "podFailurePolicy": _POD_FAILURE_POLICY,
+            "template": template,
+        },
+    }
+
+
+def template_digest(manifest: dict[str, Any]) -> str:
+    """Digest of the pod template that a manifest was made with."""
+    return str(manifest["metadata"]["annotations"][labels.TEMPLATE_DIGEST])
+
+
+_POD_FAILURE_POLICY: dict[str, Any] = {
+    "rules": [
+        {
+            "action": "FailJob",
+            "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": [TERMINAL_EXIT_CODE]},
+        },
+        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+    ]
+}
+"""A terminal error ends the Job at once; a drained node costs no attempt."""
+
+
+def _labels(step: Step, metadata: Metadata) -> dict[str, str]:
+    marks = {
+        labels.MANAGED_BY: labels.MANAGER,
+        labels.DEPLOYMENT: metadata.name[:NAME_LIMIT].rstrip("-."),
+        labels.STAGE: step.recipe.stage,
+        labels.RECIPE: step.digest.removeprefix("sha256:")[:16],
+    }
+    return marks | ({labels.TARGET: step.target.name} if step.target else {})
+
+
+def _owner(metadata: Metadata) -> dict[str, Any]:
+    return {
+        "apiVersion": labels.API_VERSION,
+        "kind": labels.KIND,
+        "name": metadata.name,
+        "uid": metadata.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def _pod_spec(step: Step, metadata: Metadata, spec: DeploymentSpec, settings: Settings) -> dict[str, Any]:
+    stage = step.recipe.stage
+    pod: dict[str, Any] = {
+        "restartPolicy": "Never",
+        # Counts from the pod's start: waiting for a board or a node must not use it up, as the Job's own would.
+        "activeDeadlineSeconds": settings.deadline(stage),
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": _pod_security(settings),
+        "containers": [_container(step, metadata, spec, settings)],
+        "volumes": [_scratch_volume(settings), *({"name": v.name, **v.source} for v in settings.volumes)],
+    }
+    selector = settings.node_selectors.get(stage, {}) | _board_selector(step)
+    if selector:
+        pod["nodeSelector"] = selector
+    if settings.tolerations:
+        pod["tolerations"] = settings.tolerations
+    return pod
+
+
+def _pod_security(settings: Settings) -> dict[str, Any]:
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": settings.run_as.user,
+        "runAsGroup": settings.run_as.group,
+        "fsGroup": settings.run_as.group,
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def _container(step: Step, metadata: Metadata, spec: DeploymentSpec, settings: Settings) -> dict[str, Any]:
+    container: dict[str, Any] = {
+        "name": CONTAINER,
+        "image": step.recipe.image,
+        "imagePullPolicy": settings.image_pull_policy,
+        "command": settings.command,
+        "env": _environment(step, metadata, spec, settings),
+        "resources": _resources(step, settings),
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "terminationMessagePolicy": "File",
+        "volumeMounts": [{"name": "scratch", "mountPath": SCRATCH}, *map(_mount, settings.volumes)],
+    }
+    secrets = _secrets(step, spec, settings)
+    if secrets:
+        container["envFrom"] = [{"secretRef": {"name": name}} for name in secrets]
+    return container
+
+
+def _environment(step: Step, metadata: Metadata, spec: DeploymentSpec, settings: Settings) -> list[dict[str, str]]:
+    request = StageRequest(
+        deployment=f"{metadata.namespace}/{metadata.name}",
+        target=step.target.name if step.target else None,
+        store=spec.artifacts.uri,
+        recipe=step.recipe,
+    )
+    # Kubernetes expands $(NAME) in values; JSON can spell the dollar sign without one.
+    text = json.dumps(request.to_wire(), ensure_ascii=False).replace("$", "\\u0024")
+    return [
+        {"name": REQUEST_VARIABLE, "value": text},
+        {"name": FILE_ROOTS_VARIABLE, "value": ":".join(settings.file_roots)},
+        {"name": "HOME", "value": SCRATCH},
+    ]
+
+
+def _secrets(step: Step, spec: DeploymentSpec, settings: Settings) -> list[str]:
+    """Every stage may reach the store; only resolve fetches the model and the dataset."""
+    model_secret = spec.model.secret_ref.name if spec.model.secret_ref else None
+    names = [settings.store_secret, model_secret if step.recipe.stage == "resolve" else None]
+    return [name for name in names if name]
+
+
+def _resources(step: Step, settings: Settings) -> dict[str, dict[str, str]]:
+    wanted = settings.resources.get(step.recipe.stage)
+    resources = wanted.to_wire() if wanted else {"requests": {}, "limits": {}}
+    if has_exclusive_board(step):
+        assert step.target is not None
+        resources["limits"] = {**resources["limits"], labels.board_resource(step.target.board): "1"}
+    return {kind: amounts for kind, amounts in resources.items() if amounts}
+
+
+def has_exclusive_board(step: Step) -> bool:
+    """Whether the step needs a board for itself; generic nodes are shared like any other node."""
+    board = step.target.board if step.target else ""
+    return step.recipe.stage == "benchmark" and not board.startswith("generic-")
+
+
+def _board_selector(step: Step) -> dict[str, str]:
+    target: TargetSpec | None = step.target if step.recipe.stage == "benchmark" else None
+    return {labels.BOARD: target.board, **target.node_selector} if target else {}
+
+
+def _mount(volume: StageVolume) -> dict[str, Any]:
+    return {"name": volume.name, "mountPath": volume.mount_path, "readOnly": volume.read_only}
+
+
+def _scratch_volume(settings: Settings) -> dict[str, Any]:
+    limit = settings.scratch_limit
+    return {"name": "scratch", "emptyDir": {"sizeLimit": limit} if limit else {}}

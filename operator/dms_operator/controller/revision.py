@@ -1,0 +1,82 @@
+"""status.revision and status.history: what is on its way to the vehicles, and what came before."""
+
+from datetime import datetime
+from typing import Literal
+
+from ..api.base import digest_of
+from ..api.status import DeploymentStatus, HistoryEntry, ResolvedModel, RevisionStatus, TargetStatus
+from .text import clip, timestamp
+
+DIGITS = 12
+"""Hex digits of a revision."""
+HISTORY_LIMIT = 5
+"""Revisions that are remembered, the bound of status.history."""
+NO_REVISION = "-"
+"""Stands in history for a try that produced no revision."""
+
+Outcome = Literal["Ready", "Failed", "Superseded"]
+
+
+def revision_digest(model: ResolvedModel, targets: list[TargetStatus]) -> str | None:
+    """Digest of what changes bytes or behaviour on the vehicle; None until every target has an artifact."""
+    parts = [
+        {
+            "name": each.name,
+            "board": each.board,
+            "toolchain": each.toolchain,
+            "artifact": each.artifact.digest,
+        }
+        for each in targets
+        if each.artifact
+    ]
+    if len(parts) < len(targets):
+        return None
+    return digest_of({"model": model.digest, "targets": parts}).removeprefix("sha256:")[:DIGITS]
+
+
+def revisions(old: RevisionStatus | None, digest: str | None, *, rolls_out: bool) -> RevisionStatus | None:
+    """The revisions after this pass. Without a rollout a revision is stable as soon as it is built and proven."""
+    if digest is None:
+        return old
+    before = old or RevisionStatus()
+    previous = before.previous if before.current == digest else before.current
+    return RevisionStatus(current=digest, stable=before.stable if rolls_out else digest, previous=previous)
+
+
+def history(
+    old: DeploymentStatus,
+    generation: int,
+    outcome: Outcome | None,
+    revision: str | None,
+    message: str,
+    now: datetime,
+) -> list[HistoryEntry]:
+    """History after this pass: `outcome` is None while the revision is on its way."""
+    entries = list(old.history)
+    if _superseded(old, generation):
+        assert old.observed_generation is not None
+        entries = _added(entries, old.observed_generation, "Superseded", NO_REVISION, "spec changed", now)
+    if outcome:
+        entries = _added(entries, generation, outcome, revision or NO_REVISION, message, now)
+    return entries[:HISTORY_LIMIT]
+
+
+def _superseded(old: DeploymentStatus, generation: int) -> bool:
+    unfinished = old.phase not in (None, "Ready", "Failed", "Suspended")
+    return unfinished and old.observed_generation not in (None, generation)
+
+
+def _added(
+    entries: list[HistoryEntry], generation: int, outcome: Outcome, revision: str, message: str, now: datetime
+) -> list[HistoryEntry]:
+    newest = entries[0] if entries else None
+    if newest and (newest.generation, newest.outcome, newest.revision) == (generation, outcome, revision):
+        return entries
+    entry = HistoryEntry(
+        revision=revision,
+        generation=generation,
+        outcome=outcome,
+        finished_at=timestamp(now),
+        message=clip(message, 512),
+    )
+    return [entry, *entries]

@@ -1,0 +1,177 @@
+"""Walk through the pipeline as far as the facts reach: which stages are needed, and how each target stands."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from ..api.capabilities import Precision, is_baseline
+from ..api.spec import DeploymentSpec, TargetSpec
+from ..api.stages import Failure, StageResult
+from ..api.status import GateStatus
+from . import gates, recipes
+from .ladder import Candidate
+from .rungs import CHEAPEST_FIRST, REFERENCE, Rung, rungs
+from .settings import Settings
+from .steps import Fact, Step, Steps
+
+
+@dataclass(frozen=True)
+class TargetSurvey:
+    """A target and the candidates that were tried for it, the last one being the present one."""
+
+    spec: TargetSpec
+    candidates: list[Candidate] = field(default_factory=list)
+    blocker: Failure | None = None
+    """Why nothing can be tried for this target."""
+
+    @property
+    def selected(self) -> Candidate | None:
+        """The first candidate that passed all gates."""
+        return next((each for each in self.candidates if each.verdict == "Passed"), None)
+
+    @property
+    def working(self) -> bool:
+        """Whether something is still to come."""
+        if self.blocker:
+            return False
+        return not self.candidates or self.candidates[-1].verdict == "Working"
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The whole deployment."""
+
+    steps: dict[str, Step]
+    """Wanted stages by recipe digest, in order; finished ones included."""
+    model: Fact
+    reference: Fact
+    targets: list[TargetSurvey]
+
+
+def survey(spec: DeploymentSpec, settings: Settings, know: Callable[[str], Fact]) -> Survey:
+    """Walk as far as `know` (recipe digest to fact) allows."""
+    steps = Steps(know)
+    model = steps.ask("resolve", recipes.resolve_recipe(spec, settings))
+    reference: Fact = None
+    if isinstance(model, StageResult):
+        recipe = recipes.quantize_recipe(spec, settings, REFERENCE, "onnxruntime", _digest(model), None)
+        reference = steps.ask("quantize fp32", recipe)
+    walk = _Walk(spec, settings, steps, model, reference)
+    return Survey(steps.by_digest, model, reference, [walk.target(target) for target in spec.targets])
+
+
+@dataclass(frozen=True)
+class _Walk:
+    spec: DeploymentSpec
+    settings: Settings
+    steps: Steps
+    model: Fact
+    reference: Fact
+
+    def target(self, target: TargetSpec) -> TargetSurvey:
+        """Try the target's rungs until one passes, one is not finished, or one shows that no other will."""
+        for fact in (self.model, self.reference):
+            if isinstance(fact, Failure):
+                return TargetSurvey(target, blocker=fact)
+        blocker = _impossible(self.spec, target) or self._without_image(target)
+        if blocker:
+            return TargetSurvey(target, blocker=blocker)
+        if self.reference is None:
+            return TargetSurvey(target)
+        return TargetSurvey(target, list(self._climb(target)))
+
+    def _climb(self, target: TargetSpec) -> Iterator[Candidate]:
+        for precision in deployable(self.spec, target):
+            for rung in rungs(precision, self.spec.quantization, target.effective_toolchain()):
+                candidate = self._try(target, rung)
+                yield candidate
+                if candidate.verdict in ("Working", "Passed", "Stopped"):
+                    return
+                if candidate.verdict == "NextPrecision":
+                    break
+
+    def _try(self, target: TargetSpec, rung: Rung) -> Candidate:
+        name = rung.name(target.effective_toolchain())
+        quantized = self._quantize(target, rung, name)
+        if not isinstance(quantized, StageResult):
+            return Candidate(name, rung, "quantize", failure=quantized)
+        assert quantized.variant is not None
+        passed = [gates.accuracy_gate(quantized.variant, self.spec.quantization.max_accuracy_drop)]
+        if gates.first_miss(passed):
+            return Candidate(name, rung, "quantize", quantized, gates=passed)
+        return self._compile(target, rung, name, quantized, passed)
+
+    def _compile(
+        self, target: TargetSpec, rung: Rung, name: str, quantized: StageResult, passed: list[GateStatus]
+    ) -> Candidate:
+        converted = self._convert(target, name, quantized)
+        if not isinstance(converted, StageResult):
+            return Candidate(name, rung, "convert", quantized, gates=passed, failure=converted)
+        assert converted.compiled is not None
+        passed = [*passed, gates.delegation_gate(converted.compiled)]
+        if gates.first_miss(passed):
+            return Candidate(name, rung, "convert", quantized, converted, gates=passed)
+        measured = self._benchmark(target, name, quantized, converted)
+        if not isinstance(measured, StageResult):
+            return Candidate(name, rung, "benchmark", quantized, converted, gates=passed, failure=measured)
+        passed = [*passed, *self._judge(target, measured)]
+        return Candidate(name, rung, "benchmark", quantized, converted, measured, passed)
+
+    def _judge(self, target: TargetSpec, measured: StageResult) -> Iterator[GateStatus]:
+        facts, wanted, toolchain = measured.benchmark, self.spec.benchmark, target.effective_toolchain()
+        assert facts is not None
+        yield gates.target_accuracy_gate(facts, self.spec.quantization.max_accuracy_drop)
+        yield gates.provenance_gate(facts, toolchain, wanted.min_provenance)
+        yield gates.latency_gate(facts, toolchain, wanted)
+        if wanted.power_budget is not None:
+            yield gates.power_gate(facts, wanted.power_budget)
+
+    def _quantize(self, target: TargetSpec, rung: Rung, name: str) -> Fact:
+        assert isinstance(self.model, StageResult) and isinstance(self.reference, StageResult)
+        if rung == REFERENCE:
+            return self.reference
+        toolchain = target.effective_toolchain()
+        recipe = recipes.quantize_recipe(
+            self.spec, self.settings, rung, toolchain, _digest(self.model), _digest(self.reference)
+        )
+        return self.steps.ask(f"quantize {name}", recipe)
+
+    def _convert(self, target: TargetSpec, name: str, quantized: StageResult) -> Fact:
+        image = self.settings.images.of("convert", target.effective_toolchain())
+        assert image is not None
+        recipe = recipes.convert_recipe(target, image, _digest(quantized))
+        return self.steps.ask(f"convert {target.name} {name}", recipe, target)
+
+    def _benchmark(self, target: TargetSpec, name: str, quantized: StageResult, converted: StageResult) -> Fact:
+        assert isinstance(self.model, StageResult)
+        image = self.settings.images.of("benchmark", target.effective_toolchain())
+        assert image is not None
+        recipe = recipes.benchmark_recipe(
+            self.spec, target, image, _digest(self.model), _digest(quantized), _digest(converted)
+        )
+        return self.steps.ask(f"benchmark {target.name} {name}", recipe, target)
+
+    def _without_image(self, target: TargetSpec) -> Failure | None:
+        toolchain = target.effective_toolchain()
+        for stage in ("convert", "benchmark"):
+            if not self.settings.images.of(stage, toolchain):
+                message = f"The operator has no {stage} image for {toolchain}: set images.{stage}.{toolchain}"
+                return Failure(reason="ToolchainUnavailable", message=message, retryable=False)
+        return None
+
+
+def deployable(spec: DeploymentSpec, target: TargetSpec) -> list[Precision]:
+    """The target's precisions that its toolchain can deploy, cheapest latency first."""
+    toolchain, asked = target.effective_toolchain(), spec.precisions_of(target)
+    return [each for each in CHEAPEST_FIRST if each in asked and not is_baseline(toolchain, each)]
+
+
+def _impossible(spec: DeploymentSpec, target: TargetSpec) -> Failure | None:
+    if deployable(spec, target):
+        return None
+    message = f"fp32 is only the host baseline of {target.board}: add int8 to the target's precisions"
+    return Failure(reason="InvalidSpec", message=message, retryable=False)
+
+
+def _digest(result: StageResult) -> str:
+    assert result.artifact is not None
+    return result.artifact.digest
