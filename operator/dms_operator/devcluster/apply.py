@@ -27,7 +27,7 @@ from dms_operator.devcluster.managers import (
     Managers,
     Object,
     Owned,
-    conflicts,
+    find_taken,
     hand_over,
     read_managers,
     with_managers,
@@ -60,7 +60,7 @@ def server_side_apply(
     merged = _merge(root, dict(live or {}), applied)
     merged = _remove(root, merged, _dropped(before.fields, fields, managers), ())
     changed, removed = differences(root, _bare(live), _bare(merged))
-    found = conflicts(managers, me, changed)
+    found = find_taken(managers, me, changed)
     if found and not force:
         raise Conflict(found)
     managers = hand_over(managers, me, changed, removed, now)

@@ -79,43 +79,56 @@ def describe(manager: Manager, owned: Owned) -> str:
     return text
 
 
-class Conflict(Exception):
-    """Fields that other managers own: (`"manager"` as described, field like `.spec.size`)."""
+class Taken(NamedTuple):
+    """A field that another manager owns: its name, how errors describe it, the field (`.spec.size`)."""
 
-    def __init__(self, conflicts: list[tuple[str, str]]) -> None:
-        super().__init__(conflicts)
-        self.conflicts = conflicts
+    manager: str
+    description: str
+    field: str
+
+
+class Conflict(Exception):
+    """Fields that others own; `message` and `causes` are those of the 409 Status."""
+
+    def __init__(self, taken: list[Taken]) -> None:
+        super().__init__(taken)
+        self.taken = taken
+
+    @property
+    def conflicts(self) -> list[tuple[str, str]]:
+        """(manager, field) pairs."""
+        return [(each.manager, each.field) for each in self.taken]
 
     @property
     def message(self) -> str:
         """The message of the Status."""
-        if len(self.conflicts) == 1:
-            return (
-                f"Apply failed with 1 conflict: conflict with {self.conflicts[0][0]}: {self.conflicts[0][1]}"
-            )
+        if len(self.taken) == 1:
+            only = self.taken[0]
+            return f"Apply failed with 1 conflict: conflict with {only.description}: {only.field}"
         lines = []
-        for manager in sorted({manager for manager, _ in self.conflicts}):
-            lines.append(f"conflicts with {manager}:")
-            lines += [f"- {field}" for owner, field in self.conflicts if owner == manager]
-        return f"Apply failed with {len(self.conflicts)} conflicts: " + "\n".join(lines)
+        for description in sorted({each.description for each in self.taken}):
+            lines.append(f"conflicts with {description}:")
+            lines += [f"- {each.field}" for each in self.taken if each.description == description]
+        return f"Apply failed with {len(self.taken)} conflicts: " + "\n".join(lines)
 
     @property
     def causes(self) -> list[dict[str, str]]:
         """`details.causes` of the Status."""
+        reason = "FieldManagerConflict"
         return [
-            {"reason": "FieldManagerConflict", "message": f"conflict with {manager}", "field": field}
-            for manager, field in self.conflicts
+            {"reason": reason, "message": f"conflict with {each.description}", "field": each.field}
+            for each in self.taken
         ]
 
 
-def conflicts(managers: Managers, manager: Manager, changed: Iterable[Path]) -> list[tuple[str, str]]:
+def find_taken(managers: Managers, manager: Manager, changed: Iterable[Path]) -> list[Taken]:
     """The changed fields that others own."""
-    taken = frozenset(changed)
+    fields = frozenset(changed)
     return [
-        (describe(other, owned), shown(path))
+        Taken(other.name, describe(other, owned), shown(path))
         for other, owned in managers.items()
         if other != manager
-        for path in sorted(owned.fields & taken)
+        for path in sorted(owned.fields & fields)
     ]
 
 

@@ -95,6 +95,7 @@ CONTAINER = core(
             "resizePolicy": array(ANY),
             "resources": described(RESOURCES, "Compute resources that the container needs."),
             "restartPolicy": STRING,
+            "restartPolicyRules": array(ANY),
             "securityContext": ANY,
             "startupProbe": ANY,
             "stdin": BOOL,
@@ -178,6 +179,7 @@ POD_SPEC = core(
             "hostPID": BOOL,
             "hostUsers": BOOL,
             "hostname": STRING,
+            "hostnameOverride": STRING,
             "imagePullSecrets": keyed(struct({"name": STRING}, atomic=True), "name"),
             "initContainers": described(
                 keyed(CONTAINER, "name"), "Run to completion, in order, before the others."
@@ -217,6 +219,8 @@ CONTAINER_STATUS = core(
     struct(
         {
             "allocatedResources": QUANTITIES,
+            "allocatedResourcesStatus": array(ANY),
+            "stopSignal": STRING,
             "containerID": STRING,
             "image": STRING,
             "imageID": STRING,
@@ -253,6 +257,9 @@ POD_STATUS = core(
             "qosClass": STRING,
             "reason": STRING,
             "resize": STRING,
+            "allocatedResources": QUANTITIES,
+            "extendedResourceClaimStatus": ANY,
+            "resources": RESOURCES,
             "resourceClaimStatuses": keyed(ANY, "name"),
             "startTime": TIME,
         }

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from devcluster.recordings import causes, exchange, widget_definition
+
+from dms_operator.devcluster.schema.crd import check_definition, established, with_defaults
+
+NOW = "2026-11-22T21:54:39Z"
+PLACE = "spec.validation.openAPIV3Schema"
+
+
+def definition(**spec_properties: Any) -> dict[str, Any]:
+    """The recorded definition whose spec has these properties instead."""
+    crd = copy.deepcopy(widget_definition())
+    schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    schema["properties"]["spec"] = {"type": "object", "properties": spec_properties}
+    return crd
+
+
+def found(crd: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(error.field.removeprefix(f"{PLACE}.properties[spec]."), error.message) for error in check_definition(crd)]
+
+
+@pytest.mark.parametrize("note", ["CRD whose name does not match", "CRD with a CEL rule on a missing field"])
+def test_a_refused_definition_gets_the_causes_of_the_real_server(note: str) -> None:
+    case = exchange("03", note)
+    errors = check_definition(with_defaults(case["request"]["body"]))
+    assert [tuple(error) for error in errors] == causes(case)
+
+
+def test_a_definition_is_stored_and_established_as_by_the_real_server() -> None:
+    created = with_defaults(widget_definition())
+    assert check_definition(created) == []
+    answer = exchange("03", "create CRD")["response"]["body"]
+    assert (created["spec"], created["status"]) == (answer["spec"], answer["status"])
+    later = exchange("03", "CRD established")["response"]["body"]
+    assert established(created, NOW)["status"] == later["status"]
+
+
+def test_establishing_again_changes_nothing() -> None:
+    once = established(with_defaults(widget_definition()), NOW)
+    assert established(once, "2030-01-01T00:00:00Z") == once
+
+
+@pytest.mark.parametrize(
+    ("schema", "field", "message"),
+    [
+        ({}, "properties[f].type", "Required value: must not be empty for specified object fields"),
+        ({"type": "array"}, "properties[f].items", "Required value: must be specified"),
+        ({"type": "array", "items": {}}, "properties[f].items.type", "Required value: must not be empty for specified array items"),
+        ({"type": "string", "const": "x"}, "properties[f].const", 'Forbidden: unknown field "const" in a structural schema'),
+        ({"type": "array", "items": {"type": "string"}, "uniqueItems": True}, "properties[f].uniqueItems", "Forbidden: uniqueItems cannot be set to true since the runtime complexity becomes quadratic"),
+        ({"type": "object", "properties": {}, "additionalProperties": {"type": "string"}}, "properties[f].additionalProperties", "Forbidden: additionalProperties and properties are mutual exclusive"),
+        ({"type": "string", "default": 1}, "properties[f].default", 'Invalid value: "integer": <nil>'),
+        ({"type": "string", "anyOf": [{"type": "string"}]}, "properties[f].anyOf[0].type", "Forbidden: must be empty to be structural"),
+        ({"type": "string", "x-kubernetes-list-type": "set"}, "properties[f].type", 'Invalid value: "string": must be array if x-kubernetes-list-type is specified'),
+        ({"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "map"}, "properties[f].x-kubernetes-list-map-keys", "Required value: must not be empty if x-kubernetes-list-type is map"),
+        ({"type": "integer", "exclusiveMinimum": 0}, "properties[f].exclusiveMinimum", "Invalid value: 0: must be a boolean beside maximum or minimum"),
+    ],
+)  # fmt: skip
+def test_a_schema_that_is_not_structural_is_refused(schema: dict[str, Any], field: str, message: str) -> None:
+    errors = found(definition(f=schema))
+    assert [error[0] for error in errors] == [field]
+    assert errors[0][1].startswith(message.partition("<nil>")[0])
+
+
+@pytest.mark.parametrize("pattern", ["(", "^(?!bad)"])
+def test_a_pattern_that_go_cannot_compile_is_refused(pattern: str) -> None:
+    assert [error[0] for error in found(definition(f={"type": "string", "pattern": pattern}))] == ["properties[f].pattern"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ({"rule": "self >"}, "Syntax error"),
+        ({"rule": "self.size()"}, "must evaluate to a bool"),
+        ({"rule": "self > 1"}, "no matching overload"),
+        ({"rule": "nope(self)"}, "undeclared reference"),
+        ({"rule": ""}, "Required value: rule is not specified"),
+        ({"rule": "true", "messageExpression": "1"}, "must evaluate to a string"),
+        ({"rule": "true", "reason": "Nope"}, 'Unsupported value: "Nope"'),
+        ({"rule": "true", "fieldPath": ".nope"}, "does not refer to a valid field"),
+        ({"rule": "true", "message": "two\nlines"}, "message must not contain line breaks"),
+    ],
+)
+def test_a_broken_rule_is_refused(rule: dict[str, Any], message: str) -> None:
+    errors = found(definition(f={"type": "string", "x-kubernetes-validations": [rule]}))
+    assert len(errors) == 1
+    assert message in errors[0][1]
+
+
+def test_old_self_in_the_items_of_an_atomic_list_is_refused() -> None:
+    item = {"type": "string", "x-kubernetes-validations": [{"rule": "self == oldSelf"}]}
+    errors = found(definition(f={"type": "array", "items": item}))
+    assert "uncorrelatable" in errors[0][1]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "self.labels.all(k, self.labels[k] != '')",
+        "self.list.exists(x, x.__namespace__ == 'a')",
+        "self.rate > 0 && self.rate < 1.5",
+        "self.time < timestamp('2026-01-01T00:00:00Z')",
+        "self.port == 1 || self.port == 'http'",
+        "self.maybe == null || self.maybe.size() > 1",
+        "self.matrix.all(row, row.all(cell, cell > 0))",
+        "self.byKey['a'].x == 1",
+    ],
+)
+def test_rules_are_checked_against_the_types_of_the_schema(rule: str) -> None:
+    number = {"type": "integer"}
+    properties = {
+        "labels": {"type": "object", "additionalProperties": {"type": "string"}},
+        "list": {"type": "array", "items": {"type": "object", "properties": {"namespace": {"type": "string"}}}},
+        "rate": {"type": "number"},
+        "time": {"type": "string", "format": "date-time"},
+        "port": {"x-kubernetes-int-or-string": True},
+        "maybe": {"type": "string", "nullable": True},
+        "matrix": {"type": "array", "items": {"type": "array", "items": number}},
+        "byKey": {"type": "object", "additionalProperties": {"type": "object", "properties": {"x": number}}},
+    }
+    crd = definition(f={"type": "object", "properties": properties, "x-kubernetes-validations": [{"rule": rule}]})
+    assert found(crd) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        (lambda spec: spec.update(scope="Galaxy"), "spec.scope"),
+        (lambda spec: spec["versions"].clear(), "spec.versions"),
+        (lambda spec: spec["versions"][0].update(schema={}), "spec.versions[0].schema.openAPIV3Schema"),
+        (lambda spec: spec["names"].update(listKind="Widget"), "spec.names.listKind"),
+        (lambda spec: spec["names"].update(shortNames=["Bad_Name"]), "spec.names.shortNames[0]"),
+        (lambda spec: spec["versions"][0]["additionalPrinterColumns"][0].update(type="text"), "spec.additionalPrinterColumns[0].type"),
+        (lambda spec: spec["versions"][0]["additionalPrinterColumns"][0].pop("jsonPath"), "spec.additionalPrinterColumns[0].JSONPath"),
+    ],
+)  # fmt: skip
+def test_a_definition_that_cannot_be_served_is_refused(change: Any, field: str) -> None:
+    crd = copy.deepcopy(widget_definition())
+    change(crd["spec"])
+    assert [error.field for error in check_definition(crd)] == [field]
+
+
+def test_group_scope_and_names_cannot_be_changed() -> None:
+    crd = copy.deepcopy(widget_definition())
+    crd["spec"]["scope"] = "Cluster"
+    assert [str(error) for error in check_definition(crd, widget_definition())] == [
+        'spec.scope: Invalid value: "Cluster": field is immutable'
+    ]
