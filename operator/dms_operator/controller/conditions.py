@@ -70,7 +70,7 @@ def milestones(stages: list[StageStatus], targets: list[TargetStatus]) -> list[F
 
 
 def rolled_out() -> Finding:
-    """This version builds and proves; it validates spec.rollout and says that it does not act on it."""
+    """RolledOut of a deployment with spec.rollout, which is validated, but not acted upon by this version."""
     message = "spec.rollout is valid, but this version of the operator does not roll out: it stops at Ready"
     return Finding(reasons.ROLLED_OUT, "Unknown", "NotSupported", message)
 

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from ..api.capabilities import TOOLCHAINS, Precision
 from ..api.spec import DeploymentSpec
+from ..api.status import GateOutcome
 from . import gates
-from .ladder import Candidate
+from .ladder import RUNG_GATES, Candidate
 from .survey import TargetSurvey
 from .text import loss
 
@@ -66,25 +67,23 @@ def _reason(candidate: Candidate) -> str:
     return gates.miss_reason(candidate.miss) if candidate.miss else "Failed"
 
 
+_HINTS: dict[tuple[str, GateOutcome], str] = {
+    ("delegation", "Fail"): "Export the model with operators that the NPU takes in place of these",
+    ("delegation", "Inconclusive"): "Look at the log of the convert pod",
+    ("latency", "Fail"): "Try a smaller input or backbone, a cheaper precision, or a larger benchmark.latencyBudget",
+    ("latency", "Inconclusive"): "Try benchmark.profile: normal, which times more queries",
+    ("power", "Fail"): "Try a smaller model, a cheaper precision, or a larger benchmark.powerBudget",
+    ("power", "Inconclusive"): "Measure on a board with a power meter, or remove benchmark.powerBudget",
+    ("provenance", "Fail"): "Run on a board of this type, or accept a weaker benchmark.minProvenance",
+}
+
+
 def _hint(survey: TargetSurvey, spec: DeploymentSpec, last: Candidate) -> str:
     if last.failure or not last.miss:
         return ""
-    match last.miss.name:
-        case "accuracy" | "accuracyOnTarget":
-            return _accuracy_hint(survey, spec)
-        case "delegation":
-            return "Replace these operators in the model, or exclude them by exporting it without them"
-        case "latency" if last.miss.outcome == "Inconclusive":
-            return "Try benchmark.profile: normal, which times more queries"
-        case "latency":
-            return "Try a smaller input or backbone, a cheaper precision, or a larger benchmark.latencyBudget"
-        case "power" if last.miss.outcome == "Inconclusive":
-            return "Measure on a board with a power meter, or remove benchmark.powerBudget"
-        case "power":
-            return "Try a smaller model or a cheaper precision, or a larger benchmark.powerBudget"
-        case "provenance":
-            return "Run on a board of this type, or accept a weaker benchmark.minProvenance"
-    return ""
+    if last.miss.name in RUNG_GATES:
+        return _accuracy_hint(survey, spec)
+    return _HINTS.get((last.miss.name, last.miss.outcome), "")
 
 
 def _accuracy_hint(survey: TargetSurvey, spec: DeploymentSpec) -> str:
