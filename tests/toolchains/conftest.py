@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from dms_operator.toolchains.base import Compiled
 from dms_operator.toolchains.qnn.toolchain import Qnn
 from model_fixtures import tiny_classifier

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from model_fixtures import INPUT_NAME, INPUT_SHAPE
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize
 from onnxruntime.quantization.execution_providers.qnn import get_qnn_qdq_config
+
+from model_fixtures import INPUT_NAME, INPUT_SHAPE
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]

@@ -2,6 +2,8 @@ from typing import Any
 
 import onnx
 import pytest
+from onnx import TensorProto, helper
+
 from dms_operator.toolchains.qnn.delegation import (
     Node,
     delegation_of,
@@ -9,14 +11,11 @@ from dms_operator.toolchains.qnn.delegation import (
     split_of,
     unsupported,
 )
-from onnx import TensorProto, helper
 
 
 def graph_of(*nodes: onnx.NodeProto) -> onnx.ModelProto:
     value = helper.make_tensor_value_info
-    graph = helper.make_graph(
-        nodes, "g", [value("in", TensorProto.FLOAT, [1])], [value("out", TensorProto.FLOAT, [1])]
-    )
+    graph = helper.make_graph(nodes, "g", [value("in", TensorProto.FLOAT, [1])], [value("out", TensorProto.FLOAT, [1])])
     return helper.make_model(graph)
 
 
@@ -42,9 +41,7 @@ def test_a_graph_of_one_context_node_is_delegated_whole() -> None:
 
 def test_quantization_at_the_graphs_edge_is_no_fallback() -> None:
     split = split_of(
-        graph_of(
-            node("QuantizeLinear", "in", "q"), node("EPContext", "q", "p"), node("DequantizeLinear", "p", "out")
-        )
+        graph_of(node("QuantizeLinear", "in", "q"), node("EPContext", "q", "p"), node("DequantizeLinear", "p", "out"))
     )
     assert split.whole
 
@@ -83,7 +80,8 @@ def test_a_graph_without_any_partition_runs_on_the_cpu_alone() -> None:
 
 
 LOG = [
-    "[E:onnxruntime:, x.cc:1 GetCapabilityImpl] Unsupported nodes in QNN EP: { name: a, type: Erf }{ name: b, type: GRU }",
+    "[E:onnxruntime:, x.cc:1 GetCapabilityImpl] Unsupported nodes in QNN EP: { name: a, type: Erf }"
+    "{ name: b, type: GRU }",
     "[E:onnxruntime:, x.cc:1 GetCapabilityImpl] Unsupported nodes in QNN EP: { name: a, type: Erf }",
     "Unsupported nodes in QNN EP: { name: QNNExecutionProvider_3_0, type: QNNExecutionProvider_11_3 }",
     "QNN.backendValidateOpConfig() failed for node `b` of type `Gru` with error code 3110",

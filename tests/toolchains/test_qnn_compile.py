@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnxruntime.transformers.float16 import convert_float_to_float16
+
 from dms_operator.api.errors import ConversionFailed, UnsupportedOperators, WrongTarget
 from dms_operator.toolchains.base import Compiled
 from dms_operator.toolchains.onnxruntime_cpu import open_cpu_session
@@ -17,7 +19,6 @@ from dms_operator.toolchains.qnn.options import parse_options
 from dms_operator.toolchains.qnn.socs import Soc, soc_of
 from dms_operator.toolchains.qnn.toolchain import Qnn
 from model_fixtures import layernorm_net, tiny_classifier, with_uncompilable_op, with_unsupported_op
-from onnxruntime.transformers.float16 import convert_float_to_float16
 from toolchains.conftest import silent
 from toolchains.qdq import quantized, samples
 
@@ -71,9 +72,7 @@ def test_the_simulator_agrees_with_the_quantized_model_on_the_host(
     reports: list[tuple[str, int, int]] = []
     inputs = samples(3)
     before = {path.name for path in directory_of(tiny_compiled).iterdir()}
-    simulated = Qnn().simulate(
-        directory_of(tiny_compiled), inputs, tmp_path, lambda *report: reports.append(report)
-    )
+    simulated = Qnn().simulate(directory_of(tiny_compiled), inputs, tmp_path, lambda *report: reports.append(report))
     assert simulated is not None
     host = [open_cpu_session(tiny_qdq).run(sample) for sample in inputs]
     # one step of the output's quantization is 4 / 255 of a range of about 3

@@ -1,4 +1,5 @@
 import pytest
+
 from dms_operator.api.errors import InvalidSpec
 from dms_operator.toolchains.qnn.options import QnnOptions, parse_options
 from dms_operator.toolchains.qnn.socs import soc_of

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+
 from dms_operator.api.errors import ConverterKilled, StoreFull
 from dms_operator.toolchains.qnn import process
 from dms_operator.toolchains.qnn.process import ToolFailed, run_task
 from toolchains.conftest import silent
-
 
 T = TypeVar("T")
 
@@ -65,7 +65,7 @@ def test_lines_that_name_errors_come_before_chatter(child: Path, tmp_path: Path)
 
 def test_a_kill_from_outside_may_be_tried_again(child: Path, tmp_path: Path) -> None:
     program(child, "kill -KILL $$")
-    with pytest.raises(ConverterKilled, match="SIGKILL.*memory") as caught:
+    with pytest.raises(ConverterKilled, match=r"SIGKILL.*memory") as caught:
         run(tmp_path)
     assert caught.value.retryable
 
@@ -77,7 +77,7 @@ def test_a_full_disk_is_named_as_such(child: Path, tmp_path: Path) -> None:
 
 
 def test_progress_lines_are_passed_on_and_kept_out_of_the_log(child: Path, tmp_path: Path) -> None:
-    program(child, "echo '@progress 1/4'; printf '\\033[0;93m2026-11-23 02:27:12.0 [W:onnxruntime:, x] warned\\033[m\\n'")
+    program(child, r"echo '@progress 1/4'; printf '\033[0;93m2026-11-23 02:27:12.0 [W:onnxruntime:, x] warned\033[m\n'")
     reports: list[tuple[str, int, int]] = []
     lines = run_task({"task": "compile"}, tmp_path, "simulate", lambda *report: reports.append(report))
     assert reports == [("simulate", 1, 4)]

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from dms_operator.api.capabilities import TOOLCHAINS
 from dms_operator.api.errors import InvalidSpec, ToolchainUnavailable
 from dms_operator.toolchains.registry import toolchain
@@ -11,9 +12,7 @@ def test_every_toolchain_of_the_capability_table_is_registered_under_its_name() 
     assert [toolchain(row.name).name for row in TOOLCHAINS.values()] == list(TOOLCHAINS)
 
 
-def test_tda4vm_without_tis_tools_is_told_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tda4vm_without_tis_tools_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TIDL_TOOLS_PATH", raising=False)
     with pytest.raises(ToolchainUnavailable, match="TIDL tools are not installed in the converter image: set TIDL"):
         toolchain("tidl").convert(tmp_path / "model.onnx", "tda4vm", {}, tmp_path, silent)
