@@ -110,7 +110,7 @@ def _structural(model: type[DeploymentSpec] | type[DeploymentStatus], place: Pla
 
 def _convert(node: Schema, definitions: dict[str, Schema], *, place: Place) -> Schema:
     node = _resolved(node, definitions)
-    result = {key: node[key] for key in _KEPT if key in node and not (key == "default" and node[key] is None)}
+    result = {key: _without_null(node[key]) for key in _KEPT if node.get(key) is not None}
     if "const" in node:
         result["enum"] = [node["const"]]
     if result.get("pattern") in QUANTITIES:
@@ -126,6 +126,13 @@ def _convert(node: Schema, definitions: dict[str, Schema], *, place: Place) -> S
     if "items" in node:
         result["items"] = _convert(node["items"], definitions, place=_inside(place))
     return result
+
+
+def _without_null(value: Any) -> Any:
+    """Drop unset fields of an object's default: null is no value of theirs."""
+    if not isinstance(value, dict):
+        return value
+    return {key: _without_null(member) for key, member in value.items() if member is not None}
 
 
 def _map_values(node: Schema, definitions: dict[str, Schema], place: Place) -> Schema:
