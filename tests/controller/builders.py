@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,6 +26,7 @@ from dms_operator.api.stages import (
     VariantFacts,
     recipe_digest,
 )
+from dms_operator.api.status import DeploymentStatus
 from dms_operator.controller.observation import BoardCount, Observed, observe
 from dms_operator.controller.plan import Event, Plan, plan
 from dms_operator.controller.settings import Settings
@@ -82,7 +83,7 @@ class Script:
     """Terminal failures by stage, `stage-board` or `stage-precision`."""
     benchmark: dict[str, Any] = field(default_factory=dict)
     """Fields of BenchmarkFacts to replace."""
-    delegation: Delegation = Delegation(npu=30, total=30)
+    delegation: Delegation | None = None
 
     def answer(self, recipe: Recipe) -> StageResult:
         """The answer to a recipe; the same every time."""
@@ -207,6 +208,8 @@ class World:
     status_writes: int = 0
     ran: list[str] = field(default_factory=list)
     """Recipe digests in the order in which pods finished them."""
+    created: list[str] = field(default_factory=list)
+    """Recipe digests in the order in which Jobs were made for them."""
 
     def observed(self) -> Observed:
         """The world through the operator's own converters."""
@@ -223,13 +226,14 @@ class World:
         for name in wanted.delete:
             self.delete(name)
         for manifest in wanted.create:
-            self._create(manifest)
+            self.create(manifest)
         self.write(wanted)
         return wanted
 
     def write(self, wanted: Plan) -> None:
         """Write the status if it differs, through JSON as an API server would."""
         status = json.loads(json.dumps(wanted.status.to_wire(), allow_nan=False))
+        DeploymentStatus.model_validate(status)
         if status != self.body.get("status"):
             self.body["status"] = status
             self.status_writes += 1
@@ -240,11 +244,13 @@ class World:
         self.jobs.pop(name, None)
         self.pods.pop(name, None)
 
-    def _create(self, manifest: dict[str, Any]) -> None:
+    def create(self, manifest: dict[str, Any]) -> None:
+        """Create a Job; one of that name that is there already is success."""
         name = manifest["metadata"]["name"]
         if name not in self.jobs:
             self.jobs[name] = json.loads(json.dumps(manifest)) | {"status": {}}
             self.pods[name] = []
+            self.created.append(self.jobs[name]["metadata"]["annotations"][labels.RECIPE_DIGEST])
 
     def start(self, name: str) -> None:
         """Start a pod of a Job."""

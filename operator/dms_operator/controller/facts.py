@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
+from ..api.errors import ArtifactMissing
 from ..api.labels import RETRY
 from ..api.stages import Failure, StageResult
-from ..api.status import DeploymentStatus
+from ..api.status import DeploymentStatus, StageStatus
 from .observation import JobView, Observed
 from .pods import POD_FAILED
 
@@ -29,26 +30,29 @@ class Facts:
     """Answers by recipe digest."""
 
     def __init__(self, observed: Observed) -> None:
-        self._jobs = observed.jobs
         self._attempt = attempt_of(observed)
-        self._results = {result.recipe: result for result in recorded_results(observed.status)}
+        self._rebuilds = _rebuilds(observed)
+        self._jobs = {recipe: job for recipe, job in observed.jobs.items() if not job.deleting}
+        results = [] if self._rebuilds else recorded_results(observed.status)
+        self._results = {result.recipe: result for result in results}
         self._failures = _recorded_failures(observed)
 
     def of(self, recipe: str) -> Fact:
         """What came of a recipe; a success is never forgotten, a failure only with the try."""
         job = self._jobs.get(recipe)
-        if job and job.result and job.result.failure is None:
+        stale = job is not None and self.is_stale(job)
+        if job and job.result and job.result.failure is None and not stale:
             return job.result
         if recipe in self._results:
             return self._results[recipe]
-        failure = _failure(job) if job else None
-        if job and failure:
-            return None if self.is_stale(job) else failure
-        return self._failures.get(recipe)
+        if stale:
+            return None
+        return (_failure(job) if job else None) or self._failures.get(recipe)
 
     def is_stale(self, job: JobView) -> bool:
-        """Whether the Job failed in an earlier try, so that it has to run again."""
-        return _failure(job) is not None and job.attempt != self._attempt
+        """Whether the Job ended in an earlier try in a way that has to be tried again."""
+        ended = job.state in ("Complete", "Failed")
+        return ended and job.attempt != self._attempt and (self._rebuilds or _failure(job) is not None)
 
 
 def recorded_results(status: DeploymentStatus) -> Iterator[StageResult]:
@@ -66,17 +70,32 @@ def recorded_results(status: DeploymentStatus) -> Iterator[StageResult]:
             )
 
 
+def _is_new_try(observed: Observed) -> bool:
+    status = observed.status
+    known = (status.observed_generation, status.handled_retry or "")
+    return known != (observed.metadata.generation, retry_of(observed))
+
+
+def _rebuilds(observed: Observed) -> bool:
+    """Whether the last try ended at a store that had lost an artifact: then no earlier success can be trusted.
+
+    What the store still holds is not made again: the stages answer from its record of recipes.
+    """
+    lost = any(stage.reason == ArtifactMissing.reason for stage in _failed(observed.status))
+    return lost and _is_new_try(observed)
+
+
+def _failed(status: DeploymentStatus) -> list[StageStatus]:
+    return [stage for stage in status.stages if stage.state == "Failed"]
+
+
 def _recorded_failures(observed: Observed) -> dict[str, Failure]:
     """Failures of this try alone: a new generation or a new retry starts with none."""
-    status = observed.status
-    same_try = (status.observed_generation, status.handled_retry or "") == (
-        observed.metadata.generation,
-        retry_of(observed),
-    )
+    if _is_new_try(observed):
+        return {}
     return {
         stage.recipe: Failure(reason=stage.reason, message=stage.message, retryable=False)
-        for stage in status.stages
-        if same_try and stage.state == "Failed"
+        for stage in _failed(observed.status)
     }
 
 

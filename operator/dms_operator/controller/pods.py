@@ -107,7 +107,7 @@ def waiting_for(pod: Raw) -> str:
     waiting = (_container_status(pod).get("state") or {}).get("waiting") or {}
     reason = str(waiting.get("reason") or "")
     if reason in _UNPULLABLE:
-        return f"image {pod['spec']['containers'][0]['image']} cannot be pulled"
+        return f"image {_container_status(pod).get('image') or 'of the stage'} cannot be pulled"
     if reason in ("", "ContainerCreating", "PodInitializing"):
         return ""
     return f"{reason}: {waiting.get('message') or ''}".removesuffix(": ")

@@ -1,5 +1,6 @@
 """status.revision and status.history: what is on its way to the vehicles, and what came before."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Literal
 
@@ -49,21 +50,21 @@ def history(
     outcome: Outcome | None,
     revision: str | None,
     message: str,
+    wanted: Collection[str],
     now: datetime,
 ) -> list[HistoryEntry]:
-    """History after this pass: `outcome` is None while the revision is on its way."""
+    """History after this pass: `outcome` is None while the revision is on its way; `wanted` are recipe digests."""
     entries = list(old.history)
-    if _superseded(old, generation):
-        assert old.observed_generation is not None
+    if old.observed_generation is not None and _superseded(old, wanted):
         entries = _added(entries, old.observed_generation, "Superseded", NO_REVISION, "spec changed", now)
     if outcome:
         entries = _added(entries, generation, outcome, revision or NO_REVISION, message, now)
     return entries[:HISTORY_LIMIT]
 
 
-def _superseded(old: DeploymentStatus, generation: int) -> bool:
-    unfinished = old.phase not in (None, "Ready", "Failed", "Suspended")
-    return unfinished and old.observed_generation not in (None, generation)
+def _superseded(old: DeploymentStatus, wanted: Collection[str]) -> bool:
+    """Whether something that was under way is not wanted any more."""
+    return any(stage.state in ("Pending", "Running") and stage.recipe not in wanted for stage in old.stages)
 
 
 def _added(

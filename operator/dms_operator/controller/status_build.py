@@ -45,7 +45,7 @@ def built_status(
         stages=bounded(stages),
         rollout=old.rollout,
         handled_retry=retry_of(observed) or None,
-        history=history(old, generation, _OUTCOMES.get(view.kind), digest, view.message, now),
+        history=history(old, generation, _OUTCOMES.get(view.kind), digest, view.message, survey.steps, now),
     )
 
 
@@ -60,7 +60,7 @@ def invalid_status(observed: Observed, error: InvalidSpec, now: datetime) -> Dep
         "phase": "Failed",
         "conditions": [*found, *kept],
         "handled_retry": retry_of(observed) or None,
-        "history": history(old, generation, "Failed", None, view.message, now),
+        "history": history(old, generation, "Failed", None, view.message, [stage.recipe for stage in old.stages], now),
     }
     return old.model_copy(update=update)
 
