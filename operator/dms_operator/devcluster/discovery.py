@@ -17,7 +17,7 @@ _SUBRESOURCE_VERBS = {
 }
 _STATUS_VERBS = ("get", "patch", "update")
 _SUBRESOURCE_KINDS = {
-    "binding": ("", "v1", "Binding"),
+    "binding": ("", "", "Binding"),
     "eviction": ("policy", "v1", "Eviction"),
     "scale": ("autoscaling", "v1", "Scale"),
 }

@@ -81,8 +81,11 @@ def _report(info: ResourceInfo, unknown: list[str], options: WriteOptions) -> No
 
 def _schema_errors(info: ResourceInfo, obj: Mapping[str, Any], subresource: str) -> list[FieldError]:
     schema = info.schema or {}
+    if not info.custom:  # nulls in it are our own: Go types that are always shown
+        obj = {name: value for name, value in obj.items() if value is not None}
     if subresource != "status":
-        return validate(schema, obj)
+        skipped = ("status",) if info.has_status else ()
+        return validate(schema, {name: value for name, value in obj.items() if name not in skipped})
     status = schema.get("properties", {}).get("status")
     if status is None or "status" not in obj:
         return []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import AsyncIterator, Mapping
 
@@ -71,17 +72,24 @@ class Watch:
     async def _live(self, subscription: Subscription) -> AsyncIterator[bytes]:
         loop = asyncio.get_running_loop()
         end = loop.time() + self._seconds
-        closing = end - BEFORE_END_SECONDS
-        due = loop.time() + BOOKMARK_SECONDS
+        due = self._next_bookmark(loop.time(), end)
         while not subscription.closed and (now := loop.time()) < end:
             chunk = self._pending(subscription)
             if chunk:
                 yield chunk
-            elif now >= due or (now >= closing and self._bookmarked < self._store.revision):
-                due = now + BOOKMARK_SECONDS
-                yield self._bookmark() if self._bookmarks else b""
+            elif now >= due:
+                if now < end - BEFORE_END_SECONDS or self._bookmarked < self._store.revision:
+                    yield self._bookmark()
+                due = self._next_bookmark(now, end)
             else:
-                await subscription.wait(min(due, closing if now < closing else end) - now)
+                await subscription.wait(min(due, end) - now)
+
+    def _next_bookmark(self, now: float, end: float) -> float:
+        """Every minute, and once shortly before the end."""
+        closing = end - BEFORE_END_SECONDS
+        if not self._bookmarks or now >= closing:
+            return math.inf
+        return min(now + BOOKMARK_SECONDS, closing)
 
     def _pending(self, subscription: Subscription) -> bytes:
         lines = []

@@ -1,0 +1,13 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from devcluster.running import Running
+
+
+@pytest.fixture
+async def cluster(tmp_path) -> AsyncIterator[Running]:
+    async with Running(tmp_path / "kubeconfig") as running:
+        yield running
