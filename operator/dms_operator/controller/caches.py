@@ -64,16 +64,11 @@ def cut_job(body: Raw) -> dict[str, Any]:
 
 def cut_pod(body: Raw) -> dict[str, Any]:
     """Where it runs, and how its containers are."""
-    status = (
-        "phase",
-        "reason",
-        "message",
-        "conditions",
-        "startTime",
-        "initContainerStatuses",
-        "containerStatuses",
-    )
-    return _cut(body, {"metadata": _METADATA, "spec": ("nodeName", "nodeSelector"), "status": status})
+    status = ("phase", "reason", "message", "conditions", "startTime", "containerStatuses")
+    cut = _cut(body, {"metadata": _METADATA, "spec": ("nodeName", "nodeSelector"), "status": status})
+    containers = body.get("spec", {}).get("containers", [])
+    cut["spec"]["containers"] = [{"name": one["name"], "image": one["image"]} for one in containers]
+    return cut
 
 
 def cut_node(body: Raw) -> dict[str, Any]:

@@ -141,9 +141,9 @@ class Kube:
         try:
             response = await self._connection.request(method, path, **options)
             async with response:
-                answer: Raw = await response.json()
-        except aiohttp.ContentTypeError as error:
-            raise ApiError(error.status, "NotJson", f"{method} {path}: {error.message}") from error
+                # An API group that is not served answers 404 in plain text.
+                is_json = response.content_type == "application/json"
+                answer: Raw = await response.json() if is_json else {"message": await response.text()}
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ApiError(0, "Unreachable", f"{method} {path}: {error or type(error).__name__}") from error
         if response.status >= 400 and response.status not in accept:

@@ -1,0 +1,104 @@
+"""The caches: newest version wins, lists replace, only what is read is kept."""
+
+from typing import Any
+
+from dms_operator.controller.caches import Caches, ObjectCache, ObjectName, cut_deployment, cut_job, cut_node, cut_pod
+
+
+def _object(name: str, version: int, *, uid: str = "", namespace: str = "ns", **more: Any) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": namespace, "uid": uid or f"uid-{name}", "resourceVersion": str(version)}
+    return {"metadata": {**metadata, **more.pop("metadata", {})}, **more}
+
+
+def _job(name: str, version: int, owner: str = "deployment-uid", **more: Any) -> dict[str, Any]:
+    reference = {"kind": "DMSModelDeployment", "name": "dms", "uid": owner, "controller": True}
+    return _object(name, version, metadata={"ownerReferences": [reference]}, **more)
+
+
+def _pod(name: str, version: int, job: str) -> dict[str, Any]:
+    reference = {"kind": "Job", "name": job, "uid": f"uid-{job}", "controller": True}
+    return _object(name, version, metadata={"ownerReferences": [reference]}, status={"phase": "Running"})
+
+
+def test_an_older_version_that_arrives_late_changes_nothing() -> None:
+    cache = ObjectCache(cut_job)
+    assert cache.put(_job("a", 9, status={"active": 1}))
+    assert not cache.put(_job("a", 7, status={}))
+    found = cache.get(ObjectName("ns", "a"))
+    assert found and found["status"] == {"active": 1}
+
+
+def test_a_new_version_without_a_change_that_we_read_counts_as_no_change() -> None:
+    cache = ObjectCache(cut_node)
+    node = {"capacity": {"cpu": "4", "dms.edge/qcs8255": "1"}}
+    assert cache.put(_object("node", 1, status={**node, "conditions": ["then"]}))
+    assert not cache.put(_object("node", 2, status={**node, "conditions": ["now"]}))
+    assert cache.put(_object("node", 3, status={"capacity": {"cpu": "4"}}))
+
+
+def test_the_deletion_of_an_earlier_object_of_the_same_name_is_ignored() -> None:
+    cache = ObjectCache(cut_job)
+    cache.put(_job("a", 5) | {"status": {}})
+    new = _object("a", 8, uid="new")
+    cache.put(new)
+    assert not cache.drop(_job("a", 6))
+    assert cache.drop(new)
+    assert cache.get(ObjectName("ns", "a")) is None
+
+
+def test_a_list_removes_what_it_does_not_hold_in_its_namespace_only() -> None:
+    cache = ObjectCache(cut_job)
+    for name, namespace in (("kept", "ns"), ("gone", "ns"), ("elsewhere", "other")):
+        cache.put(_object(name, 1, namespace=namespace))
+    changed = cache.replace("ns", [_object("kept", 1), _object("new", 2)])
+    assert sorted(body["metadata"]["name"] for body in changed) == ["gone", "new"]
+    assert sorted(body["metadata"]["name"] for body in cache.values()) == ["elsewhere", "kept", "new"]
+
+
+def test_a_list_of_all_namespaces_removes_everywhere() -> None:
+    cache = ObjectCache(cut_job)
+    cache.put(_object("elsewhere", 1, namespace="other"))
+    cache.replace(None, [])
+    assert len(cache) == 0
+
+
+def test_jobs_are_found_by_their_owner_until_they_are_gone() -> None:
+    cache = ObjectCache(cut_job)
+    cache.put(_job("b", 1))
+    cache.put(_job("a", 2))
+    cache.put(_job("foreign", 3, owner="other"))
+    assert [job["metadata"]["name"] for job in cache.owned_by("deployment-uid")] == ["a", "b"]
+    cache.drop(_job("a", 4))
+    cache.drop(_job("b", 4))
+    assert cache.owned_by("deployment-uid") == []
+
+
+def test_a_pod_leads_to_its_deployment_through_its_job() -> None:
+    caches = Caches()
+    pod = _pod("pod", 2, job="job")
+    assert caches.deployment_of(pod) is None
+    caches.jobs.put(_job("job", 1))
+    assert caches.deployment_of(pod) == ObjectName("ns", "dms")
+
+
+def test_what_is_not_read_is_not_kept() -> None:
+    annotations = {"kubectl.kubernetes.io/last-applied-configuration": "long", "dms.edge/retry": "1"}
+    deployment = cut_deployment(
+        _object("d", 1, metadata={"annotations": annotations, "managedFields": ["long"]}, spec={"targets": []})
+    )
+    assert deployment["metadata"]["annotations"] == {"dms.edge/retry": "1"}
+    assert "managedFields" not in deployment["metadata"]
+    assert deployment["spec"] == {"targets": []}
+    assert "spec" not in cut_job(_job("j", 1, spec={"template": "long"}))
+    container = {"name": "stage", "image": "i"}
+    pod = cut_pod(
+        _object("p", 1, spec={"containers": [{**container, "env": ["long"]}], "nodeName": "n", "volumes": []})
+    )
+    assert pod["spec"] == {"nodeName": "n", "containers": [container]}
+
+
+def test_cutting_leaves_the_original_whole() -> None:
+    annotations = {"kubectl.kubernetes.io/last-applied-configuration": "long"}
+    original = _object("d", 1, metadata={"annotations": annotations})
+    cut_deployment(original)
+    assert original["metadata"]["annotations"] == annotations

@@ -1,0 +1,123 @@
+"""What /metrics shows: base units, no leftovers, every finished stage once."""
+
+from typing import Any
+
+import pytest
+from controller.builders import COCKPIT, Script, benchmark, spec, world
+from prometheus_client import CollectorRegistry, generate_latest
+
+from dms_operator.api.quantities import Power
+from dms_operator.api.status import DeploymentStatus
+from dms_operator.controller.caches import Caches, ObjectName
+from dms_operator.controller.metrics import Metrics
+
+NAME = ObjectName("perception", "driver")
+OBJECT = {"namespace": "perception", "deployment": "driver"}
+TARGET = {**OBJECT, "target": "cockpit"}
+SPEC = spec(COCKPIT) | {"benchmark": {"latencyBudget": "50ms"}}
+
+
+class Shown:
+    """Metrics of one process, and what a scrape would give."""
+
+    def __init__(self, caches: Caches | None = None) -> None:
+        self.registry = CollectorRegistry()
+        self.metrics = Metrics(caches or Caches(), lambda: 3, self.registry)
+
+    def __call__(self, name: str, **labels: str) -> float | None:
+        return self.registry.get_sample_value(name, labels)
+
+
+@pytest.fixture
+def shown() -> Shown:
+    return Shown()
+
+
+def _ready(**figures: Any) -> DeploymentStatus:
+    done = world(COCKPIT, script=Script(benchmark=figures)).run()
+    return DeploymentStatus.model_validate(done.status)
+
+
+def test_a_ready_deployment_shows_its_figures_in_base_units(shown: Shown) -> None:
+    shown.metrics.status_known(NAME, SPEC, _ready(power=Power("800mW")))
+    assert shown("dms_deployment_phase", **OBJECT, phase="Ready") == 1
+    assert shown("dms_deployment_phase", **OBJECT, phase="Failed") == 0
+    assert shown("dms_deployment_condition", **OBJECT, type="Ready", status="True") == 1
+    assert shown("dms_model_latency_budget_seconds", **OBJECT) == 0.05
+    labels = {**TARGET, "board": "qcs8255", "precision": "int8"}
+    latency = "dms_model_latency_seconds"
+    assert shown(latency, **labels, provenance="simulated", quantile="0.5") == pytest.approx(0.0004)
+    assert shown(latency, **labels, provenance="host", quantile="bound") == pytest.approx(0.009)
+    assert shown("dms_model_throughput_ips", **TARGET) == 2500
+    assert shown("dms_model_power_watts", **TARGET) == pytest.approx(0.8)
+    assert shown("dms_model_energy_joules_per_inference", **TARGET) == pytest.approx(0.8 / 2500)
+    assert shown("dms_model_accuracy_ratio", **TARGET, stage="reference") == pytest.approx(0.98)
+    assert shown("dms_model_accuracy_ratio", **TARGET, stage="variant") == pytest.approx(0.976)
+    assert shown("dms_model_accuracy_ratio", **TARGET, stage="target") == 1
+    assert shown("dms_model_accuracy_drop_ratio", **TARGET) == pytest.approx(0.004)
+    assert shown("dms_model_npu_delegation_ratio", **TARGET) == 1
+    assert shown("dms_artifact_size_bytes", **TARGET) == 700_000
+
+
+def test_figures_that_are_not_known_are_not_shown(shown: Shown) -> None:
+    shown.metrics.status_known(NAME, SPEC, _ready())
+    assert shown("dms_model_power_watts", **TARGET) is None
+    labels = {**TARGET, "board": "qcs8255", "precision": "int8"}
+    assert shown("dms_model_latency_seconds", **labels, provenance="measured", quantile="0.99") is None
+
+
+def test_an_invalid_budget_is_not_shown(shown: Shown) -> None:
+    shown.metrics.status_known(NAME, {"benchmark": {"latencyBudget": "fast"}}, DeploymentStatus())
+    assert shown("dms_model_latency_budget_seconds", **OBJECT) is None
+
+
+def test_all_series_of_a_deployment_vanish_with_it(shown: Shown) -> None:
+    shown.metrics.status_known(NAME, SPEC, _ready())
+    shown.metrics.forget(NAME)
+    assert 'deployment="driver"' not in generate_latest(shown.registry).decode()
+
+
+def test_every_finished_stage_is_observed_once(shown: Shown) -> None:
+    cluster, before = world(COCKPIT), DeploymentStatus()
+    for _ in range(20):
+        cluster.reconcile()
+        after = DeploymentStatus.model_validate(cluster.status)
+        shown.metrics.status_written(NAME, before, after)
+        before = after
+        for name in cluster.unfinished():
+            cluster.start(name)
+            cluster.tick(7)
+            cluster.finish(name)
+    count, total = "dms_stage_duration_seconds_count", "dms_stage_duration_seconds_sum"
+    assert shown(count, stage="quantize", outcome="Succeeded") == 2
+    assert shown(count, stage="benchmark", outcome="Succeeded") == 1
+    assert shown(total, stage="benchmark", outcome="Succeeded") == pytest.approx(7)
+
+
+def test_a_restart_observes_no_stage_again(shown: Shown) -> None:
+    ready = _ready()
+    shown.metrics.status_written(NAME, ready, ready)
+    assert shown("dms_stage_duration_seconds_count", stage="resolve", outcome="Succeeded") is None
+
+
+def test_boards_in_use_are_counted_from_live_benchmark_pods() -> None:
+    caches = Caches()
+    shown = Shown(caches)
+    offer = {"dms.edge/qcs8255": "1"}
+    for name in ("a", "b"):
+        metadata = {"name": name, "uid": name, "resourceVersion": "1", "labels": {"dms.edge/board": "qcs8255"}}
+        caches.nodes.put({"metadata": metadata, "status": {"capacity": offer, "allocatable": offer}})
+    for name, node, phase in (("p", "a", "Running"), ("q", "b", "Succeeded"), ("r", "", "Pending")):
+        metadata = {"name": name, "uid": name, "resourceVersion": "1", "labels": {"dms.edge/stage": "benchmark"}}
+        caches.pods.put({"metadata": metadata, "spec": {"nodeName": node}, "status": {"phase": phase}})
+    assert shown("dms_board_capacity", board="qcs8255") == 2
+    assert shown("dms_board_allocated", board="qcs8255") == 1
+
+
+def test_requests_to_the_api_are_counted_by_verb_and_code(shown: Shown) -> None:
+    shown.metrics.count_request("PATCH", "409")
+    assert shown("dms_api_requests_total", verb="PATCH", code="409") == 1
+
+
+def test_the_queue_is_shown(shown: Shown) -> None:
+    assert shown("dms_queue_depth") == 3
