@@ -3,8 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from devcluster.recordings import widget_schema
 
+from devcluster.recordings import widget_schema
 from dms_operator.devcluster.schema.cel import rules_of, uses_old, validate_rules
 from dms_operator.devcluster.schema.cel_values import escaped
 
@@ -70,7 +70,9 @@ def test_a_rule_that_holds_gives_no_error(rule: str) -> None:
 
 def test_scalars_are_shown_and_objects_are_not() -> None:
     scalar = inside(ruled({"type": "integer"}, {"rule": "self > 1", "message": "too small"}))
-    assert [tuple(e) for e in validate_rules(scalar, {"f": 1})] == [("f", "FieldValueInvalid", "Invalid value: 1: too small")]
+    assert [tuple(e) for e in validate_rules(scalar, {"f": 1})] == [
+        ("f", "FieldValueInvalid", "Invalid value: 1: too small")
+    ]
     parent = inside(ruled(OBJECT, {"rule": "self.size > 1", "message": "too small"}))
     assert [tuple(e) for e in validate_rules(parent, {"f": {"size": 1}})] == [
         ("f", "FieldValueInvalid", "Invalid value: too small")
@@ -100,7 +102,9 @@ def test_reason_is_honoured(reason: str, message: str) -> None:
     assert [tuple(error) for error in validate_rules(schema, {"f": 1})] == [("f", reason, message)]
 
 
-@pytest.mark.parametrize(("path", "field"), [(".size", "f.size"), (".labels['l']", "f.labels.l"), (".parts", "f.parts")])
+@pytest.mark.parametrize(
+    ("path", "field"), [(".size", "f.size"), (".labels['l']", "f.labels.l"), (".parts", "f.parts")]
+)
 def test_field_path_is_honoured(path: str, field: str) -> None:
     schema = inside(ruled(OBJECT, {"rule": "false", "fieldPath": path}))
     assert validate_rules(schema, {"f": {}})[0].field == field
@@ -129,9 +133,7 @@ def test_rules_run_at_every_depth() -> None:
         },
     }
     value = {"list": ["ok", "bad"], "map": {"k": "bad", "l": "ok"}, "deep": {"f": "bad"}}
-    assert [error.field for error in validate_rules(schema, value)] == ["list[1]", "map.k", "deep.f"] or {
-        error.field for error in validate_rules(schema, value)
-    } == {"list[1]", "map.k", "deep.f"}
+    assert sorted(error.field for error in validate_rules(schema, value)) == ["deep.f", "list[1]", "map.k"]
 
 
 def test_a_null_is_not_judged_by_its_own_rules() -> None:

@@ -4,8 +4,8 @@ import copy
 from typing import Any
 
 import pytest
-from devcluster.recordings import causes, exchange, widget_definition
 
+from devcluster.recordings import causes, exchange, widget_definition
 from dms_operator.devcluster.schema.crd import check_definition, established, with_defaults
 
 NOW = "2026-11-22T21:54:39Z"
@@ -50,17 +50,49 @@ def test_establishing_again_changes_nothing() -> None:
     [
         ({}, "properties[f].type", "Required value: must not be empty for specified object fields"),
         ({"type": "array"}, "properties[f].items", "Required value: must be specified"),
-        ({"type": "array", "items": {}}, "properties[f].items.type", "Required value: must not be empty for specified array items"),
-        ({"type": "string", "const": "x"}, "properties[f].const", 'Forbidden: unknown field "const" in a structural schema'),
-        ({"type": "array", "items": {"type": "string"}, "uniqueItems": True}, "properties[f].uniqueItems", "Forbidden: uniqueItems cannot be set to true since the runtime complexity becomes quadratic"),
-        ({"type": "object", "properties": {}, "additionalProperties": {"type": "string"}}, "properties[f].additionalProperties", "Forbidden: additionalProperties and properties are mutual exclusive"),
+        (
+            {"type": "array", "items": {}},
+            "properties[f].items.type",
+            "Required value: must not be empty for specified array items",
+        ),
+        (
+            {"type": "string", "const": "x"},
+            "properties[f].const",
+            'Forbidden: unknown field "const" in a structural schema',
+        ),
+        (
+            {"type": "array", "items": {"type": "string"}, "uniqueItems": True},
+            "properties[f].uniqueItems",
+            "Forbidden: uniqueItems cannot be set to true since the runtime complexity becomes quadratic",
+        ),
+        (
+            {"type": "object", "properties": {}, "additionalProperties": {"type": "string"}},
+            "properties[f].additionalProperties",
+            "Forbidden: additionalProperties and properties are mutual exclusive",
+        ),
         ({"type": "string", "default": 1}, "properties[f].default", 'Invalid value: "integer": <nil>'),
-        ({"type": "string", "anyOf": [{"type": "string"}]}, "properties[f].anyOf[0].type", "Forbidden: must be empty to be structural"),
-        ({"type": "string", "x-kubernetes-list-type": "set"}, "properties[f].type", 'Invalid value: "string": must be array if x-kubernetes-list-type is specified'),
-        ({"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "map"}, "properties[f].x-kubernetes-list-map-keys", "Required value: must not be empty if x-kubernetes-list-type is map"),
-        ({"type": "integer", "exclusiveMinimum": 0}, "properties[f].exclusiveMinimum", "Invalid value: 0: must be a boolean beside maximum or minimum"),
+        (
+            {"type": "string", "anyOf": [{"type": "string"}]},
+            "properties[f].anyOf[0].type",
+            "Forbidden: must be empty to be structural",
+        ),
+        (
+            {"type": "string", "x-kubernetes-list-type": "set"},
+            "properties[f].type",
+            'Invalid value: "string": must be array if x-kubernetes-list-type is specified',
+        ),
+        (
+            {"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "map"},
+            "properties[f].x-kubernetes-list-map-keys",
+            "Required value: must not be empty if x-kubernetes-list-type is map",
+        ),
+        (
+            {"type": "integer", "exclusiveMinimum": 0},
+            "properties[f].exclusiveMinimum",
+            "Invalid value: 0: must be a boolean beside maximum or minimum",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_schema_that_is_not_structural_is_refused(schema: dict[str, Any], field: str, message: str) -> None:
     errors = found(definition(f=schema))
     assert [error[0] for error in errors] == [field]
@@ -69,7 +101,9 @@ def test_a_schema_that_is_not_structural_is_refused(schema: dict[str, Any], fiel
 
 @pytest.mark.parametrize("pattern", ["(", "^(?!bad)"])
 def test_a_pattern_that_go_cannot_compile_is_refused(pattern: str) -> None:
-    assert [error[0] for error in found(definition(f={"type": "string", "pattern": pattern}))] == ["properties[f].pattern"]
+    assert [error[0] for error in found(definition(f={"type": "string", "pattern": pattern}))] == [
+        "properties[f].pattern"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -135,10 +169,16 @@ def test_rules_are_checked_against_the_types_of_the_schema(rule: str) -> None:
         (lambda spec: spec["versions"][0].update(schema={}), "spec.versions[0].schema.openAPIV3Schema"),
         (lambda spec: spec["names"].update(listKind="Widget"), "spec.names.listKind"),
         (lambda spec: spec["names"].update(shortNames=["Bad_Name"]), "spec.names.shortNames[0]"),
-        (lambda spec: spec["versions"][0]["additionalPrinterColumns"][0].update(type="text"), "spec.additionalPrinterColumns[0].type"),
-        (lambda spec: spec["versions"][0]["additionalPrinterColumns"][0].pop("jsonPath"), "spec.additionalPrinterColumns[0].JSONPath"),
+        (
+            lambda spec: spec["versions"][0]["additionalPrinterColumns"][0].update(type="text"),
+            "spec.additionalPrinterColumns[0].type",
+        ),
+        (
+            lambda spec: spec["versions"][0]["additionalPrinterColumns"][0].pop("jsonPath"),
+            "spec.additionalPrinterColumns[0].JSONPath",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_definition_that_cannot_be_served_is_refused(change: Any, field: str) -> None:
     crd = copy.deepcopy(widget_definition())
     change(crd["spec"])

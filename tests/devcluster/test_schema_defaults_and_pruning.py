@@ -3,10 +3,10 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from devcluster.recordings import stored_objects, widget_schema
 from hypothesis import given
 from hypothesis import strategies as st
 
+from devcluster.recordings import stored_objects, widget_schema
 from dms_operator.devcluster.schema.builtin import builtin_schema, merge_keys
 from dms_operator.devcluster.schema.defaulting import apply_defaults
 from dms_operator.devcluster.schema.prune import prune
@@ -85,7 +85,10 @@ def test_defaults_reach_into_items_maps_and_defaults() -> None:
 def test_a_null_gives_way_to_the_default_unless_nullable() -> None:
     schema = {
         "type": "object",
-        "properties": {"a": {"type": "string", "default": "d"}, "b": {"type": "string", "default": "d", "nullable": True}},
+        "properties": {
+            "a": {"type": "string", "default": "d"},
+            "b": {"type": "string", "default": "d", "nullable": True},
+        },
     }
     assert apply_defaults(schema, {"a": None, "b": None}) == {"a": "d", "b": None}
 

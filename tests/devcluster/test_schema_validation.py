@@ -3,8 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from devcluster.recordings import causes, exchange, recorded, widget_schema
 
+from devcluster.recordings import causes, exchange, recorded, widget_schema
 from dms_operator.devcluster.patches import merge_patch
 from dms_operator.devcluster.schema.cel import validate_rules
 from dms_operator.devcluster.schema.defaulting import apply_defaults
@@ -67,23 +67,98 @@ def test_a_status_update_names_its_fields_below_status() -> None:
 @pytest.mark.parametrize(
     ("schema", "value", "reason", "message"),
     [
-        ({"type": "string", "minLength": 1}, "", "FieldValueInvalid", 'Invalid value: "": f in body should be at least 1 chars long'),
-        ({"type": "array", "minItems": 1, "items": {}}, [], "FieldValueInvalid", "Invalid value: 0: f in body should have at least 1 items"),
-        ({"type": "object", "maxProperties": 1}, {"a": 1, "b": 2}, "FieldValueTooMany", "Too many: 2: must have at most 1 items"),
-        ({"type": "number", "exclusiveMinimum": True, "minimum": 0}, 0, "FieldValueInvalid", "Invalid value: 0: f in body should be greater than 0"),
-        ({"type": "number", "exclusiveMaximum": True, "maximum": 1}, 1, "FieldValueInvalid", "Invalid value: 1: f in body should be less than 1"),
-        ({"type": "integer", "multipleOf": 8}, 12, "FieldValueInvalid", "Invalid value: 12: f in body should be a multiple of 8"),
-        ({"type": "integer"}, True, "FieldValueTypeInvalid", 'Invalid value: "boolean": f in body must be of type integer: "boolean"'),
-        ({"type": "integer"}, 1.5, "FieldValueTypeInvalid", 'Invalid value: "number": f in body must be of type integer: "number"'),
-        ({"type": "string"}, None, "FieldValueTypeInvalid", 'Invalid value: "null": f in body must be of type string: "null"'),
-        ({"type": "string", "format": "date-time"}, "noon", "FieldValueTypeInvalid", 'Invalid value: "noon": f in body must be of type date-time: "noon"'),
-        ({"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "set"}, ["a", "a"], "FieldValueDuplicate", 'Duplicate value: "a"'),
-        ({"type": "string", "anyOf": [{"pattern": "^a"}, {"pattern": "^b"}]}, "c", "FieldValueInvalid", 'Invalid value: "c": "f" must validate at least one schema (anyOf)'),
-        ({"type": "integer", "oneOf": [{"minimum": 1}, {"minimum": 2}]}, 3, "FieldValueInvalid", 'Invalid value: 3: "f" must validate one and only one schema (oneOf)'),
-        ({"type": "integer", "not": {"enum": [3]}}, 3, "FieldValueInvalid", 'Invalid value: 3: "f" must not validate the schema (not)'),
-        ({"type": "integer", "allOf": [{"minimum": 4}]}, 3, "FieldValueInvalid", "Invalid value: 3: f in body should be greater than or equal to 4"),
+        (
+            {"type": "string", "minLength": 1},
+            "",
+            "FieldValueInvalid",
+            'Invalid value: "": f in body should be at least 1 chars long',
+        ),
+        (
+            {"type": "array", "minItems": 1, "items": {}},
+            [],
+            "FieldValueInvalid",
+            "Invalid value: 0: f in body should have at least 1 items",
+        ),
+        (
+            {"type": "object", "maxProperties": 1},
+            {"a": 1, "b": 2},
+            "FieldValueTooMany",
+            "Too many: 2: must have at most 1 items",
+        ),
+        (
+            {"type": "number", "exclusiveMinimum": True, "minimum": 0},
+            0,
+            "FieldValueInvalid",
+            "Invalid value: 0: f in body should be greater than 0",
+        ),
+        (
+            {"type": "number", "exclusiveMaximum": True, "maximum": 1},
+            1,
+            "FieldValueInvalid",
+            "Invalid value: 1: f in body should be less than 1",
+        ),
+        (
+            {"type": "integer", "multipleOf": 8},
+            12,
+            "FieldValueInvalid",
+            "Invalid value: 12: f in body should be a multiple of 8",
+        ),
+        (
+            {"type": "integer"},
+            True,
+            "FieldValueTypeInvalid",
+            'Invalid value: "boolean": f in body must be of type integer: "boolean"',
+        ),
+        (
+            {"type": "integer"},
+            1.5,
+            "FieldValueTypeInvalid",
+            'Invalid value: "number": f in body must be of type integer: "number"',
+        ),
+        (
+            {"type": "string"},
+            None,
+            "FieldValueTypeInvalid",
+            'Invalid value: "null": f in body must be of type string: "null"',
+        ),
+        (
+            {"type": "string", "format": "date-time"},
+            "noon",
+            "FieldValueTypeInvalid",
+            'Invalid value: "noon": f in body must be of type date-time: "noon"',
+        ),
+        (
+            {"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "set"},
+            ["a", "a"],
+            "FieldValueDuplicate",
+            'Duplicate value: "a"',
+        ),
+        (
+            {"type": "string", "anyOf": [{"pattern": "^a"}, {"pattern": "^b"}]},
+            "c",
+            "FieldValueInvalid",
+            'Invalid value: "c": "f" must validate at least one schema (anyOf)',
+        ),
+        (
+            {"type": "integer", "oneOf": [{"minimum": 1}, {"minimum": 2}]},
+            3,
+            "FieldValueInvalid",
+            'Invalid value: 3: "f" must validate one and only one schema (oneOf)',
+        ),
+        (
+            {"type": "integer", "not": {"enum": [3]}},
+            3,
+            "FieldValueInvalid",
+            'Invalid value: 3: "f" must not validate the schema (not)',
+        ),
+        (
+            {"type": "integer", "allOf": [{"minimum": 4}]},
+            3,
+            "FieldValueInvalid",
+            "Invalid value: 3: f in body should be greater than or equal to 4",
+        ),
     ],
-)  # fmt: skip
+)
 def test_every_bound_has_its_message(schema: Any, value: Any, reason: str, message: str) -> None:
     errors = validate({"type": "object", "properties": {"f": schema}}, {"f": value})
     assert [(error.type, error.message) for error in errors] == [(reason, message)]

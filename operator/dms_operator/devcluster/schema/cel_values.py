@@ -8,6 +8,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
 Convert = Callable[[Any], Any]
 
 _KEYWORDS = frozenset(
@@ -67,15 +70,24 @@ def _object_converter(schema: Mapping[str, Any]) -> Convert | None:
     return convert
 
 
-def _duration(text: str) -> timedelta:
+def _timestamp(text: str) -> Timestamp:
+    """Inside maps the library knows times only as protobuf messages."""
+    message = Timestamp()
+    message.FromDatetime(datetime.fromisoformat(text))
+    return message
+
+
+def _duration(text: str) -> Duration:
     parts = re.findall(r"([\d.]+)(ns|us|µs|ms|s|m|h)", text)
     seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
-    return timedelta(seconds=-seconds if text.startswith("-") else seconds)
+    message = Duration()
+    message.FromTimedelta(timedelta(seconds=-seconds if text.startswith("-") else seconds))
+    return message
 
 
 _FORMATS: dict[str, Convert] = {
     "byte": base64.b64decode,
-    "date": datetime.fromisoformat,
-    "date-time": datetime.fromisoformat,
+    "date": _timestamp,
+    "date-time": _timestamp,
     "duration": _duration,
 }
