@@ -10,6 +10,7 @@ from dms_operator import __version__
 from . import devcluster
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Takes a DMS model to the cars' chips.")
+_PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 stage_app = typer.Typer(no_args_is_help=True, help="What runs inside stage pods.")
 operator_app = typer.Typer(no_args_is_help=True, help="The operator.")
 app.add_typer(stage_app, name="stage")
@@ -44,17 +45,12 @@ def stage_run(
     raise typer.Exit(pod.main([str(request)] if request else []))
 
 
-@operator_app.command("run")
-def operator_run(
-    settings: Annotated[Path, typer.Option(help="Operator settings (YAML).")],
-    namespace: Annotated[list[str] | None, typer.Option(help="Namespace to watch; default: all.")] = None,
-    kubeconfig: Annotated[Path | None, typer.Option(help="Default: in-cluster, or KUBECONFIG.")] = None,
-    listen: Annotated[str, typer.Option(help="Address of /metrics and /healthz.")] = "0.0.0.0:8080",
-) -> None:
-    """Run the operator until it is told to stop."""
-    from dms_operator.controller.main import run
+@operator_app.command("run", add_help_option=False, context_settings=_PASS_ON)
+def operator_run(context: typer.Context) -> None:
+    """Run the operator until it is told to stop (--help shows its options)."""
+    from dms_operator.controller.main import main
 
-    run(settings, namespaces=tuple(namespace or ()), kubeconfig=kubeconfig, listen=listen)
+    raise typer.Exit(main(context.args))
 
 
 @app.command()

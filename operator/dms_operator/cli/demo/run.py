@@ -24,13 +24,15 @@ from .report import table
 
 DEADLINE_SECONDS = 1500
 OPERATOR_START_SECONDS = 60
+PLAIN_WIDTH = 120
+"""Columns where the output is no terminal."""
 
 
 class Demo:
     """One run of the demo in a directory of its own."""
 
     def __init__(self, directory: Path, *, keep: bool) -> None:
-        self.console = Console()
+        self.console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
         self.repository = Path.cwd()
         self.layout = files.Layout(directory.resolve())
         self.keep = keep
@@ -49,6 +51,7 @@ class Demo:
         self.address = f"127.0.0.1:{_free_port()}"
         command = [sys.executable, "-m", "dms_operator.cli.main", "operator", "run", "--listen", self.address]
         command += ["--settings", str(self.layout.settings), "--kubeconfig", str(self.kubeconfig)]
+        self.operator_log.unlink(missing_ok=True)
         self.operator = processes.start(command, self.operator_log, dies_with_parent=not self.keep)
         state = {"pid": self.operator.pid, "started": processes.start_time(self.operator.pid)}
         (self.layout.root / "operator.json").write_text(json.dumps(state))
