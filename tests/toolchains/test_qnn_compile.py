@@ -1,6 +1,7 @@
 """Real compilations by Qualcomm's compiler for SA8255."""
 
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import onnx
 import pytest
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
-from dms_operator.api.errors import ConversionFailed, UnsupportedOperators, WrongTarget
+from dms_operator.api.errors import ConversionFailed, ToolchainUnavailable, UnsupportedOperators, WrongTarget
 from dms_operator.toolchains.base import Compiled
 from dms_operator.toolchains.onnxruntime_cpu import open_cpu_session
+from dms_operator.toolchains.qnn import provider
+from dms_operator.toolchains.qnn.arrays import load_arrays, save_arrays
 from dms_operator.toolchains.qnn.binary import check_target, read_target
 from dms_operator.toolchains.qnn.compile import compile_model
 from dms_operator.toolchains.qnn.dlc import check_dlc
@@ -171,3 +174,55 @@ def test_a_file_that_is_no_model_ends_in_the_tools_words(tmp_path: Path, tiny_qd
 
 def test_this_machine_does_not_pretend_to_be_the_board(tiny_compiled: Compiled) -> None:
     assert not Qnn().has_target("sa8255")
+
+
+def test_a_truncated_context_binary_is_refused(tiny_compiled: Compiled, tmp_path: Path) -> None:
+    path = tmp_path / "model_ctx_qnn.bin"
+    content = tiny_compiled.files["model_ctx_qnn.bin"].read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(ConversionFailed, match="libQnnSystem cannot read"):
+        read_target(path)
+
+
+def test_the_boards_session_is_refused_where_there_is_no_board(tiny_compiled: Compiled) -> None:
+    with pytest.raises(ToolchainUnavailable, match="no QNN device"):
+        Qnn().session(directory_of(tiny_compiled))
+
+
+def test_the_boards_session_times_and_runs_the_compiled_model(
+    tiny_compiled: Compiled, tiny_qdq: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # the simulator stands in for the NPU here: this shows the code path, not the board
+    monkeypatch.setattr(provider, "npu_devices", provider.devices)
+    session = Qnn().session(directory_of(tiny_compiled))
+    sample = samples(1)[0]
+    query = session.query(sample)
+    query()
+    expected = open_cpu_session(tiny_qdq).run(sample)["logits"]
+    np.testing.assert_allclose(session.run(sample)["logits"], expected, atol=0.05)
+
+
+def test_a_manifest_for_another_soc_is_refused_at_run_time(tiny_compiled: Compiled, tmp_path: Path) -> None:
+    for path in tiny_compiled.files.values():
+        shutil.copyfile(path, tmp_path / path.name)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    manifest["compiled"]["soc"] = "SM8550"
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(WrongTarget, match="compiled for SM8550, the board carries SA8255"):
+        Qnn().simulate(tmp_path, samples(1), tmp_path, silent)
+
+
+def test_inputs_may_have_any_name(tmp_path: Path) -> None:
+    arrays = {"file": np.arange(3), "a/b:0": np.ones((2, 2)), "arr_0": np.zeros(1)}
+    save_arrays(tmp_path / "inputs.npz", arrays)
+    found = load_arrays(tmp_path / "inputs.npz")
+    assert list(found) == list(arrays)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(found[name], array)
+
+
+def test_a_truncated_model_is_refused(tiny_qdq: Path, tmp_path: Path) -> None:
+    content = tiny_qdq.read_bytes()
+    (tmp_path / "model.onnx").write_bytes(content[: len(content) // 2])
+    with pytest.raises(ConversionFailed, match=r"model\.onnx is truncated"):
+        Qnn().convert(tmp_path / "model.onnx", "sa8255", {}, tmp_path, silent)

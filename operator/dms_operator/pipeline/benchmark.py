@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import onnx
-
 from ..api.errors import ArtifactMissing
 from ..api.stages import BenchmarkFacts, BenchmarkRecipe, LatencyFacts, Provenance
 from ..toolchains.base import Arrays, Session, Toolchain
+from ..toolchains.onnx_graph import read_graph
 from ..toolchains.onnxruntime_cpu import open_cpu_session
 from ..toolchains.registry import toolchain
 from . import environment
@@ -136,7 +135,7 @@ def _accuracy_on_target(subject: _Subject, recipe: BenchmarkRecipe, context: Sta
         return None
     labels = None if subject.dataset.labels is None else subject.dataset.labels[chosen]
     expected = subject.reference.outputs[: len(chosen)]
-    values = first_outputs(outputs, onnx.load(subject.model, load_external_data=False), expected.shape[1:])
+    values = first_outputs(outputs, read_graph(subject.model), expected.shape[1:])
     return judge(recipe.metric, values, expected, labels, provenance)
 
 

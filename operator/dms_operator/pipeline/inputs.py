@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-import onnx
-
 from ..api.errors import ArtifactMissing
+from ..toolchains.onnx_graph import read_graph
 from .dataset import Dataset, load_dataset
 from .onnx_file import inputs_of
 
@@ -14,5 +13,5 @@ def load_samples(resolved: dict[str, Path], limit_bytes: int, *, labels_required
     for name in ("model.onnx", "dataset.npz"):
         if name not in resolved:
             raise ArtifactMissing(f"the resolved artifact lacks {name}", hint="Run its resolve stage again")
-    model = onnx.load_model(resolved["model.onnx"], load_external_data=False)
+    model = read_graph(resolved["model.onnx"])
     return load_dataset(resolved["dataset.npz"], inputs_of(model), limit_bytes, labels_required)

@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import onnx
 import onnxruntime
 
 from ..api.capabilities import BoardType, ToolchainName
@@ -14,6 +13,7 @@ from ..api.errors import ConversionFailed, InvalidSpec
 from ..api.stages import CompiledFacts, Delegation, LatencyFacts
 from .base import Arrays, Compiled, Progress
 from .manifest import write_manifest
+from .onnx_graph import read_graph
 from .ort_session import OrtSession
 
 _GENERIC_BOARDS: dict[BoardType, str] = {"generic-x86": "x86_64", "generic-arm64": "aarch64"}
@@ -52,7 +52,7 @@ class OnnxRuntimeCpu:
         open_cpu_session(model)
         target = workdir / "model.onnx"
         shutil.copyfile(model, target)
-        nodes = len(onnx.load(target, load_external_data=False).graph.node)
+        nodes = len(read_graph(target).graph.node)
         machine = _GENERIC_BOARDS.get(board, platform.machine())
         facts = CompiledFacts(
             toolchain=self.name,

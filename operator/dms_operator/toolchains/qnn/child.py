@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .arrays import load_arrays, save_arrays
 from .provider import library, open_session
 
 TASK_FAILED_EXIT_CODE = 3
@@ -58,15 +59,14 @@ def simulate(job: Job) -> None:
     """Run the context model on every sample of `inputs.npz` ([samples, *input shape]); write `outputs.npz`."""
     directory = Path(job["directory"])
     session = open_session(Path(job["model"]), _soc_options(job), {}, allow_cpu=job["allow_cpu"])
-    with np.load(directory / "inputs.npz", allow_pickle=False) as archive:
-        inputs = {name: archive[name] for name in archive.files}
+    inputs = load_arrays(directory / "inputs.npz")
     total = len(next(iter(inputs.values())))
     outputs = []
     for index in range(total):
         print(f"@progress {index}/{total}", flush=True)
         outputs.append(session.run({name: array[index] for name, array in inputs.items()}))
     stacked = {name: np.stack([output[name] for output in outputs]) for name in outputs[0]}
-    np.savez(directory / "outputs.npz", allow_pickle=False, **stacked)
+    save_arrays(directory / "outputs.npz", stacked)
 
 
 def _soc_options(job: Job) -> dict[str, str]:

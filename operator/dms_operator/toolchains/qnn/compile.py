@@ -7,6 +7,7 @@ import onnx
 
 from ...api.errors import ConversionFailed, DMSError
 from ..base import Progress
+from ..onnx_graph import read_graph
 from .child import CONTEXT_BINARY, CONTEXT_MODEL, PROFILE, Job
 from .delegation import Node, Split, compute_nodes, refused_nodes, split_of, unsupported
 from .dlc import collect_dlcs
@@ -26,11 +27,11 @@ def compile_model(
     Returns the files and how the graph was split. Raises UnsupportedOperators (unless CPU fallback is allowed),
     ConversionFailed with the tool's own words, ConverterKilled.
     """
-    graph = onnx.load(model, load_external_data=False)
+    graph = read_graph(model)
     job = soc_job(soc, model, allow_cpu=options.allow_cpu) | {"optimization": options.optimization}
     progress("convert", 0, _STEPS)
     files = _context(job, directory, graph, soc)
-    split = split_of(onnx.load(files[CONTEXT_MODEL], load_external_data=False))
+    split = split_of(read_graph(files[CONTEXT_MODEL]))
     if not split.whole and not options.allow_cpu:
         raise unsupported(split.left, len(compute_nodes(graph)), soc.title, [])
     if split.partitions == 0:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...api.errors import ConversionFailed
 from ..base import Arrays, Progress
+from .arrays import load_arrays, save_arrays
 from .child import CONTEXT_BINARY, CONTEXT_MODEL
 from .compile import soc_job
 from .process import ToolFailed, run_task
@@ -28,13 +29,12 @@ def simulate_samples(
         for file in (CONTEXT_MODEL, CONTEXT_BINARY):
             shutil.copyfile(compiled / file, directory / file)
         stacked = {key: np.stack([sample[key] for sample in samples]) for key in samples[0]}
-        np.savez(directory / "inputs.npz", allow_pickle=False, **stacked)
+        save_arrays(directory / "inputs.npz", stacked)
         job = soc_job(soc, directory / CONTEXT_MODEL, allow_cpu=allow_cpu)
         try:
             run_task(job | {"task": "simulate", "directory": name}, directory, "simulate", progress)
         except ToolFailed as failure:
             raise ConversionFailed(f"the HTP simulator failed; {failure.why()}") from failure
         progress("simulate", len(samples), len(samples))
-        with np.load(directory / "outputs.npz", allow_pickle=False) as archive:
-            outputs = {key: archive[key] for key in archive.files}
+        outputs = load_arrays(directory / "outputs.npz")
     return [{key: array[index] for key, array in outputs.items()} for index in range(len(samples))]

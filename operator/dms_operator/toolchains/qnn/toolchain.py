@@ -5,7 +5,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import onnx
 import onnxruntime
 
 from ...api.capabilities import BoardType, ToolchainName
@@ -13,9 +12,10 @@ from ...api.errors import ConversionFailed, WrongTarget
 from ...api.stages import CompiledFacts, LatencyFacts
 from ..base import Arrays, Compiled, Progress
 from ..manifest import read_manifest, write_manifest
+from ..onnx_graph import read_graph
 from ..ort_session import OrtSession
 from . import provider
-from .binary import BinaryTarget, check_target, read_target
+from .binary import check_target, read_target
 from .child import CONTEXT_BINARY, CONTEXT_MODEL, PROFILE
 from .compile import compile_model
 from .cost import simulated_latency
@@ -49,7 +49,7 @@ class Qnn:
             tool_version=f"{version}, QAIRT {target.sdk}",
             soc=soc.name,
             architecture=f"v{soc.architecture}",
-            delegation=delegation_of(onnx.load(model, load_external_data=False), split),
+            delegation=delegation_of(read_graph(model), split),
             size_bytes=files[CONTEXT_BINARY].stat().st_size,
         )
         files["manifest.json"] = write_manifest(
@@ -88,11 +88,6 @@ class Qnn:
         costs = parse_profile(profile.read_text())
         left = facts.delegation.total - facts.delegation.npu
         return simulated_latency(costs, int(manifest["partitions"]), left, _soc(compiled))
-
-
-def compiled_target(compiled: Path) -> BinaryTarget:
-    """The SoC binding of a compiled directory's context binary."""
-    return read_target(compiled / CONTEXT_BINARY)
 
 
 def _facts(manifest: Mapping[str, Any]) -> CompiledFacts:
