@@ -118,6 +118,11 @@ def test_field_selectors_compare_fields_as_text() -> None:
     assert parse_field_selector("status.phase=", FIELDS)({"metadata": {}})
 
 
+def test_events_are_selected_by_their_source() -> None:
+    event = {"metadata": {}, "source": {"component": "kubelet", "host": "n"}}
+    assert parse_field_selector("source=kubelet", ["source"])(event)
+
+
 def test_an_unsupported_field_is_refused_as_by_the_real_server() -> None:
     case = next(each for each in LISTS if each["note"] == "field selector unsupported")
     with pytest.raises(SelectorError) as caught:

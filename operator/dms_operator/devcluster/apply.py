@@ -83,8 +83,10 @@ def record_update(
     server-side apply, use this with the operation "Apply" only to account for defaults: it changes no owner.
     """
     root = root_schema(schema)
-    managers = read_managers(new) or read_managers(old)
     changed, removed = differences(root, _bare(old), _bare(new))
+    if not changed and not removed and new["metadata"].get("managedFields"):
+        return dict(new)
+    managers = read_managers(new) or read_managers(old)
     me = Manager(operation, manager, new["apiVersion"], subresource)
     managers = hand_over(managers, me, changed, removed, now)
     if operation == "Update":

@@ -69,7 +69,7 @@ def children(schema: Schema, value: Any) -> dict[str, tuple[Schema, Any]] | None
 
 def _properties(schema: Schema, value: dict[str, Any]) -> dict[str, tuple[Schema, Any]]:
     known, rest = schema.get("properties", {}), schema.get("additionalProperties")
-    default = rest if isinstance(rest, Mapping) else _DEDUCED
+    default = rest if isinstance(rest, dict) else _DEDUCED
     return {f"f:{name}": (known.get(name, default), item) for name, item in value.items()}
 
 
@@ -121,7 +121,7 @@ def ancestors(paths: Iterable[Path]) -> set[Path]:
 
 
 def encode(paths: Iterable[Path]) -> dict[str, Any]:
-    """FieldsV1: nested names, `.` marks a container that is itself a member."""
+    """FieldsV1: nested names in order, `.` marks a container that is itself a member."""
     tree: dict[str, Any] = {}
     members = set(paths)
     for path in sorted(members):
@@ -130,11 +130,7 @@ def encode(paths: Iterable[Path]) -> dict[str, Any]:
             node = node.setdefault(name, {})
             if path[:depth] in members and depth < len(path):
                 node.setdefault(".", {})
-    return _sorted(tree)
-
-
-def _sorted(tree: dict[str, Any]) -> dict[str, Any]:
-    return {name: _sorted(tree[name]) for name in sorted(tree)}
+    return tree
 
 
 def decode(tree: Mapping[str, Any], path: Path = ()) -> Iterator[Path]:

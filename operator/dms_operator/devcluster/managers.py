@@ -20,10 +20,11 @@ class Manager(NamedTuple):
 
 
 class Owned(NamedTuple):
-    """What a manager owns, and when that last changed (RFC 3339)."""
+    """What a manager owns, when that last changed (RFC 3339), and the entry that says so, if there is one."""
 
     fields: Paths
     time: str
+    entry: Object | None = None
 
 
 Managers = dict[Manager, Owned]
@@ -32,10 +33,11 @@ Managers = dict[Manager, Owned]
 def read_managers(obj: Object | None) -> Managers:
     """The entries of an object."""
     entries = ((obj or {}).get("metadata") or {}).get("managedFields") or []
-    return {
-        _manager(entry): Owned(frozenset(decode(entry.get("fieldsV1", {}))), entry.get("time", ""))
-        for entry in entries
-    }
+    return {_manager(entry): _owned(entry) for entry in entries}
+
+
+def _owned(entry: Object) -> Owned:
+    return Owned(frozenset(decode(entry.get("fieldsV1", {}))), entry.get("time", ""), entry)
 
 
 def _manager(entry: Object) -> Manager:
@@ -57,7 +59,9 @@ def with_managers(obj: Object, managers: Managers) -> dict[str, Any]:
     return {**obj, "metadata": metadata}
 
 
-def _entry(manager: Manager, owned: Owned) -> dict[str, Any]:
+def _entry(manager: Manager, owned: Owned) -> Object:
+    if owned.entry is not None:
+        return owned.entry
     entry = {
         "apiVersion": manager.api_version,
         "fieldsType": "FieldsV1",

@@ -27,6 +27,10 @@ _NAME_RULE = (
 )
 
 
+_ALIASES = {"source": "source.component"}
+"""Field selectors of events that are not paths."""
+
+
 class SelectorError(ValueError):
     """A selector that cannot be parsed or is not supported; the message is the API's."""
 
@@ -194,7 +198,7 @@ def _field_term(text: str, term: str, supported: Collection[str]) -> tuple[str, 
 
 def _field(obj: Mapping[str, Any], path: str) -> str:
     value: Any = obj
-    for name in path.split("."):
+    for name in _ALIASES.get(path, path).split("."):
         value = value.get(name) if isinstance(value, Mapping) else None
     if isinstance(value, bool):
         return str(value).lower()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from dms_operator.devcluster.schema.validate import Schema
@@ -12,7 +11,7 @@ def apply_defaults(schema: Schema, value: Any) -> Any:
     """`value` with absent properties filled and nulls dropped where not nullable; unchanged parts are shared."""
     if isinstance(value, dict):
         return _object(schema, value)
-    if isinstance(value, list) and isinstance(schema.get("items"), Mapping):
+    if isinstance(value, list) and isinstance(schema.get("items"), dict):
         return _array(schema["items"], value)
     return value
 
@@ -26,7 +25,7 @@ def _object(schema: Schema, value: dict[str, Any]) -> dict[str, Any]:
     rest = schema.get("additionalProperties")
     for name, item in value.items():
         below = properties.get(name, rest)
-        if not isinstance(below, Mapping):
+        if not isinstance(below, dict):
             continue
         if item is None:
             if not below.get("nullable") and name not in changed:

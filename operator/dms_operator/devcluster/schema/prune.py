@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from dms_operator.devcluster.schema.builtin import object_meta
@@ -29,7 +28,7 @@ def _node(schema: Schema, value: Any, path: str, unknown: list[str]) -> Any:
         if schema.get("x-kubernetes-embedded-resource"):
             schema = _as_resource(schema)
         return _object(schema, value, path, unknown)
-    if isinstance(value, list) and isinstance(schema.get("items"), Mapping):
+    if isinstance(value, list) and isinstance(schema.get("items"), dict):
         pruned = [
             _node(schema["items"], item, f"{path}[{index}]", unknown) for index, item in enumerate(value)
         ]
@@ -52,7 +51,7 @@ def _object(schema: Schema, value: dict[str, Any], path: str, unknown: list[str]
         if below is None and not keep:
             unknown.append(f"{path}.{name}" if path else name)
             dropped.add(name)
-        elif isinstance(below, Mapping) and isinstance(item, dict | list):
+        elif isinstance(below, dict) and isinstance(item, dict | list):
             pruned = _node(below, item, f"{path}.{name}" if path else name, unknown)
             if pruned is not item:
                 changed[name] = pruned

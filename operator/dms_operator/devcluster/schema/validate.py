@@ -68,17 +68,15 @@ def _content(schema: Schema, value: Any, path: str, old: Any, errors: list[Field
 def _type(schema: Schema, value: Any, path: str, errors: list[FieldError]) -> bool:
     wanted = schema.get("type")
     actual = json_type(value)
+    if wanted == actual:
+        return True
     if schema.get("x-kubernetes-int-or-string"):
         fits, names = actual in _INT_OR_STRING, ",".join(_INT_OR_STRING)
     elif wanted is None:
         return True
     else:
         integral = isinstance(value, float) and value.is_integer()
-        fits = (
-            wanted == actual
-            or (wanted == "number" and actual == "integer")
-            or (wanted == "integer" and integral)
-        )
+        fits = (wanted == "number" and actual == "integer") or (wanted == "integer" and integral)
         names = wanted
     if not fits:
         errors.append(_type_error(path, actual, names))
@@ -98,7 +96,7 @@ def _object(schema: Schema, value: dict[str, Any], path: str, old: Any, errors: 
     rest = schema.get("additionalProperties")
     for name in sorted(value):
         below = properties.get(name, rest)
-        if isinstance(below, Mapping):
+        if isinstance(below, dict):
             _node(below, value[name], prefix + name, old_property(old, name), errors)
 
 
@@ -192,7 +190,7 @@ def _duplicates(schema: Schema, value: Any, path: str, old: Any, errors: list[Fi
         properties, rest = schema.get("properties", {}), schema.get("additionalProperties")
         for name, item in value.items():
             below = properties.get(name, rest)
-            if isinstance(item, dict | list) and isinstance(below, Mapping):
+            if isinstance(item, dict | list) and isinstance(below, dict):
                 _duplicates(below, item, f"{path}.{name}" if path else name, old_property(old, name), errors)
 
 

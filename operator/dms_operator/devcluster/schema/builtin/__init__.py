@@ -21,6 +21,8 @@ ROOT: dict[str, dict[str, Any]] = {
 }
 """The fields that every object has."""
 
+_TEXTS = {"spec": "The desired state.", "status": "The observed state; set by the system."}
+
 
 def object_meta() -> Mapping[str, Any]:
     """The schema of `metadata`."""
@@ -33,7 +35,10 @@ def builtin_schema(group: str, kind: str) -> Mapping[str, Any] | None:
     if (group, kind) not in KINDS:
         return None
     fields, required = KINDS[group, kind]
-    return struct({**ROOT, **fields}, required)
+    texts = {name: text for name, text in _TEXTS.items() if name in fields}
+    return struct(
+        {**ROOT, **fields, **{name: described(fields[name], text) for name, text in texts.items()}}, required
+    )
 
 
 @cache

@@ -8,8 +8,8 @@ from dms_operator.devcluster.schema.builtin.words import (
     BOOL,
     INT32,
     INT64,
-    INT_OR_STRING,
     QUANTITIES,
+    QUANTITY,
     STRING,
     STRINGS,
     TIME,
@@ -25,7 +25,7 @@ KEY = struct({"key": STRING, "name": STRING, "optional": BOOL}, ["key"], atomic=
 REFERENCE = struct({"name": STRING, "optional": BOOL})
 FIELD = struct({"apiVersion": STRING, "fieldPath": STRING}, ["fieldPath"], atomic=True)
 RESOURCE_FIELD = struct(
-    {"containerName": STRING, "divisor": INT_OR_STRING, "resource": STRING}, ["resource"], atomic=True
+    {"containerName": STRING, "divisor": QUANTITY, "resource": STRING}, ["resource"], atomic=True
 )
 ENVIRONMENT = core(
     "EnvVar",
@@ -123,7 +123,7 @@ VOLUME = core(
             ),
             "csi": ANY,
             "downwardAPI": ANY,
-            "emptyDir": struct({"medium": STRING, "sizeLimit": INT_OR_STRING}),
+            "emptyDir": struct({"medium": STRING, "sizeLimit": QUANTITY}),
             "ephemeral": ANY,
             "hostPath": struct({"path": STRING, "type": STRING}, ["path"]),
             "image": ANY,

@@ -17,7 +17,11 @@ INT_OR_STRING: Node = {"x-kubernetes-int-or-string": True}
 ANY: Node = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 """Written down no deeper than this."""
 STRINGS: Node = {"type": "object", "additionalProperties": STRING}
-QUANTITIES: Node = {"type": "object", "additionalProperties": INT_OR_STRING}
+QUANTITY: Node = {
+    "x-kubernetes-int-or-string": True,
+    "$name": "io.k8s.apimachinery.pkg.api.resource.Quantity",
+}
+QUANTITIES: Node = {"type": "object", "additionalProperties": QUANTITY}
 
 
 def enum(*values: str) -> Node:
