@@ -4,7 +4,7 @@ ONNX Runtime's own histogram calibrators keep all activations of all samples (2.
 its way of taking ready ranges is used.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,10 +137,11 @@ def _divergence(p: NDArray[Any], q: NDArray[Any]) -> float:
 def _cheapest(histogram: Histogram, cost: Callable[[float, float], float]) -> Range:
     if histogram.high <= histogram.low:
         return histogram.low, histogram.high
-    # A range contains 0 (padding and ReLU need it), so both ends shrink towards it.
+    # A range contains 0 (padding and ReLU need it), so each end shrinks towards it: the upper first, then the lower.
     low, high = min(histogram.low, 0.0), max(histogram.high, 0.0)
-    candidates: Sequence[Range] = [(low * float(a), high * float(a)) for a in _SHRINKS]
-    return min(candidates, key=lambda bounds: cost(*bounds))
+    high = min((high * float(share) for share in _SHRINKS), key=lambda end: cost(low, end))
+    low = min((low * float(share) for share in _SHRINKS), key=lambda end: cost(end, high))
+    return low, high
 
 
 def _widened(known: Range | None, name: str, values: NDArray[Any]) -> Range:

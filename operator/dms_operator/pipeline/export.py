@@ -34,13 +34,21 @@ def to_onnx(
 
 
 def _export_pt2(source: Path, safe: Path, limit_bytes: int) -> onnx.ModelProto:
-    names = rewrite_safely(source, safe, limit_bytes)
+    rewrite_safely(source, safe, limit_bytes)
     import torch
 
     try:
         with _quiet():
             program = torch.export.load(safe)
-            exported = torch.onnx.export(program, dynamo=True, opset_version=OPSET, input_names=names, verbose=False)
+            signature = program.graph_signature
+            exported = torch.onnx.export(
+                program,
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=[str(name) for name in signature.user_inputs],
+                output_names=[str(name) for name in signature.user_outputs],
+                verbose=False,
+            )
     except Exception as error:
         raise ModelInvalid(
             f"torch {torch.__version__} cannot export the .pt2 program to ONNX ({_first_line(error)})",
@@ -106,11 +114,6 @@ def _checked(model: onnx.ModelProto) -> onnx.ModelProto:
     opset = next(entry.version for entry in model.opset_import if entry.domain == "")
     if opset != OPSET:
         raise ModelInvalid(f"torch exported opset {opset} instead of {OPSET}", hint="Give ONNX, or report this model")
-    training = [
-        node.op_type for node in model.graph.node for flag in node.attribute if flag.name == "training_mode" and flag.i
-    ]
-    if training:
-        raise ModelInvalid(f"the model was exported in training mode ({training[0]})", hint="Call model.eval() first")
     return model
 
 

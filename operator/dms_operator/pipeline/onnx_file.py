@@ -41,6 +41,7 @@ def read_float_model(path: Path) -> onnx.ModelProto:
     quantized = sorted({node.op_type for node in nodes(model.graph)} & _QUANTIZED)
     if quantized:
         raise ModelInvalid(f"the ONNX model is already quantized ({', '.join(quantized)})", hint="Give the float model")
+    _refuse_training_mode(model)
     return _at_least_minimum_opset(model)
 
 
@@ -110,6 +111,14 @@ def _refuse_external_data(model: onnx.ModelProto) -> None:
             raise ModelInvalid(
                 f"the ONNX model keeps {tensor.name or 'a tensor'} in another file",
                 hint="Save it as one file (onnx.save_model with save_as_external_data=False)",
+            )
+
+
+def _refuse_training_mode(model: onnx.ModelProto) -> None:
+    for node in nodes(model.graph):
+        if any(attribute.name == "training_mode" and attribute.i for attribute in node.attribute):
+            raise ModelInvalid(
+                f"the ONNX model was exported in training mode ({node.op_type})", hint="Call model.eval() first"
             )
 
 

@@ -24,8 +24,8 @@ _NOT_MODEL = ("data/aotinductor/", "data/executorch/")
 _EXPORT_AGAIN = "export plain tensors and modules with torch.export.save"
 
 
-def rewrite_safely(source: Path, target: Path, limit_bytes: int) -> list[str]:
-    """Write the safe parts of the archive `source` as a new archive `target`; gives the names of the model's inputs.
+def rewrite_safely(source: Path, target: Path, limit_bytes: int) -> None:
+    """Write the safe parts of the archive `source` as a new archive `target`.
 
     Raises ModelInvalid, and ModelShapeMismatch for dynamic axes.
     """
@@ -35,7 +35,7 @@ def rewrite_safely(source: Path, target: Path, limit_bytes: int) -> list[str]:
         with zipfile.ZipFile(source) as archive:
             members = _members(archive, limit_bytes)
             program = _json(archive, members, _PROGRAM)
-            inputs = check_program(program)
+            check_program(program)
             with PT2ArchiveWriter(str(target)) as writer:
                 writer.write_string(_PROGRAM, json.dumps(program))
                 writer.write_bytes(_SAMPLE_INPUTS, b"")
@@ -45,7 +45,6 @@ def rewrite_safely(source: Path, target: Path, limit_bytes: int) -> list[str]:
         raise ModelInvalid(
             f"the .pt2 archive is damaged ({type(error).__name__}: {error})", hint="Save it again"
         ) from error
-    return inputs
 
 
 def _members(archive: zipfile.ZipFile, limit_bytes: int) -> dict[str, zipfile.ZipInfo]:

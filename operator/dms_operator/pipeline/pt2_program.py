@@ -25,22 +25,21 @@ _CONTAINERS = {None, "builtins.tuple", "builtins.list", "builtins.dict", "collec
 _VERIFIERS = {"TRAINING", "ATEN"}
 
 
-def check_program(program: dict[str, Any]) -> list[str]:
-    """Strip guards and metadata from a program in place and refuse whatever is not plain; gives the user inputs' names.
+def check_program(program: dict[str, Any]) -> None:
+    """Strip guards and metadata from a program in place and refuse whatever is not plain.
 
     Raises ModelInvalid, ModelShapeMismatch (dynamic axes); KeyError or TypeError where it is no program.
     """
     graph = program["graph_module"]["graph"]
-    inputs = _user_inputs(program)
-    _refuse_dynamic_axes(graph, inputs)
+    _refuse_dynamic_axes(graph, _user_inputs(program))
     _strip(program)
     for key, value in _items(program):
         _check_item(key, value)
     for node in graph["nodes"]:
         _check_operator(node["target"])
+        _refuse_training_mode(node)
     if not set(program["verifiers"]) <= _VERIFIERS:
         raise ModelInvalid(f"the .pt2 program has an unknown dialect {program['verifiers']}", hint="Export it again")
-    return inputs
 
 
 def _user_inputs(program: dict[str, Any]) -> list[str]:
@@ -103,6 +102,15 @@ def _check_operator(target: str) -> None:
             f"the .pt2 program calls {target[:80]}, which is not a plain tensor operator",
             hint="Use operators of torch.ops.aten only (custom operators: export to ONNX yourself)",
         )
+
+
+def _refuse_training_mode(node: dict[str, Any]) -> None:
+    # batch_norm's `training` and dropout's `train`: torch exports both as they are, and the scores would be noise
+    for argument in node["inputs"]:
+        if argument["name"] in ("training", "train") and argument["arg"].get("as_bool"):
+            raise ModelInvalid(
+                f"the model was exported in training mode ({node['target']})", hint="Call model.eval() before exporting"
+            )
 
 
 def _items(value: Any) -> Iterator[tuple[str, Any]]:

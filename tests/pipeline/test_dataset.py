@@ -1,0 +1,126 @@
+"""A dataset is read without unpickling, and every way in which it does not fit is named."""
+
+import zipfile
+from pathlib import Path
+
+import model_fixtures
+import numpy as np
+import pytest
+
+from dms_operator.api.errors import DatasetInvalid
+from dms_operator.api.stages import TensorSpec
+from dms_operator.pipeline.dataset import load_dataset
+from pipeline.stages import Stages, Writer, refused
+
+FRAMES = TensorSpec(name="frames", shape=[1, 3, 16, 16])
+LIMIT = 1 << 30
+
+
+def saved(path: Path, **arrays: np.ndarray) -> Path:
+    np.savez(path, **arrays)
+    return path
+
+
+def test_a_sample_comes_in_the_models_shape_and_type(tmp_path: Path) -> None:
+    frames = np.arange(4 * 3 * 16 * 16, dtype=np.uint8).reshape(4, 3, 16, 16)
+    path = saved(tmp_path / "data.npz", frames=frames, labels=np.array([0, 2, 1, 0]), people=np.zeros(4))
+    dataset = load_dataset(path, [FRAMES], LIMIT)
+    feed = dataset.feed(2)["frames"]
+    assert (feed.shape, feed.dtype) == ((1, 3, 16, 16), np.float32)
+    assert (feed[0] == frames[2]).all()
+    assert (len(dataset), dataset.classes, sorted(dataset.arrays)) == (4, 3, ["frames"])
+
+
+def test_samples_may_carry_the_batch_axis(tmp_path: Path) -> None:
+    path = saved(tmp_path / "data.npz", frames=np.zeros((4, 1, 3, 16, 16), np.float32), labels=np.zeros(4, np.int64))
+    assert load_dataset(path, [FRAMES], LIMIT).feed(0)["frames"].shape == (1, 3, 16, 16)
+
+
+@pytest.mark.parametrize(
+    ("writer", "message"),
+    [
+        (model_fixtures.dataset_without_labels, "no array named labels (it has frames)"),
+        (model_fixtures.dataset_of_other_shape, "samples of shape [3, 8, 8], but the model takes [1, 3, 16, 16]"),
+        (model_fixtures.dataset_with_fewer_labels, "16 samples, but labels of shape [15]"),
+        (model_fixtures.empty_dataset, "empty"),
+        (model_fixtures.dataset_with_nan, "NaN or infinite values, first in sample 3"),
+        (model_fixtures.dataset_with_pickled_array, "holds Python objects"),
+    ],
+)
+def test_each_bad_dataset_ends_resolve_with_its_own_message(writer: Writer, message: str, stages: Stages) -> None:
+    model = model_fixtures.tiny_classifier(stages.root / "net.onnx")
+    assert message in refused(stages.resolve(model, writer(stages.root / "data.npz")), "DatasetInvalid")
+
+
+def test_a_label_free_metric_takes_a_dataset_without_labels(stages: Stages) -> None:
+    model = model_fixtures.tiny_classifier(stages.root / "net.onnx")
+    dataset = model_fixtures.dataset_without_labels(stages.root / "data.npz")
+    assert stages.resolve(model, dataset, labels_required=False).failure is None
+
+
+def test_a_missing_dataset_is_named(stages: Stages) -> None:
+    model = model_fixtures.tiny_classifier(stages.root / "net.onnx")
+    assert "gone.npz" in refused(stages.resolve(model, stages.root / "gone.npz"), "SourceNotFound")
+
+
+def test_arrays_named_unlike_the_inputs_are_listed(tmp_path: Path) -> None:
+    path = saved(tmp_path / "data.npz", images=np.zeros((4, 3, 16, 16), np.float32), labels=np.zeros(4, np.int64))
+    with pytest.raises(DatasetInvalid, match=r"no array named frames \(it has images, labels\)"):
+        load_dataset(path, [FRAMES], LIMIT)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.int64, np.complex64])
+def test_types_that_would_lose_precision_are_refused(dtype: type, tmp_path: Path) -> None:
+    path = saved(tmp_path / "data.npz", frames=np.zeros((4, 3, 16, 16), dtype), labels=np.zeros(4, np.int64))
+    with pytest.raises(DatasetInvalid, match="Save float32"):
+        load_dataset(path, [FRAMES], LIMIT)
+
+
+def test_inputs_of_different_length_are_refused(tmp_path: Path) -> None:
+    path = saved(tmp_path / "data.npz", a=np.zeros((4, 2), np.float32), b=np.zeros((5, 2), np.float32))
+    specs = [TensorSpec(name="a", shape=[1, 2]), TensorSpec(name="b", shape=[1, 2])]
+    with pytest.raises(DatasetInvalid, match="differ in length"):
+        load_dataset(path, specs, LIMIT, labels_required=False)
+
+
+def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.npz"
+    np.savez_compressed(path, frames=np.zeros((2000, 3, 16, 16), np.float32), labels=np.zeros(2000, np.int64))
+    assert path.stat().st_size < 100_000
+    with pytest.raises(DatasetInvalid, match=r"unpacks to 616\d{4} bytes, more than the limit of 1000000"):
+        load_dataset(path, [FRAMES], 1_000_000)
+
+
+def test_a_header_that_promises_more_than_there_is_allocates_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "liar.npz"
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (999999999999, 3, 16, 16), }"
+    header += b" " * (118 - len(header) - 1) + b"\n"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("frames.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+        archive.writestr("labels.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    with pytest.raises(DatasetInvalid, match="shorter than its header says"):
+        load_dataset(path, [FRAMES], LIMIT)
+
+
+@pytest.mark.parametrize("data", [b"", b"not a zip", b"PK\x03\x04 cut"])
+def test_a_file_that_is_no_npz_is_refused(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "data.npz"
+    path.write_bytes(data)
+    with pytest.raises(DatasetInvalid, match="not a readable npz"):
+        load_dataset(path, [FRAMES], LIMIT)
+
+
+def test_a_truncated_npz_is_refused(tmp_path: Path) -> None:
+    path = model_fixtures.tiny_dataset(tmp_path / "data.npz")
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(DatasetInvalid):
+        load_dataset(path, [FRAMES], LIMIT)
+
+
+def test_a_flipped_byte_is_found_by_the_archives_checksum(tmp_path: Path) -> None:
+    path = model_fixtures.tiny_dataset(tmp_path / "data.npz")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+    with pytest.raises(DatasetInvalid):
+        load_dataset(path, [FRAMES], LIMIT)
