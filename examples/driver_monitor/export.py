@@ -17,6 +17,8 @@ def export_program(net: DriverMonitor) -> ExportedProgram:
     example = torch.zeros(1, FRAMES, 3, net.size, net.size)
     program = torch.export.export(net.eval(), (example,))
     _name_output(program, "logits")
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # it names the folders of the machine that exported
     return program
 
 

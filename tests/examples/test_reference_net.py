@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,11 @@ def test_the_card_belongs_to_the_recipe_in_the_code(card: dict[str, Any]) -> Non
     assert Recipe(**card["recipe"]) == Recipe()
     assert card["heldOut"]["accuracy"] > 0.97
     assert card["heldOut"]["clips"] >= 1000
+
+
+def test_the_committed_file_does_not_tell_where_it_was_made() -> None:
+    with zipfile.ZipFile(COMMITTED) as archive:
+        assert not any(b"site-packages" in archive.read(member) for member in archive.namelist())
 
 
 def test_the_program_names_its_input_and_output(program: ExportedProgram) -> None:
