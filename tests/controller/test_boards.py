@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from controller.recording import RecordingCluster
 
+from controller.recording import RecordingCluster
 from dms_operator.controller.boards import BoardKeeper, capacity_patch, count_boards
 from dms_operator.controller.caches import Caches
 from dms_operator.controller.observation import BoardCount

@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from controller.builders import COCKPIT, Script, benchmark, spec, world
 from prometheus_client import CollectorRegistry, generate_latest
 
+from controller.builders import COCKPIT, Script, spec, world
 from dms_operator.api.quantities import Power
 from dms_operator.api.status import DeploymentStatus
 from dms_operator.controller.caches import Caches, ObjectName

@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from controller.builders import COCKPIT, SETTINGS, START, Script, deployment, spec
-from controller.recording import RecordingCluster
 from prometheus_client import CollectorRegistry
 
+from controller.builders import COCKPIT, SETTINGS, START, Script, deployment, spec
+from controller.recording import RecordingCluster
 from dms_operator.api.stages import StageRequest
 from dms_operator.controller.caches import Caches, ObjectName
 from dms_operator.controller.kube import ApiError
