@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto, helper
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from dms_operator.api.errors import ConversionFailed, ToolchainUnavailable, UnsupportedOperators, WrongTarget
@@ -226,3 +227,14 @@ def test_a_truncated_model_is_refused(tiny_qdq: Path, tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(content[: len(content) // 2])
     with pytest.raises(ConversionFailed, match=r"model\.onnx is truncated"):
         Qnn().convert(tmp_path / "model.onnx", "sa8255", {}, tmp_path, silent)
+
+
+@pytest.mark.parametrize("options", [{}, ALLOW])
+def test_a_model_without_any_supported_operator_is_refused_even_when_fallback_is_allowed(
+    tmp_path: Path, options: dict[str, str]
+) -> None:
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4]) for name in "xy"]
+    graph = helper.make_graph([helper.make_node("Erf", ["x"], ["y"], "only")], "g", values[:1], values[1:])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), tmp_path / "m.onnx")
+    with pytest.raises(UnsupportedOperators, match=r"1 of 1 nodes.* only \(Erf\)"):
+        Qnn().convert(tmp_path / "m.onnx", "sa8255", options, tmp_path, silent)

@@ -9,7 +9,7 @@ from ...api.errors import ConversionFailed, DMSError
 from ..base import Progress
 from ..onnx_graph import read_graph
 from .child import CONTEXT_BINARY, CONTEXT_MODEL, PROFILE, Job
-from .delegation import Node, Split, compute_nodes, refused_nodes, split_of, unsupported
+from .delegation import Node, Split, compute_nodes, nothing_supported, refused_nodes, split_of, unsupported
 from .dlc import collect_dlcs
 from .options import QnnOptions
 from .process import ToolFailed, run_task
@@ -32,9 +32,7 @@ def compile_model(
     progress("convert", 0, _STEPS)
     files = _context(job, directory, graph, soc)
     split = split_of(read_graph(files[CONTEXT_MODEL]))
-    if not split.whole and not options.allow_cpu:
-        raise unsupported(split.left, len(compute_nodes(graph)), soc.title, [])
-    if split.partitions == 0:
+    if split.partitions == 0 or not (split.whole or options.allow_cpu):
         raise unsupported(split.left, len(compute_nodes(graph)), soc.title, [])
     progress("convert", 1, _STEPS)
     files |= _dlc(job, directory, graph, soc)
@@ -57,14 +55,13 @@ def _context(job: Job, directory: Path, graph: onnx.ModelProto, soc: Soc) -> dic
     # a fresh directory: QNN appends to an old profile, and would leave an old binary in place
     fresh = _fresh(directory / "context")
     _run(job | {"task": "compile", "directory": str(fresh)}, fresh, graph, soc)
-    missing = [name for name in (CONTEXT_MODEL, CONTEXT_BINARY, PROFILE) if not (fresh / name).is_file()]
-    if CONTEXT_MODEL in missing:
-        raise ConversionFailed(f"the QNN compiler reported success, but wrote no {', '.join(missing)}")
-    return {path.name: path.rename(directory / path.name) for path in _outputs(fresh)}
-
-
-def _outputs(fresh: Path) -> list[Path]:
-    return [path for name in (CONTEXT_MODEL, CONTEXT_BINARY, PROFILE) if (path := fresh / name).is_file()]
+    written = [name for name in (CONTEXT_MODEL, CONTEXT_BINARY, PROFILE) if (fresh / name).is_file()]
+    if not written:
+        # with the CPU allowed, a model without any NPU node compiles to nothing, and no error is raised
+        raise unsupported(compute_nodes(graph), len(compute_nodes(graph)), soc.title, [])
+    if not {CONTEXT_MODEL, CONTEXT_BINARY} <= set(written):
+        raise ConversionFailed(f"the QNN compiler reported success, but wrote only {', '.join(written)}")
+    return {name: (fresh / name).rename(directory / name) for name in written}
 
 
 def _dlc(job: Job, directory: Path, graph: onnx.ModelProto, soc: Soc) -> dict[str, Path]:
@@ -87,8 +84,10 @@ def _explained(failure: ToolFailed, job: Job, workdir: Path, graph: onnx.ModelPr
         nodes = ", ".join(str(node) for node in _refused_when_strict(job, workdir)[:_SHOWN_NODES])
         aside = f" even with nodes left to the CPU ({nodes})" if nodes else ""
         return ConversionFailed(f"the QNN compiler refused the model for {soc.title}{aside}; {why}")
-    if refused := refused_nodes(failure.lines):
-        return unsupported(refused, len(compute_nodes(graph)), soc.title, failure.lines)
+    nodes = compute_nodes(graph)
+    refused = nodes if nothing_supported(failure.lines) else refused_nodes(failure.lines)
+    if refused:
+        return unsupported(refused, len(nodes), soc.title, failure.lines)
     return ConversionFailed(f"the QNN compiler refused the model for {soc.title}; {why}")
 
 

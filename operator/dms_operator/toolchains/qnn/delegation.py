@@ -19,6 +19,7 @@ _CONTEXT = "EPContext"
 _REFUSALS = re.compile(r"Unsupported nodes in QNN EP: (.*)")
 _REFUSED_NODE = re.compile(r"\{ name: (.*?), type: (.*?) \}")
 _VALIDATION = re.compile(r"failed for node `(.+?)` of type `(.+?)` with error code (\d+)")
+_NO_FALLBACK = "fallback to CPU EP has been explicitly disabled"
 _SHOWN_NODES = 10
 
 _ADVICE = {
@@ -91,6 +92,12 @@ def refused_nodes(log: Iterable[str]) -> list[Node]:
     lines = [match[1] for line in log if (match := _REFUSALS.search(line))]
     nodes = [Node(name, op_type) for line in lines for name, op_type in _REFUSED_NODE.findall(line)]
     return list(dict.fromkeys(node for node in nodes if not node.op_type.startswith("QNNExecutionProvider")))
+
+
+def nothing_supported(log: Iterable[str]) -> bool:
+    """Whether ONNX Runtime refused only for the CPU's part: QNN names no node when it takes none at all."""
+    errors = [line for line in log if "[E:" in line]
+    return bool(errors) and all(_NO_FALLBACK in line for line in errors)
 
 
 def unsupported(nodes: Iterable[Node], total: int, soc: str, log: Iterable[str]) -> UnsupportedOperators:
