@@ -167,6 +167,13 @@ def test_a_rule_broken_before_does_not_refuse_an_update_of_something_else() -> N
     assert len(validate_rules(schema, {"f": -1, "g": 2}, {"f": 0, "g": 1})) == 1
 
 
+def test_items_of_an_unchanged_list_are_not_judged_again() -> None:
+    item = ruled({"type": "integer"}, "self > 1")
+    schema = {"type": "object", "properties": {"list": {"type": "array", "items": item}, "f": IMMUTABLE}}
+    assert validate_rules(schema, {"list": [0], "f": "a"}, {"list": [0]}) == []
+    assert len(validate_rules(schema, {"list": [0, 2]}, {"list": [0]})) == 1
+
+
 def test_old_self_inside_a_literal_is_no_transition_rule() -> None:
     assert not uses_old("self != 'oldSelf'")
     assert uses_old("self != 'x' && self == oldSelf")

@@ -37,6 +37,15 @@ def json_path(path: str) -> Callable[[Any], list[Any]]:
     return find
 
 
+def is_json_path(path: str) -> bool:
+    """Whether this is a simple path that begins with a property or an index."""
+    try:
+        json_path(path)
+    except JSONPathError:
+        return False
+    return path.startswith((".", "["))
+
+
 def _steps(path: str) -> Iterator[Step]:
     position = 0
     while position < len(path):

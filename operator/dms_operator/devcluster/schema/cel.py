@@ -63,7 +63,7 @@ def validate_rules(schema: Schema, value: Any, old: Any = None) -> list[FieldErr
     node = rules_of(schema)
     if node is None:
         return []
-    return list(_evaluate(node, value, UNKNOWN if old is None else old, ""))
+    return list(_evaluate(node, value, UNKNOWN if old is None else old, "", True))
 
 
 def rules_of(schema: Schema) -> RuleNode | None:
@@ -108,31 +108,32 @@ def _rule(rule: Mapping[str, Any]) -> Rule:
     )
 
 
-def _evaluate(node: RuleNode, value: Any, old: Any, path: str) -> Iterator[FieldError]:
+def _evaluate(node: RuleNode, value: Any, old: Any, path: str, around: bool) -> Iterator[FieldError]:
+    """`around`: whether what contains the value changed."""
     if value is None:
         return
-    changed = old is UNKNOWN or value != old
+    changed = around and (old is UNKNOWN or value != old)
     if not changed and not node.transition:
         return
     if node.rules:
         yield from _own_rules(node, value, old, changed, path)
     if isinstance(value, dict):
-        yield from _members(node, value, old, path)
+        yield from _members(node, value, old, path, changed)
     elif isinstance(value, list) and node.items:
         correlated = old_items(node.schema, old)
         for index, item in enumerate(value):
-            yield from _evaluate(
-                node.items, item, old_item(node.schema, correlated, item), f"{path}[{index}]"
-            )
+            before = old_item(node.schema, correlated, item)
+            yield from _evaluate(node.items, item, before, f"{path}[{index}]", changed)
 
 
-def _members(node: RuleNode, value: dict[str, Any], old: Any, path: str) -> Iterator[FieldError]:
+def _members(
+    node: RuleNode, value: dict[str, Any], old: Any, path: str, changed: bool
+) -> Iterator[FieldError]:
     for name in sorted(value) if node.values else [name for name in node.properties if name in value]:
         below = node.properties.get(name, node.values)
         if below:
-            yield from _evaluate(
-                below, value[name], old_property(old, name), f"{path}.{name}" if path else name
-            )
+            place = f"{path}.{name}" if path else name
+            yield from _evaluate(below, value[name], old_property(old, name), place, changed)
 
 
 def _own_rules(node: RuleNode, value: Any, old: Any, changed: bool, path: str) -> Iterator[FieldError]:

@@ -10,13 +10,17 @@ from typing import Any
 from cel_expr_python import cel
 
 from dms_operator.devcluster.schema.cel import uses_old
-from dms_operator.devcluster.schema.cel_programs import CompileError, compiled
+from dms_operator.devcluster.schema.cel_programs import CompileError, compiled, untyped
 from dms_operator.devcluster.schema.cel_types import checking_environment
 from dms_operator.devcluster.schema.errors import FieldError, invalid, required, unsupported
 from dms_operator.devcluster.schema.validate import Schema
 
 _REASONS = ("FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired")
 _STRUCT = re.compile(r" not found in struct '[^']*'")
+_NUMERIC_ORDER = re.compile(
+    r"ERROR: [^\n]* no matching overload for '_[<>]=?_' applied to '\((int, double|double, int)\)'\n.*\n.*\n?"
+)
+"""Integers and doubles compare in Kubernetes; the C++ checker cannot be told."""
 _STEP = re.compile(r"\.([^.\[\]]+)|\['((?:\\.|[^'\\])*)'\]")
 
 
@@ -54,11 +58,20 @@ def _compiles(
     env: cel.Env, rule: Mapping[str, Any], word: str, expression: str, result: cel.Type, path: str
 ) -> Iterator[FieldError]:
     try:
-        compiled(env, expression, result)
+        _check_types(env, expression, result)
     except CompileError as error:
         detail = f"compilation failed: {_STRUCT.sub('', str(error))}"
         message = f"Invalid value: {_as_go(rule)}: {detail}"
         yield FieldError(f"{path}.{word}", "FieldValueInvalid", message)
+
+
+def _check_types(env: cel.Env, expression: str, result: cel.Type) -> None:
+    try:
+        compiled(env, expression, result)
+    except CompileError as error:
+        if _NUMERIC_ORDER.sub("", str(error)):
+            raise
+        compiled(untyped(), expression, result)
 
 
 def _check_message(rule: Mapping[str, Any], path: str) -> Iterator[FieldError]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dms_operator.devcluster.jsonpath import is_json_path
 from dms_operator.devcluster.schema.errors import FieldError, invalid, required, unsupported
 from dms_operator.devcluster.schema.structural import check_schema
 
@@ -13,7 +14,6 @@ Definition = Mapping[str, Any]
 
 _LABEL = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+")
-_SIMPLE_PATH = re.compile(r"(\.[A-Za-z_][\w-]*|\.\w+\\\..*|\[[^\]]+\])+")
 _LABEL_RULE = (
     "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, "
     "and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is "
@@ -92,8 +92,10 @@ def _check_names(names: Definition) -> Iterator[FieldError]:
     for word in ("plural", "kind"):
         if not names.get(word):
             yield required(f"spec.names.{word}")
-    for word in ("plural", "singular", "kind", "listKind"):
-        if names.get(word) and not _LABEL.fullmatch(names[word].lower() if "ind" in word else names[word]):
+    labels = {word: names.get(word, "") for word in ("plural", "singular")}
+    labels |= {word: names.get(word, "").lower() for word in ("kind", "listKind")}
+    for word, label in labels.items():
+        if label and not _LABEL.fullmatch(label):
             yield invalid(f"spec.names.{word}", names[word], _LABEL_RULE)
     for index, short in enumerate(names.get("shortNames", ())):
         if not _LABEL.fullmatch(short):
@@ -139,7 +141,7 @@ def _check_column(column: Definition, path: str) -> Iterator[FieldError]:
         yield invalid(f"{path}.type", column["type"], f"must be one of {','.join(_COLUMN_TYPES)}")
     if not column.get("jsonPath"):
         yield required(f"{path}.JSONPath")
-    elif not _SIMPLE_PATH.fullmatch(column["jsonPath"]):
+    elif not is_json_path(column["jsonPath"]):
         yield invalid(f"{path}.JSONPath", column["jsonPath"], "must be a simple json path starting with .")
 
 
