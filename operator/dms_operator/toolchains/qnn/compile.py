@@ -81,8 +81,8 @@ def _explained(failure: ToolFailed, job: Job, workdir: Path, graph: onnx.ModelPr
     """A refusal that names nodes where the log does, else the compiler's own last lines."""
     why = failure.why().replace(job["model"], "the model")
     if job["allow_cpu"]:
-        nodes = ", ".join(str(node) for node in _refused_when_strict(job, workdir)[:_SHOWN_NODES])
-        aside = f" even with nodes left to the CPU ({nodes})" if nodes else ""
+        named = ", ".join(str(node) for node in _refused_when_strict(job, workdir)[:_SHOWN_NODES])
+        aside = f" even with nodes left to the CPU ({named})" if named else ""
         return ConversionFailed(f"the QNN compiler refused the model for {soc.title}{aside}; {why}")
     nodes = compute_nodes(graph)
     refused = nodes if nothing_supported(failure.lines) else refused_nodes(failure.lines)
