@@ -20,6 +20,12 @@ from dms_operator.devcluster.schema.validate import validate
 _KEPT_NULLS = frozenset({"lastProbeTime", "eventTime"})  # Go types without omitempty that the API shows as null
 
 
+def with_kind(info: ResourceInfo, obj: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The object with its kind; built-in ones need not say it, as the path does."""
+    stated = {name: obj[name] for name in ("apiVersion", "kind") if obj.get(name)}
+    return obj if info.custom else {**obj, "apiVersion": info.api_version, "kind": info.kind, **stated}
+
+
 def check_identity(info: ResourceInfo, obj: Mapping[str, Any], namespace: str) -> None:
     """Raise 400 when the object is not of the kind or namespace that the path says."""
     version, kind = obj.get("apiVersion", ""), obj.get("kind", "")

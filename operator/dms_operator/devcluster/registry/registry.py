@@ -60,6 +60,7 @@ class Registry:
     def create(self, info: ResourceInfo, namespace: str, obj: Object, options: WriteOptions | None = None) -> Object:
         """Store a new object."""
         options = options or WriteOptions()
+        obj = content.with_kind(info, obj)
         content.check_identity(info, obj, namespace)
         if (obj.get("metadata") or {}).get("resourceVersion"):
             raise errors.ApiError(500, "", "resourceVersion should not be set on objects to be created")
@@ -120,6 +121,7 @@ class Registry:
     ) -> Object:
         """Replace an object, or its status."""
         options = options or WriteOptions()
+        obj = content.with_kind(info, obj)
         content.check_identity(info, obj, namespace)
         self._check_name(info, name, obj)
         existing = self.find(info, namespace, name)

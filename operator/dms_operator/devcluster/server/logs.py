@@ -46,6 +46,8 @@ def container_of(pod: Object, asked: str) -> str:
 
 
 def _check_started(pod: Object, container: str) -> None:
+    if not pod["spec"].get("nodeName"):
+        raise errors.bad_request(f"pod {pod['metadata']['name']} does not have a host assigned")
     status = pod.get("status") or {}
     states = (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ()))
     for one in states:
