@@ -16,7 +16,7 @@ from dms_operator.devcluster.config import BackoffConfig, DevClusterConfig, Imag
 
 Json = dict[str, Any]
 SANDBOX = "$CONTAINER_SANDBOX_MOUNT_POINT"
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 6.0
 LOOK_SECONDS = 0.02
 IMAGE = "localhost/debian:bookworm-slim"
 

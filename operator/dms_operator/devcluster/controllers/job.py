@@ -32,6 +32,7 @@ class JobController(Controller):
     """Creates the pods of Jobs and writes their status. Keys: (namespace, job)."""
 
     watched = ("jobs", "pods")
+    retry = Backoff(1.0, 60.0)  # pkg/controller/job: DefaultJobApiBackOff, MaxJobApiBackOff
 
     def __init__(self, client: LocalClient, backoff: Backoff, clock: Clock = utc_now) -> None:
         super().__init__(client)

@@ -16,14 +16,14 @@ from .meta import Object
 
 Key = tuple[str, ...]
 _log = logging.getLogger(__name__)
-# client-go workqueue.DefaultControllerRateLimiter: 5 ms doubling to 1000 s
-_RETRY = Backoff(0.005, 1000.0)
 
 
 class Controller(ABC):
     """Reconciles keys that changes of the watched resources name. Several changes of a key cost one reconcile."""
 
     watched: Iterable[str] | None = ()
+    # client-go workqueue.DefaultControllerRateLimiter: 5 ms doubling to 1000 s
+    retry = Backoff(0.005, 1000.0)
 
     def __init__(self, client: LocalClient) -> None:
         self.client = client
@@ -75,11 +75,11 @@ class Controller(ABC):
             self._failures.pop(key, None)
         except ApiError as problem:
             failures = self._failures[key] = self._failures.get(key, 0) + 1
-            delay = _RETRY.delay(failures)
+            delay = self.retry.delay(failures)
             _log.debug("%s of %s was refused, again in %s s: %s", type(self).__name__, key, delay, problem)
         except Exception:
             failures = self._failures[key] = self._failures.get(key, 0) + 1
-            delay = _RETRY.delay(failures)
+            delay = self.retry.delay(failures)
             _log.exception("%s of %s failed, again in %s s", type(self).__name__, key, delay)
         self._set_alarm(key, delay)
 

@@ -47,10 +47,16 @@ class Scheduler(Controller):
         return [room.with_pod(pod) if name(room.node) == placement.node else room for room in candidates]
 
     def _bind(self, pod: Object, node: str) -> None:
+        """Write node and condition in one version, past generation and field managers, as the binding subresource does."""
         namespace = pod["metadata"]["namespace"]
-        bound = self.client.patch("pods", namespace, name(pod), {"spec": {"nodeName": node}})
-        status = with_scheduled(bound, scheduled_condition(self._clock()))
-        self.client.patch("pods", namespace, name(pod), {"status": status}, subresource="status")
+        condition = with_scheduled(pod, scheduled_condition(self._clock()))
+        bound = {
+            **pod,
+            "metadata": dict(pod["metadata"]),
+            "spec": {**pod["spec"], "nodeName": node},
+            "status": {**(pod.get("status") or {}), **condition},
+        }
+        self.client.registry.store.put("pods", bound)
         message = f"Successfully assigned {namespace}/{name(pod)} to {node}"
         self._events.post(pod, "Normal", "Scheduled", message, "Binding")
 
