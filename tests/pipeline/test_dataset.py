@@ -3,10 +3,10 @@
 import zipfile
 from pathlib import Path
 
-import model_fixtures
 import numpy as np
 import pytest
 
+import model_fixtures
 from dms_operator.api.errors import DatasetInvalid
 from dms_operator.api.stages import TensorSpec
 from dms_operator.pipeline.dataset import load_dataset

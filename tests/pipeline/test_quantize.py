@@ -2,11 +2,11 @@
 
 from typing import Any
 
-import model_fixtures
 import numpy as np
 import onnx
 import pytest
 
+import model_fixtures
 from dms_operator.api.stages import QuantizeRecipe, VariantFacts
 from dms_operator.pipeline.evaluate import Reference
 from dms_operator.pipeline.quantize import choose_samples

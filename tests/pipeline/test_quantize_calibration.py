@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import model_fixtures
 import numpy as np
 import pytest
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod
 from onnxruntime.quantization.calibrate import create_calibrator
 
+import model_fixtures
 from dms_operator.api.errors import QuantizationFailed
 from dms_operator.api.stages import Calibration
 from dms_operator.pipeline.calibration import (

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import model_fixtures
 import pytest
 import torch
 
+import model_fixtures
 from dms_operator.api.stages import TensorSpec
 from pipeline.stages import Stages, refused
 

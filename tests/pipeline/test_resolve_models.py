@@ -1,14 +1,12 @@
 """Every good model format becomes ONNX with static shapes that computes the same."""
 
-from pathlib import Path
-
-import model_fixtures
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import torch
 
+import model_fixtures
 from dms_operator.api.stages import TensorSpec
 from pipeline.stages import Stages, Writer, refused, succeeded
 

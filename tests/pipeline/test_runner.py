@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import model_fixtures
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import model_fixtures
 from dms_operator.api.errors import SourceUnavailable, StoreUnwritable
 from dms_operator.api.stages import (
     BenchmarkFacts,
