@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from dms_operator.devcluster.controllers.job import remaining_life
 from dms_operator.devcluster.controllers.job_failure import Backoff, judge, remaining_backoff
 from dms_operator.devcluster.controllers.job_plan import TRACKING, JobPlan, is_finished, plan_job
-from hypothesis import given
-from hypothesis import strategies as st
 
 ORACLE = Path(__file__).parent / "oracle"
 NOW = datetime(2026, 11, 22, 21, 57, 3, tzinfo=UTC)
@@ -22,7 +23,9 @@ Json = dict[str, Any]
 
 def recorded(file: str, note: str) -> Json:
     content = json.loads((ORACLE / file).read_text())
-    exchanges = content if isinstance(content, list) else next(v for v in content.values() if isinstance(v, list))
+    exchanges = (
+        content if isinstance(content, list) else next(v for v in content.values() if isinstance(v, list))
+    )
     return next(item for item in exchanges if item["note"] == note)["response"]
 
 
@@ -40,8 +43,15 @@ def job(status: Json | None = None, deleted: bool = False, **spec: Any) -> Json:
     }
 
 
-def pod(phase: str, uid: str = "pod-uid", *, tracked: bool = True, deleted: bool = False, **more: Any) -> Json:
-    metadata: Json = {"name": uid, "namespace": "oracle", "uid": uid, "creationTimestamp": "2026-11-22T21:57:00Z"}
+def pod(
+    phase: str, uid: str = "pod-uid", *, tracked: bool = True, deleted: bool = False, **more: Any
+) -> Json:
+    metadata: Json = {
+        "name": uid,
+        "namespace": "oracle",
+        "uid": uid,
+        "creationTimestamp": "2026-11-22T21:57:00Z",
+    }
     if tracked:
         metadata["finalizers"] = [TRACKING]
     if deleted:
@@ -53,7 +63,9 @@ def pod(phase: str, uid: str = "pod-uid", *, tracked: bool = True, deleted: bool
         end = {"exitCode": more["code"], "finishedAt": more.get("finished", "2026-11-22T21:57:00Z")}
         status["containerStatuses"] = [{"name": "c", "state": {"terminated": end}, "restartCount": 0}]
     if "restarts" in more:
-        status["containerStatuses"] = [{"name": "c", "state": {"running": {}}, "restartCount": more["restarts"]}]
+        status["containerStatuses"] = [
+            {"name": "c", "state": {"running": {}}, "restartCount": more["restarts"]}
+        ]
     return {"metadata": metadata, "status": status}
 
 
@@ -68,7 +80,12 @@ def timeless(value: Any) -> Any:
 
 
 def test_statuses_follow_each_other_as_a_watcher_of_a_real_cluster_saw() -> None:
-    seen = [event["object"]["status"] for event in recorded("12-job-and-pod-life.json", "every state of one job, as a watcher sees it")["events"]]
+    seen = [
+        event["object"]["status"]
+        for event in recorded("12-job-and-pod-life.json", "every state of one job, as a watcher sees it")[
+            "events"
+        ]
+    ]
     uid = seen[4]["uncountedTerminatedPods"]["succeeded"][0]
     worlds = [
         [pod("Pending", uid)],
@@ -87,7 +104,12 @@ def test_statuses_follow_each_other_as_a_watcher_of_a_real_cluster_saw() -> None
 def test_a_new_job_gets_one_pod_and_a_start_time() -> None:
     plan = plan_job(job(), [], NOW, NO_WAIT)
     assert plan.create == 1
-    assert plan.status == {"startTime": "2026-11-22T21:57:03Z", "terminating": 0, "uncountedTerminatedPods": {}, "ready": 0}
+    assert plan.status == {
+        "startTime": "2026-11-22T21:57:03Z",
+        "terminating": 0,
+        "uncountedTerminatedPods": {},
+        "ready": 0,
+    }
 
 
 def test_a_finished_pod_is_noted_before_it_is_released_and_counted_after() -> None:
@@ -111,9 +133,26 @@ def run_to_the_end(start: Json, pods: list[Json]) -> tuple[JobPlan, Json]:
         plan = plan_job(current, pods, NOW, NO_WAIT)
         gone = {item["metadata"]["uid"] for item in (*plan.delete, *plan.delete_uncounted)}
         released = {item["metadata"]["uid"] for item in plan.release}
-        pods = [pod(item["status"]["phase"], item["metadata"]["uid"], tracked=False) if item["metadata"]["uid"] in released else item for item in pods]
-        pods = [{**item, "metadata": {**item["metadata"], "deletionTimestamp": "2026-11-22T21:57:00Z"}} if item["metadata"]["uid"] in gone else item for item in pods]
-        pods = [item for item in pods if not (item["metadata"].get("deletionTimestamp") and TRACKING not in item["metadata"].get("finalizers", []))]
+        pods = [
+            pod(item["status"]["phase"], item["metadata"]["uid"], tracked=False)
+            if item["metadata"]["uid"] in released
+            else item
+            for item in pods
+        ]
+        pods = [
+            {**item, "metadata": {**item["metadata"], "deletionTimestamp": "2026-11-22T21:57:00Z"}}
+            if item["metadata"]["uid"] in gone
+            else item
+            for item in pods
+        ]
+        pods = [
+            item
+            for item in pods
+            if not (
+                item["metadata"].get("deletionTimestamp")
+                and TRACKING not in item["metadata"].get("finalizers", [])
+            )
+        ]
         current = {**current, "status": plan.status}
         if is_finished(current):
             return plan, plan.status
@@ -124,7 +163,11 @@ def run_to_the_end(start: Json, pods: list[Json]) -> tuple[JobPlan, Json]:
     ("note", "spec", "pods"),
     [
         ("job complete", {}, [pod("Succeeded", code=0)]),
-        ("job failed after its backoff limit", {"backoffLimit": 1}, [pod("Failed", "a", code=3), pod("Failed", "b", code=3)]),
+        (
+            "job failed after its backoff limit",
+            {"backoffLimit": 1},
+            [pod("Failed", "a", code=3), pod("Failed", "b", code=3)],
+        ),
         (
             "deadline exceeded",
             {"activeDeadlineSeconds": 4, "backoffLimit": 0},
@@ -144,7 +187,9 @@ def test_conditions_and_counts_end_as_recorded(note: str, spec: Json, pods: list
 def test_fail_job_rule_ends_the_job_at_once_in_the_words_of_kubernetes() -> None:
     policy = {"rules": [{"action": "FailJob", "onExitCodes": {"operator": "In", "values": [10]}}]}
     expected = recorded("11-jobs-and-pods.json", "podFailurePolicy fails at once")["body"]["status"]
-    _, status = run_to_the_end(job(podFailurePolicy=policy, backoffLimit=3), [pod("Failed", "terminal-9s5l9", code=10)])
+    _, status = run_to_the_end(
+        job(podFailurePolicy=policy, backoffLimit=3), [pod("Failed", "terminal-9s5l9", code=10)]
+    )
     assert timeless(status) == timeless(expected)
 
 
@@ -197,12 +242,19 @@ def test_a_job_created_suspended_has_the_recorded_status() -> None:
 
 def test_with_pod_replacement_failed_a_terminating_pod_is_waited_for() -> None:
     policy = {"rules": []}
-    plan = plan_job(job(podReplacementPolicy="Failed", podFailurePolicy=policy), [pod("Running", deleted=True)], NOW, NO_WAIT)
+    plan = plan_job(
+        job(podReplacementPolicy="Failed", podFailurePolicy=policy),
+        [pod("Running", deleted=True)],
+        NOW,
+        NO_WAIT,
+    )
     assert (plan.create, plan.status["terminating"]) == (0, 1)
 
 
 def test_restarts_within_a_pod_use_up_the_limit() -> None:
-    plan = plan_job(job(backoffLimit=2, restartPolicy="OnFailure"), [pod("Running", restarts=2)], NOW, NO_WAIT)
+    plan = plan_job(
+        job(backoffLimit=2, restartPolicy="OnFailure"), [pod("Running", restarts=2)], NOW, NO_WAIT
+    )
     assert types(plan.status) == [("FailureTarget", "True", "BackoffLimitExceeded")]
     assert len(plan.delete) == 1
 
@@ -220,7 +272,10 @@ def test_the_next_pod_waits_ten_seconds_then_twenty() -> None:
 
 
 def test_failures_before_the_last_success_are_forgotten() -> None:
-    pods = [pod("Failed", "a", code=1, finished="2026-11-22T21:56:00Z"), pod("Succeeded", "b", code=0, finished="2026-11-22T21:57:00Z")]
+    pods = [
+        pod("Failed", "a", code=1, finished="2026-11-22T21:56:00Z"),
+        pod("Succeeded", "b", code=0, finished="2026-11-22T21:57:00Z"),
+    ]
     assert remaining_backoff(job(completions=2), pods, NOW, Backoff()) == 0
 
 
@@ -229,13 +284,17 @@ def test_the_deadline_wakes_the_controller_up() -> None:
 
 
 @given(st.integers(0, 100), st.floats(0.1, 100), st.floats(1, 1000))
-def test_backoff_never_shrinks_and_never_passes_its_limit(failures: int, initial: float, limit: float) -> None:
+def test_backoff_never_shrinks_and_never_passes_its_limit(
+    failures: int, initial: float, limit: float
+) -> None:
     backoff = Backoff(initial, limit)
     assert backoff.delay(failures) <= backoff.delay(failures + 1) <= limit
 
 
 def test_a_finished_job_lives_as_long_as_its_ttl_says() -> None:
-    done = {"conditions": [{"type": "Complete", "status": "True", "lastTransitionTime": "2026-11-22T21:57:00Z"}]}
+    done = {
+        "conditions": [{"type": "Complete", "status": "True", "lastTransitionTime": "2026-11-22T21:57:00Z"}]
+    }
     assert remaining_life(job(done, ttlSecondsAfterFinished=5), NOW) == 2
     assert remaining_life(job(ttlSecondsAfterFinished=5), NOW) is None
 
@@ -252,10 +311,17 @@ phases = st.sampled_from(["Pending", "Running", "Succeeded", "Failed"])
 def test_never_more_pods_than_parallelism_and_never_one_pod_counted_twice(
     states: list[tuple[str, bool, bool]], parallelism: int, completions: int, limit: int
 ) -> None:
-    pods = [pod(phase, f"p{i}", tracked=tracked, deleted=gone, code=0 if phase == "Succeeded" else 1) for i, (phase, tracked, gone) in enumerate(states)]
+    pods = [
+        pod(phase, f"p{i}", tracked=tracked, deleted=gone, code=0 if phase == "Succeeded" else 1)
+        for i, (phase, tracked, gone) in enumerate(states)
+    ]
     start = job(parallelism=parallelism, completions=completions, backoffLimit=limit)
     plan = plan_job(start, pods, NOW, NO_WAIT)
-    active = [item for item in pods if item["status"]["phase"] in ("Pending", "Running") and "deletionTimestamp" not in item["metadata"]]
+    active = [
+        item
+        for item in pods
+        if item["status"]["phase"] in ("Pending", "Running") and "deletionTimestamp" not in item["metadata"]
+    ]
     if plan.create:
         assert len(active) + plan.create <= parallelism
     noted = [uid for uids in plan.status["uncountedTerminatedPods"].values() for uid in uids]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from devcluster.recordings import exchange
 from devcluster.whole import SANDBOX, Whole, children, pod, shell, whole
 
@@ -30,9 +31,12 @@ async def test_a_container_ends_well_with_its_message_and_log(here: Whole) -> No
 
 
 @pytest.mark.parametrize(
-    ("script", "code", "reason"), [("exit 3", 3, "Error"), ("kill -9 $$$$", 137, "Error"), ("kill -15 $$$$", 143, "Error")]
+    ("script", "code", "reason"),
+    [("exit 3", 3, "Error"), ("kill -9 $$$$", 137, "Error"), ("kill -15 $$$$", 143, "Error")],
 )
-async def test_exit_codes_and_signals_become_reasons(here: Whole, script: str, code: int, reason: str) -> None:
+async def test_exit_codes_and_signals_become_reasons(
+    here: Whole, script: str, code: int, reason: str
+) -> None:
     here.create(pod("p", shell(script)))
     end = await here.ended("p")
     assert (end["exitCode"], end["reason"]) == (code, reason)
@@ -40,7 +44,9 @@ async def test_exit_codes_and_signals_become_reasons(here: Whole, script: str, c
 
 
 async def test_a_command_that_does_not_exist_is_a_start_error_in_the_recorded_words(here: Whole) -> None:
-    recorded = exchange("11", "command not found")["response"]["body"]["items"][0]["status"]["containerStatuses"][0]
+    recorded = exchange("11", "command not found")["response"]["body"]["items"][0]["status"][
+        "containerStatuses"
+    ][0]
     expected = recorded["state"]["terminated"]
     here.create(pod("p", {**shell(""), "command": ["/does/not/exist"]}))
     end = await here.ended("p")
@@ -50,11 +56,15 @@ async def test_a_command_that_does_not_exist_is_a_start_error_in_the_recorded_wo
 
 async def test_a_command_without_a_path_is_looked_up_in_the_image(here: Whole) -> None:
     here.create(pod("p", {**shell(""), "command": ["no-such-program"]}))
-    assert (await here.ended("p"))["message"].endswith('exec: "no-such-program": executable file not found in $PATH')
+    assert (await here.ended("p"))["message"].endswith(
+        'exec: "no-such-program": executable file not found in $PATH'
+    )
 
 
 async def test_an_image_that_may_not_be_pulled_waits_in_the_recorded_words(here: Whole) -> None:
-    recorded = exchange("11", "image not there")["response"]["body"]["items"][0]["status"]["containerStatuses"][0]
+    recorded = exchange("11", "image not there")["response"]["body"]["items"][0]["status"][
+        "containerStatuses"
+    ][0]
     here.create(pod("p", {**shell("x"), "image": "localhost/none:1"}))
     await here.until(lambda: here.container("p")["state"] == recorded["state"], "ErrImageNeverPull")
     assert ("Warning", "Failed", "Error: ErrImageNeverPull") in here.events("p")
@@ -75,7 +85,9 @@ async def test_a_missing_secret_is_waited_for(here: Whole) -> None:
     variable = {"name": "B", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}
     here.create(pod("p", shell("echo $B", env=[variable])))
     waiting = {"reason": "CreateContainerConfigError", "message": 'secret "s" not found'}
-    await here.until(lambda: here.container("p")["state"].get("waiting") == waiting, "CreateContainerConfigError")
+    await here.until(
+        lambda: here.container("p")["state"].get("waiting") == waiting, "CreateContainerConfigError"
+    )
     here.create({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"k": "v"}})
     await here.ended("p")
     assert await here.log("p") == "v\n"
@@ -83,12 +95,16 @@ async def test_a_missing_secret_is_waited_for(here: Whole) -> None:
 
 async def test_a_missing_config_map_volume_is_waited_for_in_the_recorded_words(here: Whole) -> None:
     volumes = [{"name": "cm", "configMap": {"name": "kept2"}}]
-    mounted = shell(f"cat {SANDBOX}/cm/k; ls -A {SANDBOX}/cm", volumeMounts=[{"name": "cm", "mountPath": "/cm"}])
+    mounted = shell(
+        f"cat {SANDBOX}/cm/k; ls -A {SANDBOX}/cm", volumeMounts=[{"name": "cm", "mountPath": "/cm"}]
+    )
     here.create(pod("p", mounted, volumes=volumes))
     message = 'MountVolume.SetUp failed for volume "cm" : configmap "kept2" not found'
     await here.until(lambda: ("Warning", "FailedMount", message) in here.events("p"), "FailedMount")
     assert here.container("p")["state"] == {"waiting": {"reason": "ContainerCreating"}}
-    here.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kept2"}, "data": {"k": "v\n"}})
+    here.create(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kept2"}, "data": {"k": "v\n"}}
+    )
     await here.ended("p")
     lines = (await here.log("p")).splitlines()
     assert lines[0] == "v"
@@ -96,9 +112,18 @@ async def test_a_missing_config_map_volume_is_waited_for_in_the_recorded_words(h
 
 
 async def test_environment_comes_from_values_fields_resources_and_objects(here: Whole) -> None:
-    here.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}, "data": {"x": "1", "y": "2"}})
-    here.create({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"token": "t"}})
-    fields = {"NODE": "spec.nodeName", "POD": "metadata.name", "SPACE": "metadata.namespace", "L": "metadata.labels['a']"}
+    here.create(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}, "data": {"x": "1", "y": "2"}}
+    )
+    here.create(
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"token": "t"}}
+    )
+    fields = {
+        "NODE": "spec.nodeName",
+        "POD": "metadata.name",
+        "SPACE": "metadata.namespace",
+        "L": "metadata.labels['a']",
+    }
     env = [
         {"name": "A", "value": "1"},
         {"name": "B", "value": "$(A)-$$(A)-$(NOPE)"},
@@ -122,12 +147,24 @@ async def test_environment_comes_from_values_fields_resources_and_objects(here: 
     assert "NONE" not in seen
 
 
-async def test_nothing_of_the_cluster_environment_leaks_into_a_container(here: Whole, monkeypatch: Any) -> None:
+async def test_nothing_of_the_cluster_environment_leaks_into_a_container(
+    here: Whole, monkeypatch: Any
+) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "leak")
     here.create(pod("p", shell("env"), automountServiceAccountToken=False))
     await here.ended("p")
     names = {line.split("=", 1)[0] for line in (await here.log("p")).splitlines()}
-    allowed = {"PATH", "HOME", "TMPDIR", "LANG", "PWD", "CONTAINER_SANDBOX_MOUNT_POINT", "SHLVL", "_", "OLDPWD"}
+    allowed = {
+        "PATH",
+        "HOME",
+        "TMPDIR",
+        "LANG",
+        "PWD",
+        "CONTAINER_SANDBOX_MOUNT_POINT",
+        "SHLVL",
+        "_",
+        "OLDPWD",
+    }
     assert names <= allowed
 
 
@@ -157,12 +194,18 @@ async def test_volumes_of_every_kind_are_found_in_the_sandbox(here: Whole, tmp_p
     volumes = [
         {"name": "host", "hostPath": {"path": str(tmp_path / "host"), "type": "Directory"}},
         {"name": "scratch", "emptyDir": {}},
-        {"name": "secret", "secret": {"secretName": "s", "items": [{"key": "k", "path": "deep/key", "mode": 0o400}]}},
+        {
+            "name": "secret",
+            "secret": {"secretName": "s", "items": [{"key": "k", "path": "deep/key", "mode": 0o400}]},
+        },
         {"name": "down", "downwardAPI": {"items": [field]}},
         {"name": "claim", "persistentVolumeClaim": {"claimName": "claim"}},
     ]
     mounts = [{"name": item["name"], "mountPath": f"/mnt/{item['name']}"} for item in volumes]
-    writer = shell(f"cd {SANDBOX}/mnt; echo shared > scratch/f; cat down/labels; echo kept > claim/f", volumeMounts=mounts)
+    writer = shell(
+        f"cd {SANDBOX}/mnt; echo shared > scratch/f; cat down/labels; echo kept > claim/f",
+        volumeMounts=mounts,
+    )
     script = f"cd {SANDBOX}/mnt; cat host/model scratch/f claim/f; od -An -tx1 secret/deep/key; stat -Lc %a secret/deep/key"
     reader = shell(script, volumeMounts=mounts)
     here.create(pod("p", reader, initContainers=[{**writer, "name": "i"}], volumes=volumes))
@@ -173,7 +216,13 @@ async def test_volumes_of_every_kind_are_found_in_the_sandbox(here: Whole, tmp_p
 
 async def test_a_mount_cannot_leave_the_sandbox(here: Whole) -> None:
     mounts = [{"name": "v", "mountPath": "/../../../escape"}]
-    here.create(pod("p", shell(f"ls -d {SANDBOX}/escape", volumeMounts=mounts), volumes=[{"name": "v", "emptyDir": {}}]))
+    here.create(
+        pod(
+            "p",
+            shell(f"ls -d {SANDBOX}/escape", volumeMounts=mounts),
+            volumes=[{"name": "v", "emptyDir": {}}],
+        )
+    )
     assert (await here.ended("p"))["exitCode"] == 0
 
 
@@ -181,7 +230,14 @@ async def test_init_containers_run_one_after_the_other_before_the_rest(here: Who
     volumes, mounts = [{"name": "v", "emptyDir": {}}], [{"name": "v", "mountPath": "/v"}]
     first = {**shell(f"sleep 0.2; echo 1 >> {SANDBOX}/v/f", volumeMounts=mounts), "name": "first"}
     second = {**shell(f"echo 2 >> {SANDBOX}/v/f", volumeMounts=mounts), "name": "second"}
-    here.create(pod("p", shell(f"cat {SANDBOX}/v/f", volumeMounts=mounts), initContainers=[first, second], volumes=volumes))
+    here.create(
+        pod(
+            "p",
+            shell(f"cat {SANDBOX}/v/f", volumeMounts=mounts),
+            initContainers=[first, second],
+            volumes=volumes,
+        )
+    )
     await here.ended("p")
     assert await here.log("p") == "1\n2\n"
 
@@ -195,7 +251,10 @@ async def test_a_failed_init_container_fails_the_pod_and_starts_nothing_else(her
 
 async def test_several_containers_run_at_the_same_time_and_share_volumes(here: Whole) -> None:
     volumes, mounts = [{"name": "v", "emptyDir": {}}], [{"name": "v", "mountPath": "/v"}]
-    ask = {**shell(f"until [ -e {SANDBOX}/v/f ]; do sleep 0.05; done; echo met", volumeMounts=mounts), "name": "ask"}
+    ask = {
+        **shell(f"until [ -e {SANDBOX}/v/f ]; do sleep 0.05; done; echo met", volumeMounts=mounts),
+        "name": "ask",
+    }
     answer = {**shell(f"touch {SANDBOX}/v/f", volumeMounts=mounts), "name": "answer"}
     here.create(pod("p", ask, answer, volumes=volumes))
     await here.ended("p")
@@ -210,7 +269,9 @@ async def test_memory_over_the_limit_is_killed_as_out_of_memory(here: Whole) -> 
 
 
 async def test_memory_within_the_limit_is_left_alone(here: Whole) -> None:
-    here.create(pod("p", shell("python3 -c 'x = bytearray(5 << 20)'", resources={"limits": {"memory": "200Mi"}})))
+    here.create(
+        pod("p", shell("python3 -c 'x = bytearray(5 << 20)'", resources={"limits": {"memory": "200Mi"}}))
+    )
     assert (await here.ended("p"))["reason"] == "Completed"
 
 
@@ -247,15 +308,20 @@ async def test_a_pod_past_its_deadline_is_ended(here: Whole) -> None:
 
 
 async def test_a_deleted_pod_hears_sigterm_and_may_finish(here: Whole) -> None:
-    here.create(pod("p", shell(f"trap 'echo bye > {SANDBOX}/v/f; exit 0' TERM; sleep 60 & wait", volumeMounts=[{"name": "v", "mountPath": "/v"}]), volumes=[{"name": "v", "hostPath": {"path": str(here.cluster.config.data_directory)}}]))
-    await here.phase("p", "Running")
+    directory = here.cluster.config.data_directory
+    script = f"trap 'echo bye > {SANDBOX}/v/f; exit 0' TERM; touch {SANDBOX}/v/ready; sleep 60 & wait"
+    volumes = [{"name": "v", "hostPath": {"path": str(directory)}}]
+    here.create(pod("p", shell(script, volumeMounts=[{"name": "v", "mountPath": "/v"}]), volumes=volumes))
+    await here.until((directory / "ready").exists, "its trap is set")
     here.client.delete("pods", "default", "p")
     await here.until(lambda: here.client.get("pods", "default", "p") is None, "the pod is gone")
-    assert (here.cluster.config.data_directory / "f").read_text() == "bye\n"
+    assert (directory / "f").read_text() == "bye\n"
     assert ("Normal", "Killing", "Stopping container c") in here.events("p")
 
 
-async def test_a_pod_that_does_not_listen_is_killed_with_all_its_children(here: Whole, tmp_path: Path) -> None:
+async def test_a_pod_that_does_not_listen_is_killed_with_all_its_children(
+    here: Whole, tmp_path: Path
+) -> None:
     stubborn = "trap '' TERM; (trap '' TERM; setsid sleep 61) & sleep 62; sleep 63"
     here.create(pod("p", shell(stubborn), terminationGracePeriodSeconds=1))
     await here.phase("p", "Running")
@@ -278,3 +344,13 @@ async def test_the_directory_of_a_deleted_pod_is_removed(here: Whole) -> None:
     assert directory.is_dir()
     here.client.delete("pods", "default", "p")
     await here.until(lambda: not directory.exists(), "the directory is gone")
+
+
+async def test_a_pod_that_is_deleted_while_it_starts_still_hears_of_it(here: Whole) -> None:
+    for attempt in range(10):
+        here.create(pod(f"p{attempt}", shell("sleep 30")))
+        await here.phase(f"p{attempt}", "Running")
+        here.client.delete("pods", "default", f"p{attempt}")
+    await here.until(
+        lambda: not here.client.list("pods"), "all are gone long before the grace period of 30 s"
+    )

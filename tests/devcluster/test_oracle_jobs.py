@@ -12,9 +12,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from dms_operator.devcluster.config import BackoffConfig
 from devcluster.recordings import exchange, recorded
 from devcluster.whole import DEADLINE_SECONDS, LOOK_SECONDS, Whole, whole
+from dms_operator.devcluster.config import BackoffConfig
 
 Json = dict[str, Any]
 JOBS = "/apis/batch/v1/namespaces/oracle/jobs"
@@ -37,13 +37,24 @@ NOT_COMPARED = {
     "user": "processes run as the user of the dev cluster, not as runAsUser",
     "lastProbeTime": "null in pods: the built-in schema's defaulting drops nulls",
 }
-POD_RESOURCES = "status.resources of a pod: the recordings show a race of kubelet 1.36 (a limit of 2^53 KiB, or none)"
+POD_RESOURCES = (
+    "status.resources of a pod: the recordings show a race of kubelet 1.36 (a limit of 2^53 KiB, or none)"
+)
 
 # Exchanges of which only a part is compared, with the reason.
 PARTLY: dict[tuple[str, int], tuple[Callable[[Any], Any], str]] = {
-    ("11", 7): (lambda body: (body["code"], body["reason"], body["details"]["causes"][0]["field"]), "a dump of Go structs"),
-    ("11", 4): (lambda body: [row["cells"] for row in body["rows"]], "table.py does not make conditions of rows yet"),
-    ("11", 18): (lambda body: body["status"], "defaults give a template requests for its limits, the real one only a pod"),
+    ("11", 7): (
+        lambda body: (body["code"], body["reason"], body["details"]["causes"][0]["field"]),
+        "a dump of Go structs",
+    ),
+    ("11", 4): (
+        lambda body: [row["cells"] for row in body["rows"]],
+        "table.py does not make conditions of rows yet",
+    ),
+    ("11", 18): (
+        lambda body: body["status"],
+        "defaults give a template requests for its limits, the real one only a pod",
+    ),
     ("11", 20): (lambda body: _node_part(body), "node facts"),
     ("11", 25): (lambda body: _log_part(body), "a volume is a link, so `ls -la` shows the link"),
 }
@@ -64,7 +75,9 @@ def _node_part(body: Json) -> Json:
     return {
         "labels": {key: value for key, value in body["metadata"]["labels"].items() if "dms.edge" in key},
         "boards": [status[side]["dms.edge/qcs8255"] for side in ("capacity", "allocatable")],
-        "conditions": [(item["type"], item["status"], item["reason"], item["message"]) for item in status["conditions"]],
+        "conditions": [
+            (item["type"], item["status"], item["reason"], item["message"]) for item in status["conditions"]
+        ],
     }
 
 
@@ -76,7 +89,11 @@ def _log_part(body: str) -> list[str]:
 def plain(value: Any) -> Any:
     """A value without what is not compared."""
     if isinstance(value, dict):
-        kept = {key: plain(item) for key, item in value.items() if key not in NOT_COMPARED and key != "managedFields"}
+        kept = {
+            key: plain(item)
+            for key, item in value.items()
+            if key not in NOT_COMPARED and key != "managedFields"
+        }
         return _without_pod_resources(kept)
     if isinstance(value, list):
         return [plain(item) for item in value if not _is_openshift(item)]
@@ -122,7 +139,9 @@ def differences(expected: Any, actual: Any, path: str = "") -> list[str]:
         return [text for key, left, right in pairs for text in differences(left, right, f"{path}.{key}")]
     if isinstance(expected, list) and isinstance(actual, list) and len(expected) == len(actual):
         items = enumerate(zip(expected, actual, strict=True))
-        return [text for index, (left, right) in items for text in differences(left, right, f"{path}[{index}]")]
+        return [
+            text for index, (left, right) in items for text in differences(left, right, f"{path}[{index}]")
+        ]
     return [] if expected == actual else [f"{path}: recorded {expected!r}, here {actual!r}"]
 
 
@@ -144,7 +163,9 @@ class Again:
         text = None if data is None else self.translated(json.dumps(data))
         headers = dict(request.get("headers") or {})
         path, query = self.translated(request["path"]), request.get("query") or {}
-        async with self.session.request(request["method"], path, params=query, data=text, headers=headers) as answer:
+        async with self.session.request(
+            request["method"], path, params=query, data=text, headers=headers
+        ) as answer:
             content = await answer.text()
             body = json.loads(content) if "json" in answer.headers["Content-Type"] else content
             return {"code": answer.status, "warning": answer.headers.getall("Warning", []), "body": body}
@@ -178,11 +199,18 @@ class Again:
             name, spec = owned["metadata"]["name"], _unlabelled(owned["spec"])
         else:
             name = owned["metadata"]["ownerReferences"][0]["name"]
-            spec = {"backoffLimit": 0, "template": {"metadata": {"labels": {"t": name}}, "spec": _unmounted(owned["spec"])}}
-        await self.post({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": spec}, JOBS)
+            spec = {
+                "backoffLimit": 0,
+                "template": {"metadata": {"labels": {"t": name}}, "spec": _unmounted(owned["spec"])},
+            }
+        await self.post(
+            {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": spec}, JOBS
+        )
 
     async def post(self, obj: Json, path: str) -> None:
-        answer = await self.ask({"method": "POST", "path": path, "body": obj, "headers": {"Content-Type": "application/json"}})
+        answer = await self.ask(
+            {"method": "POST", "path": path, "body": obj, "headers": {"Content-Type": "application/json"}}
+        )
         assert answer["code"] == 201, answer
 
     async def patch(self, path: str, change: Json) -> None:
@@ -218,17 +246,32 @@ def _unlabelled(spec: Json) -> Json:
     """A job's spec without what the server adds."""
     template = spec["template"]
     labels = {key: value for key, value in template["metadata"]["labels"].items() if key == "t"}
-    kept = {key: value for key, value in spec.items() if key not in ("selector", "manualSelector", "template")}
+    kept = {
+        key: value for key, value in spec.items() if key not in ("selector", "manualSelector", "template")
+    }
     return {**kept, "template": {**template, "metadata": {"labels": labels}}}
 
 
 def _unmounted(spec: Json) -> Json:
     """A pod's spec without what the server, the scheduler and the account admission add."""
-    added = ("nodeName", "serviceAccount", "serviceAccountName", "tolerations", "priority", "enableServiceLinks", "preemptionPolicy")
+    added = (
+        "nodeName",
+        "serviceAccount",
+        "serviceAccountName",
+        "tolerations",
+        "priority",
+        "enableServiceLinks",
+        "preemptionPolicy",
+    )
     kept = {key: value for key, value in spec.items() if key not in added}
     kept["volumes"] = [item for item in spec["volumes"] if "kube-api-access" not in item["name"]]
     kept["containers"] = [
-        {**item, "volumeMounts": [one for one in item.get("volumeMounts", []) if "kube-api-access" not in one["name"]]}
+        {
+            **item,
+            "volumeMounts": [
+                one for one in item.get("volumeMounts", []) if "kube-api-access" not in one["name"]
+            ],
+        }
         for item in spec["containers"]
     ]
     return {key: value for key, value in kept.items() if value != []}
@@ -242,8 +285,16 @@ async def again(tmp_path: Path) -> AsyncIterator[Again]:
         connector = aiohttp.TCPConnector(ssl=server.client_context())
         async with aiohttp.ClientSession(server.url, headers=headers, connector=connector) as session:
             one = Again(cluster, session)
-            await one.post({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "oracle"}}, "/api/v1/namespaces")
-            secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"k": "v"}}
+            await one.post(
+                {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "oracle"}},
+                "/api/v1/namespaces",
+            )
+            secret = {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": "s"},
+                "stringData": {"k": "v"},
+            }
             await one.post(secret, "/api/v1/namespaces/oracle/secrets")
             yield one
 
@@ -257,12 +308,16 @@ async def test_jobs_and_pods_end_and_wait_as_on_a_real_node(again: Again) -> Non
     async def suspend() -> None:
         body = exchange("11", "suspended")["response"]["body"]
         spec = _unlabelled(body["spec"])
-        await again.post({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "susp"}, "spec": spec}, JOBS)
+        await again.post(
+            {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "susp"}, "spec": spec}, JOBS
+        )
 
     async def board() -> None:
         body = exchange("11", "scheduled when the resource appears")["response"]["body"]
         spec = _unlabelled(body["spec"])
-        await again.post({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "board"}, "spec": spec}, JOBS)
+        await again.post(
+            {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "board"}, "spec": spec}, JOBS
+        )
 
     async def label() -> None:
         await again.patch(node, {"metadata": {"labels": {"dms.edge/board": "qcs8255"}}})

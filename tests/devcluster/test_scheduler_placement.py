@@ -6,19 +6,25 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from devcluster.test_job_plan import recorded
 from dms_operator.devcluster.controllers.placement import place, refuse, requests, rooms
 from dms_operator.devcluster.controllers.quantity import parse_quantity
 from dms_operator.devcluster.controllers.scheduler import is_waiting, urgency
-from hypothesis import given
-from hypothesis import strategies as st
-from devcluster.test_job_plan import recorded
 
 Json = dict[str, Any]
 BOARD = "dms.edge/qcs8255"
 
 
 def node(name: str, labels: Json | None = None, taints: list[Json] | None = None, **allocatable: str) -> Json:
-    offered = {"cpu": "4", "memory": "8Gi", "pods": "110", **{key.replace("__", "/"): v for key, v in allocatable.items()}}
+    offered = {
+        "cpu": "4",
+        "memory": "8Gi",
+        "pods": "110",
+        **{key.replace("__", "/"): v for key, v in allocatable.items()},
+    }
     return {
         "metadata": {"name": name, "labels": labels or {}},
         "spec": {"taints": taints} if taints else {},
@@ -26,7 +32,14 @@ def node(name: str, labels: Json | None = None, taints: list[Json] | None = None
     }
 
 
-def pod(name: str = "p", *, wants: Json | None = None, home: str | None = None, phase: str = "Pending", **spec: Any) -> Json:
+def pod(
+    name: str = "p",
+    *,
+    wants: Json | None = None,
+    home: str | None = None,
+    phase: str = "Pending",
+    **spec: Any,
+) -> Json:
     container = {"name": "c", "resources": {"requests": wants or {}}}
     bound = {"nodeName": home} if home else {}
     return {
@@ -166,17 +179,24 @@ def test_a_pod_asks_for_the_larger_of_its_start_and_its_run() -> None:
 def test_the_more_important_pod_goes_first_then_the_older() -> None:
     late, early, important = pod("late"), pod("early"), pod("important", priority=100)
     early["metadata"]["creationTimestamp"] = "2025-01-01T00:00:00Z"
-    assert [item["metadata"]["name"] for item in sorted([late, early, important], key=urgency)] == ["important", "early", "late"]
+    assert [item["metadata"]["name"] for item in sorted([late, early, important], key=urgency)] == [
+        "important",
+        "early",
+        "late",
+    ]
 
 
-@pytest.mark.parametrize("field", [{"nodeName": "a"}, {"schedulerName": "mine"}, {"schedulingGates": [{"name": "g"}]}])
+@pytest.mark.parametrize(
+    "field", [{"nodeName": "a"}, {"schedulerName": "mine"}, {"schedulingGates": [{"name": "g"}]}]
+)
 def test_pods_that_are_not_ours_to_place_are_left_alone(field: Json) -> None:
     assert is_waiting(pod())
     assert not is_waiting(pod(**field))
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("500m", "0.5"), ("2Gi", "2147483648"), ("1e3", "1000"), ("1.5k", "1500"), ("0", "0"), ("3", "3")]
+    ("text", "value"),
+    [("500m", "0.5"), ("2Gi", "2147483648"), ("1e3", "1000"), ("1.5k", "1500"), ("0", "0"), ("3", "3")],
 )
 def test_quantities_are_exact(text: str, value: str) -> None:
     assert parse_quantity(text) == Decimal(value)
@@ -191,8 +211,13 @@ def test_what_is_no_quantity_is_refused(text: str) -> None:
 amounts = st.integers(0, 3)
 
 
-@given(st.lists(st.integers(0, 3), min_size=1, max_size=4), st.lists(st.tuples(amounts, st.integers(0, 4000)), max_size=15))
-def test_boards_and_cores_are_never_promised_twice(capacities: list[int], wishes: list[tuple[int, int]]) -> None:
+@given(
+    st.lists(st.integers(0, 3), min_size=1, max_size=4),
+    st.lists(st.tuples(amounts, st.integers(0, 4000)), max_size=15),
+)
+def test_boards_and_cores_are_never_promised_twice(
+    capacities: list[int], wishes: list[tuple[int, int]]
+) -> None:
     nodes = [board(f"n{index}", str(count)) for index, count in enumerate(capacities)]
     placed: list[Json] = []
     for index, (boards, millicores) in enumerate(wishes):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
 from dms_operator.devcluster.cluster import DevCluster
 from dms_operator.devcluster.config import BackoffConfig, DevClusterConfig, ImageConfig, NodeConfig
 
@@ -44,7 +45,9 @@ class Whole:
         self.client = cluster.client
 
     def create(self, obj: Json, namespace: str = "default") -> Mapping[str, Any]:
-        plural = {"Pod": "pods", "Job": "jobs", "Deployment": "deployments"}.get(obj["kind"], f"{obj['kind'].lower()}s")
+        plural = {"Pod": "pods", "Job": "jobs", "Deployment": "deployments"}.get(
+            obj["kind"], f"{obj['kind'].lower()}s"
+        )
         return self.client.create(plural, namespace, obj)
 
     def pod(self, name: str, namespace: str = "default") -> Mapping[str, Any]:
@@ -76,7 +79,9 @@ class Whole:
 
     async def log(self, name: str, container: str = "c", **options: Any) -> str:
         assert self.cluster.kubelet is not None
-        pieces = [piece async for piece in self.cluster.kubelet.logs.read("default", name, container, **options)]
+        pieces = [
+            piece async for piece in self.cluster.kubelet.logs.read("default", name, container, **options)
+        ]
         return b"".join(pieces).decode()
 
     def events(self, name: str) -> list[tuple[str, str, str]]:
@@ -85,7 +90,11 @@ class Whole:
         return [(item["type"], item["reason"], item["message"]) for item in found]
 
     async def kubectl(self, *arguments: str, stdin: str = "", code: int | None = 0) -> str:
-        environment = {**os.environ, "KUBECONFIG": str(self.cluster.kubeconfig), "HOME": str(self.cluster.config.data_directory)}
+        environment = {
+            **os.environ,
+            "KUBECONFIG": str(self.cluster.kubeconfig),
+            "HOME": str(self.cluster.config.data_directory),
+        }
         process = await asyncio.create_subprocess_exec(
             *(str(Path(sys.executable).with_name("kubectl")), *arguments),
             stdin=asyncio.subprocess.PIPE,
@@ -111,8 +120,14 @@ def pod(name: str, *containers: Json, **spec: Any) -> Json:
     }
 
 
-def job(name: str, script: str, container: Json | None = None, pod_spec: Json | None = None, **spec: Any) -> Json:
-    template = {"restartPolicy": "Never", "containers": [shell(script, **(container or {}))], **(pod_spec or {})}
+def job(
+    name: str, script: str, container: Json | None = None, pod_spec: Json | None = None, **spec: Any
+) -> Json:
+    template = {
+        "restartPolicy": "Never",
+        "containers": [shell(script, **(container or {}))],
+        **(pod_spec or {}),
+    }
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -126,7 +141,10 @@ def children(marker: str) -> Sequence[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            if marker in process.environ().get("CONTAINER_SANDBOX_MOUNT_POINT", "") and process.status() != "zombie":
+            if (
+                marker in process.environ().get("CONTAINER_SANDBOX_MOUNT_POINT", "")
+                and process.status() != "zombie"
+            ):
                 found.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
             continue

@@ -78,7 +78,9 @@ class DevCluster:
         self.server.use_logs(kubelet.logs)
         for namespace in NAMESPACES:
             self.client.create("namespaces", None, _namespace(namespace))
-        self._work = asyncio.create_task(_together([kubelet.run(), *(one.run() for one in self._controllers())]))
+        self._work = asyncio.create_task(
+            _together([kubelet.run(), *(one.run() for one in self._controllers())])
+        )
         try:
             await asyncio.wait_for(self._until_ready(), _START_SECONDS)
         except BaseException:

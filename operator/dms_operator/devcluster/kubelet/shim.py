@@ -67,10 +67,10 @@ def start(argv: list[str], status_fd: int) -> int:
     try:
         os.setsid()
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        signal.pthread_sigmask(signal.SIG_SETMASK, [])
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGPIPE):
+        for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)
         os.set_inheritable(status_fd, False)
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
         os.execv(argv[0], argv)
     except OSError as problem:
         report(status_fd, {"code": 128, "error": problem.strerror or str(problem)})
@@ -144,8 +144,8 @@ class Watch:
 def main() -> None:
     """Arguments: status descriptor, memory limit in bytes (0 = none), then the command."""
     status_fd, memory_limit, argv = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # Blocked, not ignored: what is sent to the child before it is ready is kept for it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM])
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     wakeup, poke = os.pipe()
