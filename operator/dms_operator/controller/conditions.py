@@ -3,8 +3,8 @@
 A condition's lastTransitionTime changes with its status alone.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -61,12 +61,21 @@ def overall(outlook: Outlook) -> list[Finding]:
 
 def milestones(stages: list[StageStatus], targets: list[TargetStatus]) -> list[Finding]:
     """ModelResolved, Quantized, Converted, BudgetMet: Unknown until decided."""
-    return [
+    found = [
         _model_resolved(stages),
         _milestone(reasons.QUANTIZED, targets, [_quantized(target) for target in targets]),
         _milestone(reasons.CONVERTED, targets, [_converted(target) for target in targets]),
-        _budget_met(targets),
+        _milestone(reasons.BUDGET_MET, targets, [target.state == "Ready" for target in targets]),
     ]
+    return list(_told_once(found))
+
+
+def _told_once(findings: list[Finding]) -> Iterator[Finding]:
+    """What keeps a milestone from being reached keeps the later ones as well: those point to it."""
+    told: dict[str, str] = {}
+    for finding in findings:
+        first = told.setdefault(finding.message, finding.type) if finding.status == "False" else finding.type
+        yield finding if first == finding.type else replace(finding, message=f"see {first}")
 
 
 def rolled_out() -> Finding:
@@ -101,21 +110,16 @@ def _converted(target: TargetStatus) -> bool:
 def _milestone(kind: str, targets: list[TargetStatus], reached: list[bool]) -> Finding:
     """True when every target reached it; False when one cannot any more."""
     if all(reached):
-        return Finding(kind, "True", reasons.SUCCEEDED)
+        return Finding(kind, "True", reasons.BUDGET_MET_REASON if kind == reasons.BUDGET_MET else reasons.SUCCEEDED)
     lost = [target for target, there in zip(targets, reached, strict=True) if not there and target.state == "Failed"]
     if lost:
-        return Finding(kind, "False", lost[0].reason or reasons.FAILED, _named(lost))
+        return Finding(kind, "False", lost[0].reason or reasons.FAILED, _named(lost, len(targets)))
     return Finding(kind, "Unknown", reasons.PROGRESSING)
 
 
-def _budget_met(targets: list[TargetStatus]) -> Finding:
-    lost = [target for target in targets if target.state == "Failed"]
-    if lost:
-        return Finding(reasons.BUDGET_MET, "False", lost[0].reason or reasons.FAILED, _named(lost))
-    if all(target.state == "Ready" for target in targets):
-        return Finding(reasons.BUDGET_MET, "True", reasons.BUDGET_MET_REASON)
-    return Finding(reasons.BUDGET_MET, "Unknown", reasons.PROGRESSING)
-
-
-def _named(targets: list[TargetStatus]) -> str:
-    return "; ".join(f"{target.name}: {target.message}" for target in targets)
+def _named(lost: list[TargetStatus], total: int) -> str:
+    """One cause that all targets share is told once and without names."""
+    causes = {target.message for target in lost}
+    if len(causes) == 1 and len(lost) == total:
+        return causes.pop()
+    return "; ".join(f"{target.name}: {target.message}" for target in lost)

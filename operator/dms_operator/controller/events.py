@@ -79,7 +79,7 @@ def _gates(old: DeploymentStatus, new: DeploymentStatus) -> Iterator[Event]:
     before = _misses(old)
     for (target, variant, gate), found in _misses(new).items():
         if before.get((target, variant, gate)) != found:
-            yield _warning(reasons.EVENT_GATE_FAILED, f"{target} {variant}: {found.name}: {found.message}")
+            yield _warning(reasons.EVENT_GATE_FAILED, f"{target} {variant}: {found.message}")
 
 
 def _targets(old: DeploymentStatus, new: DeploymentStatus) -> Iterator[Event]:

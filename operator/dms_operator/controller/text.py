@@ -22,7 +22,10 @@ def number(value: float, digits: int = 2) -> str:
 
 def loss(metric: Metric, value: float) -> str:
     """A difference of a metric: `2.3 points` for shares, a bare figure otherwise."""
-    return f"{number(value * 100)} points" if metric in SHARES else number(value, 4)
+    if metric not in SHARES:
+        return number(value, 4)
+    points = number(value * 100)
+    return f"{points if '.' in points else points + '.0'} points"
 
 
 def milliseconds(duration: Duration) -> str:

@@ -10,7 +10,7 @@ def power_gate(benchmark: BenchmarkFacts, budget: Power) -> GateStatus:
     """Hold the mean power above idle against the budget; `unavailable` is never a pass."""
     limit = _milliwatts(budget)
     if benchmark.power is None:
-        message = f"power is unavailable ({clip(benchmark.power_source, 200)}), budget {limit}"
+        message = f"power could not be measured, budget {limit}"
         return GateStatus(name="power", outcome="Inconclusive", limit=limit, message=message)
     value = _milliwatts(benchmark.power)
     return GateStatus(

@@ -18,7 +18,7 @@ def provenance_gate(benchmark: BenchmarkFacts, toolchain: str, minimum: Provenan
     """Hold the strongest provenance against the weakest accepted one."""
     latency = counted_latency(benchmark, toolchain)
     if latency is None:
-        message = f"there is no latency figure of the target, {minimum} is asked"
+        message = f"there is no latency figure of the target, minProvenance is {minimum}"
         return GateStatus(name="provenance", outcome="Fail", value="none", limit=minimum, message=message)
     enough = PROVENANCE_ORDER.index(latency.provenance) >= PROVENANCE_ORDER.index(minimum)
     return GateStatus(
@@ -26,5 +26,5 @@ def provenance_gate(benchmark: BenchmarkFacts, toolchain: str, minimum: Provenan
         outcome="Pass" if enough else "Fail",
         value=latency.provenance,
         limit=minimum,
-        message=f"latency is {latency.provenance}, {minimum} or stronger is asked",
+        message=f"latency is {latency.provenance}, minProvenance is {minimum}",
     )
