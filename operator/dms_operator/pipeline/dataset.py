@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 
 from ..api.errors import DatasetInvalid
 from ..api.stages import TensorSpec
+from .untrusted import reading
 
 LABELS = "labels"
 Array = NDArray[Any]
+Headers = dict[str, tuple[tuple[int, ...], np.dtype[Any]]]
+"""Shape and type of each array."""
 
 
 @dataclass(frozen=True)
@@ -43,37 +46,34 @@ class Dataset:
 
 def load_dataset(path: Path, inputs: list[TensorSpec], limit_bytes: int, labels_required: bool = True) -> Dataset:
     """Read and check a dataset for a model with these inputs. Raises DatasetInvalid."""
-    headers = _headers(path, limit_bytes)
-    _check_names(headers, inputs, labels_required)
-    count = _check_shapes(headers, inputs)
-    if LABELS in headers and headers[LABELS][0][:1] != (count,):
-        raise DatasetInvalid(
-            f"the dataset has {count} samples, but labels of shape {list(headers[LABELS][0])}",
-            hint="Give one label each",
-        )
-    wanted = [*(spec.name for spec in inputs), *([LABELS] if LABELS in headers else [])]
-    arrays = _read(path, wanted)
+    with reading("the dataset", DatasetInvalid, "Write it again by numpy.savez"):
+        headers = _headers(path, limit_bytes)
+        _check_names(headers, inputs, labels_required)
+        count = _check_shapes(headers, inputs)
+        _check_label_count(headers, count)
+        wanted = [*(spec.name for spec in inputs), *([LABELS] if LABELS in headers else [])]
+        with np.load(path, allow_pickle=False) as file:
+            arrays: dict[str, Array] = {name: file[name] for name in wanted}
     for name, array in arrays.items():
         _refuse_nan(name, array)
     labels = arrays.pop(LABELS, None)
     return Dataset(tuple(inputs), arrays, labels)
 
 
-def _headers(path: Path, limit_bytes: int) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+def _headers(path: Path, limit_bytes: int) -> Headers:
     """Shape and type of each array, before any is unpacked: a small file can unpack to terabytes."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            unpacked = sum(info.file_size for info in archive.infolist())
-            if unpacked > limit_bytes:
-                raise DatasetInvalid(
-                    f"the dataset unpacks to {unpacked} bytes, more than the limit of {limit_bytes}",
-                    hint="Use fewer samples",
-                )
-            return {info.filename.removesuffix(".npy"): _header(archive, info) for info in archive.infolist()}
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
+    if not zipfile.is_zipfile(path):
         raise DatasetInvalid(
-            f"the dataset is not a readable npz file ({error})", hint="Write it by numpy.savez"
-        ) from error
+            "the dataset is not a readable npz file", hint="Write it by numpy.savez, and upload it whole"
+        )
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(info.file_size for info in archive.infolist())
+        if unpacked > limit_bytes:
+            raise DatasetInvalid(
+                f"the dataset unpacks to {unpacked} bytes, more than the limit of {limit_bytes}",
+                hint="Use fewer samples",
+            )
+        return {info.filename.removesuffix(".npy"): _header(archive, info) for info in archive.infolist()}
 
 
 def _header(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -108,7 +108,7 @@ def _check_names(headers: dict[str, Any], inputs: list[TensorSpec], labels_requi
         )
 
 
-def _check_shapes(headers: dict[str, tuple[tuple[int, ...], np.dtype[Any]]], inputs: list[TensorSpec]) -> int:
+def _check_shapes(headers: Headers, inputs: list[TensorSpec]) -> int:
     """The number of samples, the same in every array."""
     counts = {}
     for spec in inputs:
@@ -132,12 +132,12 @@ def _check_shapes(headers: dict[str, tuple[tuple[int, ...], np.dtype[Any]]], inp
     return next(iter(counts.values()))
 
 
-def _read(path: Path, names: list[str]) -> dict[str, Array]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in names}
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
-        raise DatasetInvalid(f"the dataset is damaged ({error})", hint="Write it again") from error
+def _check_label_count(headers: Headers, count: int) -> None:
+    if LABELS in headers and headers[LABELS][0][:1] != (count,):
+        raise DatasetInvalid(
+            f"the dataset has {count} samples, but labels of shape {list(headers[LABELS][0])}",
+            hint="Give one label each",
+        )
 
 
 def _refuse_nan(name: str, array: Array) -> None:

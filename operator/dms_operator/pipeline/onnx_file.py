@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError, Message
+from pydantic import ValidationError
 
 from ..api.errors import ModelInvalid, ModelShapeMismatch
 from ..api.stages import TensorSpec
@@ -74,6 +75,11 @@ def inputs_of(model: onnx.ModelProto) -> list[TensorSpec]:
     """The inputs with static shapes. Raises ModelShapeMismatch naming each dynamic axis."""
     weights = {initializer.name for initializer in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in weights]
+    if not inputs:
+        raise ModelInvalid("the model takes no input", hint="Export it with its input tensors")
+    for value in inputs:
+        if not value.type.tensor_type.HasField("shape"):
+            raise ModelShapeMismatch(f"the input {value.name} has no shape", hint="Export with static shapes")
     dynamic = [
         f"axis {axis} of {value.name}" + (f" ({dimension.dim_param})" if dimension.dim_param else "")
         for value in inputs
@@ -139,8 +145,14 @@ def _spec(value: onnx.ValueInfoProto) -> TensorSpec:
     tensor = value.type.tensor_type
     if tensor.elem_type not in _DTYPES:
         raise ModelInvalid(
-            f"the input {value.name} has the type {onnx.TensorProto.DataType.Name(tensor.elem_type)}",
+            f"the input {value.name} has the ONNX element type {tensor.elem_type}",
             hint="Use float32",
         )
     shape = [dimension.dim_value for dimension in tensor.shape.dim]
-    return TensorSpec(name=value.name, shape=shape, dtype=_DTYPES[tensor.elem_type])
+    try:
+        return TensorSpec(name=value.name, shape=shape, dtype=_DTYPES[tensor.elem_type])
+    except ValidationError as error:
+        raise ModelInvalid(
+            f"the input {value.name[:40]} of shape {shape[:8]} is beyond what a spec can say",
+            hint="Use at most 8 axes of at most 1000000, and a name of at most 128 characters",
+        ) from error

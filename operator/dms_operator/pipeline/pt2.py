@@ -16,6 +16,7 @@ from typing import Any
 
 from ..api.errors import ModelInvalid
 from .pt2_program import check_program
+from .untrusted import reading
 
 _PROGRAM = "models/model.json"
 _SAMPLE_INPUTS = "data/sample_inputs/model.pt"
@@ -31,20 +32,15 @@ def rewrite_safely(source: Path, target: Path, limit_bytes: int) -> None:
     """
     from torch.export.pt2_archive._package import PT2ArchiveWriter
 
-    try:
-        with zipfile.ZipFile(source) as archive:
-            members = _members(archive, limit_bytes)
-            program = _json(archive, members, _PROGRAM)
-            check_program(program)
-            with PT2ArchiveWriter(str(target)) as writer:
-                writer.write_string(_PROGRAM, json.dumps(program))
-                writer.write_bytes(_SAMPLE_INPUTS, b"")
-                for folder, prefix in _PAYLOADS.items():
-                    _copy_tensors(archive, members, writer, folder, prefix)
-    except (zipfile.BadZipFile, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
-        raise ModelInvalid(
-            f"the .pt2 archive is damaged ({type(error).__name__}: {error})", hint="Save it again"
-        ) from error
+    with reading("the .pt2 archive", ModelInvalid, "Save it again"), zipfile.ZipFile(source) as archive:
+        members = _members(archive, limit_bytes)
+        program = _json(archive, members, _PROGRAM)
+        check_program(program)
+        with PT2ArchiveWriter(str(target)) as writer:
+            writer.write_string(_PROGRAM, json.dumps(program))
+            writer.write_bytes(_SAMPLE_INPUTS, b"")
+            for folder, prefix in _PAYLOADS.items():
+                _copy_tensors(archive, members, writer, folder, prefix)
 
 
 def _members(archive: zipfile.ZipFile, limit_bytes: int) -> dict[str, zipfile.ZipInfo]:

@@ -16,6 +16,7 @@ from .export import to_onnx
 from .formats import model_format
 from .onnx_file import check_weights, inputs_of
 from .session import cpu_session, run_once
+from .untrusted import reading
 
 _SIGNATURE_LIMIT_BYTES = 3000
 """Inputs and outputs travel in the stage's answer of at most 4 KiB."""
@@ -25,12 +26,13 @@ def run(recipe: ResolveRecipe, context: StageContext) -> StageOutput:
     """Give `source`, `model.onnx` and, when there is a dataset, `dataset.npz`. Raises DMSError."""
     workdir = context.scratch("resolve")
     source, digest = _fetch_model(recipe, context, workdir / "source")
-    found = model_format(source, recipe.model_format)
     context.progress("export", 0, 1)
-    model = to_onnx(source, found, recipe.inputs, workdir, context.limit_bytes)
-    inputs = inputs_of(model)
-    check_declared(recipe.inputs, inputs)
-    parameters = check_weights(model)
+    with reading("the model file", ModelInvalid, "Upload it again, or export it again"):
+        found = model_format(source, recipe.model_format)
+        model = to_onnx(source, found, recipe.inputs, workdir, context.limit_bytes)
+        inputs = inputs_of(model)
+        check_declared(recipe.inputs, inputs)
+        parameters = check_weights(model)
     context.progress("export", 1, 1)
     files = {"source": source, "model.onnx": workdir / "model.onnx"}
     onnx.save_model(model, files["model.onnx"])
@@ -92,6 +94,8 @@ def _smoke_run(model: Path, inputs: list[TensorSpec], dataset: Dataset | None) -
     feed = dataset.feed(0) if dataset else {spec.name: np.zeros(spec.shape, spec.dtype) for spec in inputs}
     session = cpu_session(model)
     values = run_once(session, feed)
+    if not values:
+        raise ModelInvalid("the model gives no output", hint="Let forward return a tensor")
     outputs = []
     for description, value in zip(session.get_outputs(), values, strict=True):
         if np.issubdtype(value.dtype, np.floating) and not np.isfinite(value).all():
