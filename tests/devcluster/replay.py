@@ -186,17 +186,23 @@ def _is_collection(value: Mapping[str, Any]) -> bool:
 def _plain(value: Any, back: Mapping[str, str], versions: Mapping[str, str], tracked: bool) -> Any:
     """A value without what the README says is not to be compared."""
     if isinstance(value, dict):
-        if _is_collection(value):
-            value = {**value, "metadata": {**value["metadata"], "resourceVersion": "<any>"}}
-        if value.get("type") == "BOOKMARK":
-            return {"type": "BOOKMARK", "metadata": {**value["object"]["metadata"], "resourceVersion": "<any>"}}
-        left_out = {"storageVersionHash"} | (set() if tracked else {"managedFields"})
-        kept = {name: part for name, part in value.items() if name not in left_out}
-        return {name: _field(name, part, back, versions, tracked) for name, part in kept.items()}
+        return _plain_object(value, back, versions, tracked)
     if isinstance(value, list):
         return [_plain(part, back, versions, tracked) for part in value]
-    if not isinstance(value, str):
-        return value
+    return _plain_text(value, back) if isinstance(value, str) else value
+
+
+def _plain_object(value: Mapping[str, Any], back: Mapping[str, str], versions: Mapping[str, str], tracked: bool) -> Any:
+    if _is_collection(value):
+        value = {**value, "metadata": {**value["metadata"], "resourceVersion": "<any>"}}
+    if value.get("type") == "BOOKMARK":
+        return {"type": "BOOKMARK", "metadata": {**value["object"]["metadata"], "resourceVersion": "<any>"}}
+    left_out = {"storageVersionHash"} | (set() if tracked else {"managedFields"})
+    kept = {name: part for name, part in value.items() if name not in left_out}
+    return {name: _field(name, part, back, versions, tracked) for name, part in kept.items()}
+
+
+def _plain_text(value: str, back: Mapping[str, str]) -> str:
     if _TIME.match(value):
         return "<time>"
     if _AGE.match(value):

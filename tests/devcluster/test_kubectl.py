@@ -108,3 +108,22 @@ async def test_a_deployment_is_scaled(cluster: Running) -> None:
     await _apply(cluster, deployment)
     await cluster.kubectl("scale", "deployment", "d", "--replicas=3")
     assert "0/3" in await cluster.kubectl("get", "deployments")
+
+
+async def test_it_creates_what_it_sends_as_protobuf(cluster: Running) -> None:
+    await cluster.kubectl("create", "configmap", "c", "--from-literal=a=b")
+    await cluster.kubectl("create", "secret", "generic", "s", "--from-literal=k=v")
+    await cluster.kubectl("create", "serviceaccount", "a")
+    await cluster.kubectl("create", "job", "j", "--image=i:1", "--", "sh", "-c", "true")
+    await cluster.kubectl("create", "deployment", "d", "--image=i:1", "--replicas=2")
+    assert await cluster.kubectl("get", "cm", "c", "-o", "jsonpath={.data.a}") == "b"
+    assert await cluster.kubectl("get", "secret", "s", "-o", "jsonpath={.data.k}") == "dg=="
+    job = json.loads(await cluster.kubectl("get", "job", "j", "-o", "json"))
+    [container] = job["spec"]["template"]["spec"]["containers"]
+    assert (container["image"], container["command"]) == ("i:1", ["sh", "-c", "true"])
+    assert await cluster.kubectl("get", "deployment", "d", "-o", "jsonpath={.spec.replicas}") == "2"
+
+
+async def test_protobuf_that_it_does_not_know_is_refused(cluster: Running) -> None:
+    refused = await cluster.kubectl("create", "role", "r", "--verb=get", "--resource=pods", code=1)
+    assert "apply a manifest instead" in refused

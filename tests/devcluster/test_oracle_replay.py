@@ -112,7 +112,7 @@ class Recording:
         self._replay.here[load("09-deletion")[18]["response"]["body"]["metadata"]["uid"]] = kept["metadata"]["uid"]
 
     async def _node_is_dressed(self) -> None:
-        while "taints" in (self._cluster.client.get("nodes", None, "board-1") or {})["spec"]:
+        while "taints" in (self._cluster.client.get("nodes", None, "board-1") or {})["spec"]:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -135,11 +134,10 @@ def _response_kind(info: ResourceInfo, subresource: str) -> dict[str, str]:
     return {"group": group_name, "version": version, "kind": kind}
 
 
-def openapi_index(documents: Mapping[str, Any]) -> dict[str, Any]:
+def openapi_index(documents: Mapping[str, bytes]) -> dict[str, Any]:
     """`/openapi/v3`: path of each group version -> URL with the hash of its document."""
     return {"paths": {path: {"serverRelativeURL": _url(path, text)} for path, text in documents.items()}}
 
 
-def _url(path: str, document: Any) -> str:
-    digest = hashlib.sha512(json.dumps(document, sort_keys=True).encode()).hexdigest().upper()
-    return f"/openapi/v3/{path}?hash={digest}"
+def _url(path: str, document: bytes) -> str:
+    return f"/openapi/v3/{path}?hash={hashlib.sha512(document).hexdigest().upper()}"

@@ -131,10 +131,8 @@ def rejected_patch() -> ApiError:
 def apply_conflict(conflicts: Sequence[tuple[str, str]]) -> ApiError:
     """409 of a server-side apply; `conflicts` are (manager, field path)."""
     noun = "conflict" if len(conflicts) == 1 else "conflicts"
-    if len(conflicts) == 1:
-        listed = f' conflict with "{conflicts[0][0]}": {conflicts[0][1]}'
-    else:
-        listed = _by_manager(conflicts)
+    first, *others = conflicts
+    listed = _by_manager(conflicts) if others else f' conflict with "{first[0]}": {first[1]}'
     causes = [
         {"reason": "FieldManagerConflict", "message": f'conflict with "{manager}"', "field": path}
         for manager, path in conflicts

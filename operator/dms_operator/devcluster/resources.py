@@ -111,12 +111,13 @@ def from_definition(crd: Mapping[str, Any]) -> Iterator[ResourceInfo]:
 
 
 class Resources:
-    """The resources served now; looked up by path, by kind or by short text."""
+    """The resources served now; looked up by path, by kind or by name. `changes` counts additions and removals."""
 
     def __init__(self) -> None:
         self._by_path: dict[tuple[str, str, str], ResourceInfo] = {}
         self._by_kind: dict[tuple[str, str], ResourceInfo] = {}
         self._by_name: dict[str, ResourceInfo] = {}
+        self.changes = 0
         for row in BUILTINS:
             self.add(_builtin(row))
 
@@ -125,6 +126,7 @@ class Resources:
 
     def add(self, info: ResourceInfo) -> None:
         """Serve a resource; replaces an older definition of it."""
+        self.changes += 1
         self._by_path[info.group, info.version, info.plural] = info
         self._by_kind[info.api_version, info.kind] = info
         for name in (info.storage, info.qualified, info.plural):
@@ -133,6 +135,7 @@ class Resources:
 
     def remove(self, group: str, plural: str) -> None:
         """Stop serving a resource in all its versions."""
+        self.changes += 1
         gone = [info for info in self if info.group == group and info.plural == plural]
         for info in gone:
             del self._by_path[info.group, info.version, info.plural]

@@ -6,7 +6,18 @@ from typing import Any
 
 from dms_operator.devcluster.defaults.strategy import Object, Strategy, setdefaults
 
-_NODE_INFO = ["machineID", "systemUUID", "bootID", "kernelVersion", "osImage", "containerRuntimeVersion", "kubeletVersion", "kubeProxyVersion", "operatingSystem", "architecture"]
+_NODE_INFO = (
+    "machineID",
+    "systemUUID",
+    "bootID",
+    "kernelVersion",
+    "osImage",
+    "containerRuntimeVersion",
+    "kubeletVersion",
+    "kubeProxyVersion",
+    "operatingSystem",
+    "architecture",
+)
 NOT_READY = "node.kubernetes.io/not-ready"
 
 
@@ -36,7 +47,7 @@ class NamespaceStrategy(Strategy):
 
 
 class NodeStrategy(Strategy):
-    """A node starts tainted as not ready, with an empty status; capacity becomes allocatable at first."""
+    """A node starts tainted as not ready; the first capacity is allocatable, as a real server defaults it."""
 
     def prepare_create(self, obj: dict[str, Any]) -> None:
         """Taint (admission TaintNodesByCondition) and the status fields that are always shown."""
@@ -49,11 +60,6 @@ class NodeStrategy(Strategy):
     def prepare_update(self, new: dict[str, Any], old: Object, subresource: str) -> None:
         """The status fields that are always shown."""
         self._status(new)
-
-    def status_only(self, new: Object, old: Object) -> dict[str, Any]:
-        """Extended resources in capacity are allocatable when nothing was allocatable before."""
-        fresh = super().status_only(new, old)
-        return fresh
 
     def _status(self, obj: dict[str, Any]) -> None:
         status = dict(obj.get("status") or {})

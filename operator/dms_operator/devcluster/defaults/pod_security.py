@@ -88,7 +88,8 @@ def _seccomp(spec: Object) -> Iterator[str]:
         return
     who = _failing(spec, lambda context: _profile(context) not in _PROFILES)
     if who:
-        yield f'seccompProfile (pod or {who} must set securityContext.seccompProfile.type to "RuntimeDefault" or "Localhost")'
+        wanted = 'securityContext.seccompProfile.type to "RuntimeDefault" or "Localhost"'
+        yield f"seccompProfile (pod or {who} must set {wanted})"
 
 
 def _profile(context: Object) -> str:

@@ -61,13 +61,13 @@ def _number(query: Mapping[str, str], name: str) -> int | None:
     return int(query[name]) if query.get(name) else None
 
 
-async def stream(request: web.Request, provider: LogProvider, pod: Object) -> web.StreamResponse:
+async def stream(request: web.Request, provider: LogProvider, pod: Object, container: str) -> web.StreamResponse:
     """Answer a log request."""
     query, metadata = request.query, pod["metadata"]
     chunks = provider.read(
         metadata["namespace"],
         metadata["name"],
-        container_of(pod, query.get("container", "")),
+        container,
         query.get("follow") in ("true", "1"),
         _number(query, "tailLines"),
         _number(query, "sinceSeconds"),

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
 from aiohttp import web
 
 from dms_operator.devcluster import discovery
 from dms_operator.devcluster.resources import Resources
 from dms_operator.devcluster.schema.openapi import group_document
 from dms_operator.devcluster.server.negotiation import DISCOVERY, wants_aggregated_discovery
-from dms_operator.devcluster.server.responses import json_response, not_found_page
+from dms_operator.devcluster.server.responses import json_response, not_found_page, raw
 
 
 class MetaPages:
@@ -19,6 +20,7 @@ class MetaPages:
 
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
+        self._documents: tuple[int, Mapping[str, bytes]] = (-1, {})
 
     def routes(self) -> list[web.RouteDef]:
         """The routes; discovery of single groups is done by `discover`."""
@@ -56,12 +58,17 @@ class MetaPages:
             return discovery.group(self._resources, parts[1])
         return discovery.resource_list(self._resources, parts[1], parts[2])
 
-    def _openapi_documents(self) -> dict[str, Any]:
-        return {
-            f"apis/{group}/{version}" if group else f"api/{version}": group_document(infos)
-            for group, versions in self._resources.versions().items()
-            for version, infos in versions.items()
-        }
+    def _openapi_documents(self) -> Mapping[str, bytes]:
+        """JSON text by path; made again when a CRD came, changed or went."""
+        changes, documents = self._documents
+        if changes != self._resources.changes:
+            documents = {
+                f"apis/{group}/{version}" if group else f"api/{version}": orjson.dumps(group_document(infos))
+                for group, versions in self._resources.versions().items()
+                for version, infos in versions.items()
+            }
+            self._documents = (self._resources.changes, documents)
+        return documents
 
     async def _openapi_index(self, request: web.Request) -> web.Response:
         index = discovery.openapi_index(self._openapi_documents())
@@ -69,4 +76,4 @@ class MetaPages:
 
     async def _openapi(self, request: web.Request) -> web.Response:
         document = self._openapi_documents().get(request.match_info["path"])
-        return not_found_page() if document is None else json_response(document)
+        return not_found_page() if document is None else raw(document)

@@ -47,9 +47,10 @@ class ObjectPages:
             return await self._watch(request, target) if watching else self._list(request, target)
         record = self._registry.record(target.info, target.namespace or "", target.name)
         if target.subresource == "log":
+            container = logs.container_of(record.object, request.query.get("container", ""))
             if self.log_provider is None:
                 raise errors.ApiError(503, "ServiceUnavailable", "no kubelet is running")
-            return await logs.stream(request, self.log_provider, record.object)
+            return await logs.stream(request, self.log_provider, record.object, container)
         if target.subresource == "scale":
             return json_response(scale_of(target.info, record.object))
         form = response_form(request.headers.get("Accept", ""))

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from dms_operator.devcluster import errors
 from dms_operator.devcluster.registry import DeleteOptions, WriteOptions
+from dms_operator.devcluster.server import protobuf
 
 _JSON_TYPES = ("", "application/json", "application/octet-stream")
 _YAML_TYPES = ("application/yaml", "application/apply-patch+yaml")
@@ -46,7 +47,10 @@ def write_options(request: web.Request, applying: bool = False) -> WriteOptions:
 async def delete_options(request: web.Request) -> DeleteOptions:
     """From the body or the query."""
     raw = await request.read()
-    body = _decoded(raw, request.content_type, "DeleteOptions") if raw.strip() else {}
+    body: Any = {}
+    if raw.strip():
+        proto = request.content_type == protobuf.CONTENT_TYPE
+        body = protobuf.decode(raw) if proto else _decoded(raw, request.content_type, "DeleteOptions")
     options = DeleteOptions.from_body(body)
     query = request.query
     options.dry_run = options.dry_run or _dry_run(query)
@@ -62,6 +66,8 @@ async def delete_options(request: web.Request) -> DeleteOptions:
 async def read_object(request: web.Request, kind: str) -> dict[str, Any]:
     """The object in the body; raises 400 or 415."""
     content_type = request.headers.get("Content-Type", "").partition(";")[0].strip()
+    if content_type == protobuf.CONTENT_TYPE:
+        return protobuf.decode(await request.read())
     if content_type not in (*_JSON_TYPES, *_YAML_TYPES):
         raise errors.unsupported_media_type(_SUPPORTED)
     body = _decoded(await request.read(), content_type, kind)

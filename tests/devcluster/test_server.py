@@ -1,0 +1,68 @@
+"""The HTTP server's own behaviour: who may ask, and what a watch does at its limits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import aiohttp
+import yaml
+
+from devcluster.running import Running
+from devcluster.widgets import definition
+
+
+async def test_it_asks_for_the_token(cluster: Running) -> None:
+    url = f"{cluster.server.url}/api/v1/pods"
+    connector = aiohttp.TCPConnector(ssl=cluster.server.client_context())
+    async with aiohttp.ClientSession(connector=connector) as session, session.get(url) as response:
+        assert (response.status, (await response.json())["reason"]) == (401, "Unauthorized")
+
+
+async def test_the_kubeconfig_is_for_its_owner_only(cluster: Running) -> None:
+    assert cluster.kubeconfig.stat().st_mode & 0o077 == 0
+    content = yaml.safe_load(cluster.kubeconfig.read_text())
+    assert content["clusters"][0]["cluster"]["server"].startswith("https://127.0.0.1:")
+
+
+async def test_a_form_that_it_does_not_speak_is_not_acceptable(cluster: Running) -> None:
+    async with cluster.session.get("/api/v1/pods", headers={"Accept": "application/cbor"}) as response:
+        assert response.status == 406
+
+
+async def test_a_watch_from_before_the_log_says_gone(tmp_path: Path) -> None:
+    async with Running(tmp_path / "kubeconfig", log_size=1) as cluster:
+        for name in ("a", "b", "c"):
+            configmap = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}
+            cluster.client.create("configmaps", "default", configmap)
+        async with cluster.session.get("/api/v1/configmaps?watch=1&resourceVersion=1") as response:
+            [event] = [json.loads(line) for line in (await response.text()).splitlines()]
+    assert (event["type"], event["object"]["code"], event["object"]["reason"]) == ("ERROR", 410, "Expired")
+
+
+async def test_a_watch_of_a_removed_kind_ends(cluster: Running) -> None:
+    cluster.client.create("customresourcedefinitions", None, definition())
+    async with cluster.session.get("/apis/demo.example/v1/widgets?watch=1") as response:
+        cluster.client.delete("customresourcedefinitions", None, "widgets.demo.example")
+        assert await response.text() == ""
+    async with cluster.session.get("/apis/demo.example/v1/widgets") as response:
+        assert response.status == 404
+
+
+async def test_stopping_ends_open_watches(tmp_path: Path) -> None:
+    async with Running(tmp_path / "kubeconfig") as cluster:
+        response = await cluster.session.get("/api/v1/pods?watch=1")
+        await cluster.server.stop()
+        assert await response.text() == ""
+
+
+async def test_a_body_that_is_too_large_is_refused(cluster: Running) -> None:
+    async with cluster.session.post("/api/v1/namespaces", data=b"x" * 4_000_000) as response:
+        assert response.status == 413
+
+
+async def test_the_log_of_an_unscheduled_pod_is_refused(cluster: Running) -> None:
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [{"name": "c"}]}}
+    cluster.client.create("pods", "default", pod)
+    async with cluster.session.get("/api/v1/namespaces/default/pods/p/log") as response:
+        assert (response.status, (await response.json())["message"]) == (400, "pod p does not have a host assigned")
