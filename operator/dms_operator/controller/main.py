@@ -14,7 +14,7 @@ from pathlib import Path
 
 import kopf
 from kubernetes.aio.config import ConfigException
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, disable_created_metrics
 
 from ..api.labels import GROUP, PLURAL
 from .boards import BoardKeeper, capacity_patch
@@ -46,6 +46,7 @@ class Operator:
         self.namespaces = namespaces
         self.caches = Caches()
         self.workers = Workers(KeyedQueue[Key](), self._work, on_error=self._failed)
+        disable_created_metrics()
         self.prometheus = CollectorRegistry()
         self.metrics = Metrics(self.caches, self.workers.depth, self.prometheus)
         self.intake = Intake(self.caches, self.workers)
@@ -61,11 +62,12 @@ class Operator:
         try:
             await self._wait_for_definition(stop)
             if not stop.is_set():
-                await self._watch_and_work(stop)
+                await self._watch_and_work()
         finally:
             await self.connection.close()
 
-    async def _watch_and_work(self, stop: asyncio.Event) -> None:
+    async def _watch_and_work(self) -> None:
+        # From here on kopf takes SIGTERM and SIGINT itself, and returns.
         working = asyncio.create_task(self._work_when_synced(), name="workers")
         watching = asyncio.create_task(
             kopf.operator(
@@ -74,7 +76,6 @@ class Operator:
                 standalone=True,
                 clusterwide=not self.namespaces,
                 namespaces=self.namespaces,
-                stop_flag=stop,
             ),
             name="watches",
         )

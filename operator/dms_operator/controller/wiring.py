@@ -113,6 +113,7 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.networking.error_backoffs = _Patience()
     settings.networking.enforce_retry_after = True
     settings.persistence.diffbase_storage = _NothingToCompare()
+    settings.process.ultimate_exiting_timeout = None
     settings.posting.enabled = False
     settings.posting.loggers = False
     settings.scanning.disabled = True
