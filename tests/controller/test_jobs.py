@@ -1,0 +1,156 @@
+"""The Job of a stage: hardened, without credentials that it does not need, named so that a repeat is harmless."""
+
+import copy
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.builders import COCKPIT, ENTRY, World, changed, deployment, spec, world
+from dms_operator.api.stages import StageRequest
+from dms_operator.controller.jobs import job_name
+
+RECIPE = "sha256:" + "0123456789abcdef" * 4
+DNS_NAME = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+
+
+def manifests(new: World | None = None) -> dict[str, dict[str, Any]]:
+    """The Job of each stage of a run, by stage."""
+    done = (new or world()).run()
+    return {job["metadata"]["labels"]["dms.edge/stage"]: job for job in done.jobs.values()}
+
+
+def pod_of(job: dict[str, Any]) -> dict[str, Any]:
+    pod: dict[str, Any] = job["spec"]["template"]["spec"]
+    return pod
+
+
+@pytest.fixture(scope="module")
+def jobs() -> dict[str, dict[str, Any]]:
+    return manifests()
+
+
+def test_every_pod_satisfies_the_restricted_profile(jobs: dict[str, dict[str, Any]]) -> None:
+    for job in jobs.values():
+        pod, container = pod_of(job), pod_of(job)["containers"][0]
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["runAsUser"] > 0
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert pod["automountServiceAccountToken"] is False
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+
+
+def test_terminal_errors_end_the_job_and_disruptions_cost_no_attempt(jobs: dict[str, dict[str, Any]]) -> None:
+    first, second = jobs["resolve"]["spec"]["podFailurePolicy"]["rules"]
+    assert (first["action"], first["onExitCodes"]["values"]) == ("FailJob", [10])
+    assert (second["action"], second["onPodConditions"][0]["type"]) == ("Ignore", "DisruptionTarget")
+    assert jobs["resolve"]["spec"]["backoffLimit"] == 3
+    assert pod_of(jobs["resolve"])["restartPolicy"] == "Never"
+
+
+def test_waiting_for_a_board_does_not_use_up_the_deadline(jobs: dict[str, dict[str, Any]]) -> None:
+    assert "activeDeadlineSeconds" not in jobs["benchmark"]["spec"]
+    assert pod_of(jobs["benchmark"])["activeDeadlineSeconds"] == 7200
+
+
+def test_a_benchmark_has_its_board_for_itself(jobs: dict[str, dict[str, Any]]) -> None:
+    pod = pod_of(jobs["benchmark"])
+    assert pod["nodeSelector"] == {"dms.edge/board": "qcs8255"}
+    assert pod["containers"][0]["resources"]["limits"] == {"dms.edge/qcs8255": "1"}
+    assert all("nodeSelector" not in pod_of(jobs[stage]) for stage in ("resolve", "quantize", "convert"))
+
+
+def test_a_generic_board_is_a_node_that_many_may_share() -> None:
+    pod = pod_of(manifests(world({"name": "lab", "board": "generic-x86"}))["benchmark"])
+    assert pod["nodeSelector"] == {"dms.edge/board": "generic-x86"}
+    assert pod["containers"][0]["resources"] == {}
+
+
+def test_the_targets_own_labels_narrow_its_benchmark() -> None:
+    pod = pod_of(manifests(world({**COCKPIT, "nodeSelector": {"bench": "left"}}))["benchmark"])
+    assert pod["nodeSelector"] == {"dms.edge/board": "qcs8255", "bench": "left"}
+
+
+def test_only_resolve_gets_the_models_credentials() -> None:
+    new = world(model={"uri": "s3://models/driver.pt2", "secretRef": {"name": "model-store"}})
+    new.settings = changed(storeSecret="artifact-store")
+    sources = {stage: pod_of(job)["containers"][0]["envFrom"] for stage, job in manifests(new).items()}
+    store, model = {"secretRef": {"name": "artifact-store"}}, {"secretRef": {"name": "model-store"}}
+    assert sources == {
+        "resolve": [store, model],
+        "quantize": [store],
+        "convert": [store],
+        "benchmark": [store],
+    }
+
+
+def test_settings_shape_the_pods() -> None:
+    new = world()
+    new.settings = changed(
+        volumes=[{"name": "models", "mountPath": "/models", "readOnly": True, "source": {"hostPath": {"path": "/m"}}}],
+        resources={"quantize": {"requests": {"cpu": "2"}, "limits": {"memory": "4Gi"}}},
+        tolerations=[{"key": "build", "operator": "Exists"}],
+        nodeSelectors={"benchmark": {"rack": "a"}},
+        deadlines={"convert": "90s"},
+        scratchLimit="10Gi",
+    )
+    made = manifests(new)
+    quantize = pod_of(made["quantize"])
+    assert quantize["volumes"] == [
+        {"name": "scratch", "emptyDir": {"sizeLimit": "10Gi"}},
+        {"name": "models", "hostPath": {"path": "/m"}},
+    ]
+    assert {"name": "models", "mountPath": "/models", "readOnly": True} in quantize["containers"][0]["volumeMounts"]
+    assert quantize["containers"][0]["resources"] == {"requests": {"cpu": "2"}, "limits": {"memory": "4Gi"}}
+    assert quantize["tolerations"] == [{"key": "build", "operator": "Exists"}]
+    assert pod_of(made["benchmark"])["nodeSelector"] == {"rack": "a", "dms.edge/board": "qcs8255"}
+    assert pod_of(made["convert"])["activeDeadlineSeconds"] == 90
+
+
+def test_the_deployment_owns_its_jobs(jobs: dict[str, dict[str, Any]]) -> None:
+    (owner,) = jobs["convert"]["metadata"]["ownerReferences"]
+    assert (owner["kind"], owner["uid"], owner["controller"]) == ("DMSModelDeployment", "uid-of-driver", True)
+
+
+def test_the_request_reaches_the_pod_whole_and_is_never_expanded() -> None:
+    new = world(model={"uri": "file:///models/$(HOME)/$$x.pt2"})
+    environment = pod_of(new.reconcile().create[0])["containers"][0]["env"]
+    assert "$" not in environment[0]["value"]
+    request = StageRequest.model_validate_json(environment[0]["value"])
+    assert request.recipe.stage == "resolve"
+    assert request.recipe.model_uri == "file:///models/$(HOME)/$$x.pt2"
+    assert (request.deployment, request.store) == ("perception/driver", "file:///artifacts")
+
+
+def test_labels_and_annotations_name_stage_target_and_recipe(jobs: dict[str, dict[str, Any]]) -> None:
+    metadata = jobs["convert"]["metadata"]
+    assert metadata["labels"]["dms.edge/target"] == "cockpit"
+    assert metadata["annotations"]["dms.edge/recipe-digest"].startswith("sha256:")
+    assert metadata["labels"] == jobs["convert"]["spec"]["template"]["metadata"]["labels"]
+
+
+def test_a_short_name_shows_in_the_job_with_the_recipes_digest() -> None:
+    assert job_name("driver", "convert", RECIPE) == "driver-convert-0123456789ab"
+
+
+@given(st.from_regex(r"[a-z0-9]([-a-z0-9.]{0,100}[a-z0-9])?", fullmatch=True).filter(lambda name: ".." not in name))
+def test_job_names_are_dns_labels_of_at_most_63_characters(name: str) -> None:
+    made = job_name(name, "benchmark", RECIPE)
+    assert len(made) <= 63
+    assert DNS_NAME.match(made)
+
+
+def test_long_names_with_a_common_start_do_not_share_jobs() -> None:
+    names = {job_name("a" * 60 + end, "convert", RECIPE) for end in ("-one", "-two")}
+    assert len(names | {job_name("a.b", "convert", RECIPE), job_name("a-b", "convert", RECIPE)}) == 4
+
+
+def test_deployments_share_no_jobs() -> None:
+    one, other = (World(deployment(copy.deepcopy(spec(COCKPIT, ENTRY)), name)).run() for name in ("one", "other"))
+    assert not set(one.jobs) & set(other.jobs)
