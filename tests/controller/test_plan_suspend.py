@@ -17,7 +17,7 @@ def test_a_running_stage_ends_by_itself_and_its_answer_is_kept() -> None:
     new.start(name)
     new.edit(suspend=True)
     assert new.reconcile().delete == []
-    assert "1 running stages end by themselves" in new.condition("Ready")["message"]
+    assert "running stages (1) end by themselves" in new.condition("Ready")["message"]
     new.finish(name)
     assert new.reconcile().create == []
     assert new.status["model"]["digest"]

@@ -22,7 +22,7 @@ def outlook(survey: Survey, stages: list[StageStatus], targets: list[TargetStatu
 
 def _suspended(stages: list[StageStatus]) -> Outlook:
     running = sum(stage.state == "Running" for stage in stages)
-    still = f"; {running} running stages end by themselves" if running else ""
+    still = f"; running stages ({running}) end by themselves" if running else ""
     message = f"suspended: nothing new is started until spec.suspend is false{still}"
     return Outlook("Suspended", reasons.SUSPENDED, message)
 

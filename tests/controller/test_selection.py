@@ -1,0 +1,85 @@
+"""Selection: what the status says about the chosen variant, and about those that were not chosen."""
+
+from controller.builders import COCKPIT, Script, failure, latency, world
+from dms_operator.api.status import StageStatus
+from dms_operator.controller.status_stages import bounded
+
+LADDER = {**COCKPIT, "precisions": ["int4", "int8", "fp16"]}
+
+
+def test_the_selected_variant_is_told_with_everything_the_board_needs() -> None:
+    done = world(script=Script(benchmark={"power": "0.8W"}), benchmark={"powerBudget": "1000mW"}).run()
+    (target,) = done.status["targets"]
+    compiled = target["candidates"][0]["compiled"]
+    assert target["artifact"] == {
+        "uri": f"file:///artifacts/blobs/sha256/{compiled['artifact']['digest'].removeprefix('sha256:')}",
+        "digest": compiled["artifact"]["digest"],
+        "sizeBytes": 700_000,
+    }
+    assert target["latency"] == {"p50": "0.400ms", "bound": "0.430ms", "provenance": "simulated"}
+    assert (target["power"], target["energyPerInference"], target["node"]) == ("0.8W", "0.32mJ", "board-1")
+
+
+def test_gates_of_the_selected_variant_are_all_passed_and_told() -> None:
+    done = world(benchmark={"powerBudget": "1000mW"}, script=Script(benchmark={"power": "0.8W"})).run()
+    gates = done.status["targets"][0]["candidates"][0]["gates"]
+    assert [gate["name"] for gate in gates] == [
+        "accuracy",
+        "delegation",
+        "accuracyOnTarget",
+        "provenance",
+        "latency",
+        "power",
+    ]
+    assert {gate["outcome"] for gate in gates} == {"Pass"}
+
+
+def test_a_slow_precision_gives_way_to_the_next_one_and_stays_told() -> None:
+    done = world(LADDER, benchmark={"latencyBudget": "0.5ms"}, script=Script(bounds={"int4": "0.600ms"})).run()
+    (target,) = done.status["targets"]
+    assert target["variant"] == "int8-qnn"
+    assert [each["variant"] for each in target["candidates"]] == ["int4-qnn", "int8-qnn"]
+    assert target["candidates"][0]["gates"][-1]["message"] == "latency at most 0.6 ms (simulated), budget 0.5 ms"
+
+
+def test_accuracy_lost_on_target_leads_to_the_next_rung() -> None:
+    lost = {"accuracyOnTargetDrop": 0.5}
+    done = world(script=Script(benchmark=lost)).run()
+    assert len(done.status["targets"][0]["candidates"]) == 4
+    assert done.status["targets"][0]["reason"] == "AccuracyGateFailed"
+    assert "on target (simulated, 16 samples)" in done.status["targets"][0]["message"]
+
+
+def test_a_measured_figure_outweighs_a_simulated_one() -> None:
+    figures = [latency().to_wire(), latency("measured", "0.700ms", p99="0.650ms", samples=1024).to_wire()]
+    done = world(script=Script(benchmark={"latencies": figures})).run()
+    assert done.status["targets"][0]["latency"]["provenance"] == "measured"
+    assert done.status["summary"]["p99"] == "0.65 ms measured"
+
+
+def test_every_precision_that_failed_is_named_with_its_own_cause() -> None:
+    script = Script(
+        drops={"int4": 0.2},
+        bounds={"int8": "61ms"},
+        failures={"convert-fp16": failure("ConversionFailed", "HTP says no")},
+    )
+    done = world(LADDER, script=script).run()
+    assert done.status["targets"][0]["message"] == (
+        "int4: lost 20.0 points of top1 on 1000 samples, 1.0 points allowed (best of 4 calibrations: minmax); "
+        "int8: latency at most 61 ms (simulated), budget 50 ms; "
+        "fp16: HTP says no"
+    )
+
+
+def test_the_reference_is_always_told_among_the_variants() -> None:
+    done = world().run()
+    assert [variant["name"] for variant in done.status["variants"]] == ["fp32", "int8-qnn"]
+
+
+def test_stages_beyond_the_bound_of_status_drop_old_successes_but_no_failure() -> None:
+    digest = "sha256:" + "ab" * 32
+    entries = [
+        StageStatus(name=str(n), stage="convert", recipe=digest, state="Failed" if n == 0 else "Succeeded")
+        for n in range(6)
+    ]
+    assert [entry.name for entry in bounded(entries, 3)] == ["0", "4", "5"]
