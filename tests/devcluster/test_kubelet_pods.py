@@ -206,7 +206,7 @@ async def test_volumes_of_every_kind_are_found_in_the_sandbox(here: Whole, tmp_p
         f"cd {SANDBOX}/mnt; echo shared > scratch/f; cat down/labels; echo kept > claim/f",
         volumeMounts=mounts,
     )
-    script = f"cd {SANDBOX}/mnt; cat host/model scratch/f claim/f; od -An -tx1 secret/deep/key; stat -Lc %a secret/deep/key"
+    script = f"cd {SANDBOX}/mnt; cat host/model scratch/f claim/f; cd secret/deep; od -An -tx1 key; stat -Lc %a key"
     reader = shell(script, volumeMounts=mounts)
     here.create(pod("p", reader, initContainers=[{**writer, "name": "i"}], volumes=volumes))
     await here.ended("p")

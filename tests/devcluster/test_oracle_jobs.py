@@ -1,4 +1,4 @@
-"""Jobs and pods of recordings 11, 12 and 13, made again on a simulated node and compared as oracle/README.md says."""
+"""Jobs and pods of recordings 11 to 13, made again on a simulated node, compared as oracle/README.md says."""
 
 from __future__ import annotations
 
@@ -18,12 +18,16 @@ from dms_operator.devcluster.config import BackoffConfig
 
 Json = dict[str, Any]
 JOBS = "/apis/batch/v1/namespaces/oracle/jobs"
+NODE = "/api/v1/nodes/build-1"
+JOB_SEEN_AT = {
+    "board": "scheduled when the resource appears"
+}  # where the whole job was recorded, if not at once
 
 # Commands that a process without a mount namespace has to say differently; said back before comparing.
 SAID_DIFFERENTLY = {
     "> /dev/termination-log": "> $CONTAINER_SANDBOX_MOUNT_POINT/dev/termination-log",
     "cat /cm/k; ls -la /cm": "cat $CONTAINER_SANDBOX_MOUNT_POINT/cm/k; ls -la $CONTAINER_SANDBOX_MOUNT_POINT/cm",
-    "touch /x": "touch /proc/x",  # there is no read-only root file system, and the machine's own is not to be touched
+    "touch /x": "touch /proc/x",  # there is no read-only root, and the machine's own is not to be touched
 }
 
 # Fields that are not compared, with the reason.
@@ -121,13 +125,16 @@ def _plain_text(text: str) -> str:
     return text
 
 
-def events_of(body: Json) -> list[tuple[str, str, str, str]]:
+def events_of(body: Json) -> list[tuple[str, ...]]:
     """Events as (object, type, reason, message), in the order in which they were posted."""
     items = [item for item in body["items"] if item["reason"] not in NO_EVENTS]
     items.sort(key=lambda item: (item["involvedObject"]["name"], item["metadata"]["name"].rsplit(".", 1)[1]))
-    return [plain((item["involvedObject"]["name"], item["type"], item["reason"], item["message"])) and tuple(
-        map(_plain_text, (item["involvedObject"]["name"], item["type"], item["reason"], item["message"]))
-    ) for item in items]  # fmt: skip
+    return [
+        tuple(
+            map(_plain_text, (item["involvedObject"]["name"], item["type"], item["reason"], item["message"]))
+        )
+        for item in items
+    ]
 
 
 def differences(expected: Any, actual: Any, path: str = "") -> list[str]:
@@ -299,66 +306,60 @@ async def again(tmp_path: Path) -> AsyncIterator[Again]:
             yield one
 
 
-async def test_jobs_and_pods_end_and_wait_as_on_a_real_node(again: Again) -> None:
-    node = "/api/v1/nodes/build-1"
+class Steps:
+    """What was done between the recorded exchanges of 11, by the index of the next one."""
 
-    async def resume() -> None:
-        await again.patch(f"{JOBS}/susp", {"spec": {"suspend": False}})
+    def __init__(self, again: Again) -> None:
+        self.again = again
 
-    async def suspend() -> None:
-        body = exchange("11", "suspended")["response"]["body"]
-        spec = _unlabelled(body["spec"])
-        await again.post(
-            {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "susp"}, "spec": spec}, JOBS
-        )
+    async def before(self, index: int) -> None:
+        created = {
+            8: "fail",
+            10: "terminal",
+            12: "slow",
+            14: "susp",
+            16: "board",
+            21: "oom",
+            22: "nocmd",
+            23: "noimg",
+        }
+        if index in created:
+            await self.again.create_job(
+                "11", JOB_SEEN_AT.get(created[index]) or recorded("11")[index]["note"]
+            )
+        step = getattr(self, f"before_{index}", None)
+        if step is not None:
+            await step()
 
-    async def board() -> None:
-        body = exchange("11", "scheduled when the resource appears")["response"]["body"]
-        spec = _unlabelled(body["spec"])
-        await again.post(
-            {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "board"}, "spec": spec}, JOBS
-        )
+    async def before_15(self) -> None:
+        await self.again.patch(f"{JOBS}/susp", {"spec": {"suspend": False}})
 
-    async def label() -> None:
-        await again.patch(node, {"metadata": {"labels": {"dms.edge/board": "qcs8255"}}})
+    async def before_17(self) -> None:
+        await self.again.patch(NODE, {"metadata": {"labels": {"dms.edge/board": "qcs8255"}}})
 
-    async def advertise() -> None:
-        await again.patch(f"{node}/status", {"status": {"capacity": {"dms.edge/qcs8255": "1"}}})
+    async def before_18(self) -> None:
+        await self.again.patch(f"{NODE}/status", {"status": {"capacity": {"dms.edge/qcs8255": "1"}}})
 
-    async def env() -> None:
-        await again.create_job("11", "waits for a missing configmap")
-        await again.patch(f"{JOBS}/env", {"spec": {"ttlSecondsAfterFinished": 2}})
+    async def before_24(self) -> None:
+        await self.again.create_job("11", "waits for a missing configmap")
+        await self.again.patch(f"{JOBS}/env", {"spec": {"ttlSecondsAfterFinished": 2}})
 
-    async def kept() -> None:
+    async def before_25(self) -> None:
         found = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kept2"}, "data": {"k": "v"}}
-        await again.post(found, "/api/v1/namespaces/oracle/configmaps")
+        await self.again.post(found, "/api/v1/namespaces/oracle/configmaps")
 
-    async def running() -> None:
+    async def before_28(self) -> None:
         def runs() -> bool:
-            pods = again.cluster.client.list("pods", "oracle", {"job-name": "run"})
+            pods = self.again.cluster.client.list("pods", "oracle", {"job-name": "run"})
             return bool(pods) and pods[0]["status"]["phase"] == "Running"
 
-        await again.cluster.until(runs, "the job runs")
+        await self.again.cluster.until(runs, "the job runs")
 
-    before: dict[int, Callable[[], Awaitable[None]]] = {
-        8: lambda: again.create_job("11", "job failed after its backoff limit"),
-        10: lambda: again.create_job("11", "podFailurePolicy fails at once"),
-        12: lambda: again.create_job("11", "deadline exceeded"),
-        14: suspend,
-        15: resume,
-        16: board,
-        17: label,
-        18: advertise,
-        21: lambda: again.create_job("11", "killed for memory"),
-        22: lambda: again.create_job("11", "command not found"),
-        23: lambda: again.create_job("11", "image not there"),
-        24: env,
-        25: kept,
-        28: running,
-    }
+
+async def test_jobs_and_pods_end_and_wait_as_on_a_real_node(again: Again) -> None:
+    steps = Steps(again)
     for index in range(len(recorded("11"))):
-        if index in before:
-            await before[index]()
+        await steps.before(index)
         await again.compare("11", index)
 
 

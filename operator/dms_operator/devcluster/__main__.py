@@ -47,10 +47,16 @@ async def serve(config: DevClusterConfig, ready_file: Path | None) -> None:
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     async with DevCluster(config) as cluster:
         print(f"dev cluster ready: {cluster.url}  KUBECONFIG={cluster.kubeconfig}", flush=True)
-        if ready_file is not None:
-            ready_file.write_text(f"{cluster.url}\n")
+        _announce(cluster.url, ready_file)
         await ended.wait()
-    if ready_file is not None:
+    _announce(None, ready_file)
+
+
+def _announce(url: str | None, ready_file: Path | None) -> None:
+    """Write the ready file, or take it away when there is no URL any more."""
+    if ready_file is not None and url is not None:
+        ready_file.write_text(f"{url}\n")
+    elif ready_file is not None:
         ready_file.unlink(missing_ok=True)
 
 

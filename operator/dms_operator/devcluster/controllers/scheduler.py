@@ -47,7 +47,7 @@ class Scheduler(Controller):
         return [room.with_pod(pod) if name(room.node) == placement.node else room for room in candidates]
 
     def _bind(self, pod: Object, node: str) -> None:
-        """Write node and condition in one version, past generation and field managers, as the binding subresource does."""
+        """Write node and condition in one version, past generation and managers, as a binding does."""
         namespace = pod["metadata"]["namespace"]
         condition = with_scheduled(pod, scheduled_condition(self._clock()))
         bound = {

@@ -42,7 +42,7 @@ class ContainerLog:
         self.path = path
         self.closed = False
         self._file: BinaryIO = path.open("ab", buffering=0)
-        self._grown = asyncio.Event()
+        self._change = asyncio.Event()
 
     async def record(self, stream: str, source: asyncio.StreamReader) -> None:
         """Copy a stream into the log until it ends."""
@@ -66,8 +66,8 @@ class ContainerLog:
         self._wake()
 
     def _wake(self) -> None:
-        self._grown.set()
-        self._grown = asyncio.Event()
+        self._change.set()
+        self._change = asyncio.Event()
 
     def close(self) -> None:
         """End the log; followers get what is left and stop."""
@@ -75,13 +75,14 @@ class ContainerLog:
         self._file.close()
         self._wake()
 
-    async def growth(self) -> None:
-        """Wait until something was added or the log was closed."""
-        await self._grown.wait()
+    @property
+    def change(self) -> asyncio.Event:
+        """Set when something is added next, or the log is closed."""
+        return self._change
 
     def tail_message(self, lines: int, limit: int) -> str:
         """Return the last lines, at most `limit` bytes: a termination message by FallbackToLogsOnError."""
-        text = b"".join(render(line, False) for line in self.path.read_bytes().splitlines()[-lines:])
+        text = b"".join(render(line, False) for line in _lines(self.path.read_bytes())[-lines:])
         return text[-limit:].decode(errors="replace")
 
 
@@ -94,7 +95,7 @@ def render(line: bytes, timestamps: bool) -> bytes:
 
 def select(stored: bytes, options: LogOptions, now_ns: int) -> Iterator[bytes]:
     """Yield the rendered lines that the options ask for."""
-    lines = stored.splitlines()
+    lines = _lines(stored)
     if options.since_seconds is not None:
         earliest = stamp(now_ns - int(options.since_seconds * 10**9))
         lines = [line for line in lines if line[: len(earliest)] >= earliest]
@@ -166,14 +167,16 @@ async def _pieces(log: ContainerLog, options: LogOptions, follow: bool) -> Async
         for piece in select(stored, options, time.time_ns()):
             yield piece
         while follow:
-            growth = asyncio.ensure_future(log.growth())
+            change = log.change  # taken before reading, so that nothing written after is missed
             fresh, finished = file.read(), log.closed
-            for line in fresh.splitlines():
+            for line in _lines(fresh):
                 yield render(line, options.timestamps)
-            if finished and not fresh:
-                growth.cancel()
+            if finished:
                 return
-            if fresh:
-                growth.cancel()
-                continue
-            await growth
+            if not fresh:
+                await change.wait()
+
+
+def _lines(stored: bytes) -> list[bytes]:
+    """Split at line feeds alone: what a container writes may hold carriage returns."""
+    return stored.split(b"\n")[:-1]
