@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +11,24 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import dms_operator
 from dms_operator.api.errors import ArtifactMissing, DigestMismatch, SourceRefused, StoreFull, StoreUnwritable
 from dms_operator.api.stages import ModelFacts, StageResult
 from dms_operator.artifacts.store import Store, open_store
 
 RECIPE = "sha256:" + "a" * 64
+PUT_UNDER_A_LIMIT = """
+import resource, sys
+from pathlib import Path
+from dms_operator.api.errors import DMSError
+from dms_operator.artifacts.store import open_store
+root = Path(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+try:
+    open_store(f"file://{root}/store", roots=(root,)).put({"weights": root / "weights"})
+except DMSError as error:
+    print(error.reason, error)
+"""
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True)
 
 
@@ -143,6 +158,37 @@ def test_a_full_store_is_retryable_and_leaves_nothing_half_written(
     with pytest.raises(StoreFull, match="is full"):
         store.put(written(tmp_path / "in", model=b"weights"))
     assert blobs(tmp_path) == []
+
+
+def test_a_real_limit_on_file_size_is_a_full_store(tmp_path: Path) -> None:
+    (tmp_path / "weights").write_bytes(bytes(100_000))
+    ended = subprocess.run(
+        [sys.executable, "-c", PUT_UNDER_A_LIMIT, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(Path(dms_operator.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.stdout.startswith("StoreFull the artifact store"), ended.stderr
+    assert blobs(tmp_path) == []
+
+
+def test_a_really_read_only_file_system_is_terminal(tmp_path: Path) -> None:
+    store = open_store("file:///sys/dms-store", roots=(Path("/sys"),))
+    with pytest.raises(StoreUnwritable, match=r"spec\.artifacts\.uri"):
+        store.put(written(tmp_path / "in", model=b"weights"))
+
+
+def test_the_store_needs_no_machine_learning_library() -> None:
+    code = "import sys, dms_operator.artifacts.store, dms_operator.artifacts.sources; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(Path(dms_operator.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert not {"numpy", "torch", "onnx", "onnxruntime"} & set(loaded)
 
 
 @pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES])

@@ -51,6 +51,11 @@ def test_mae_is_the_mean_distance_and_a_larger_one_is_a_positive_drop() -> None:
     assert drop("top1", 0.9, 0.7) == pytest.approx(0.2)
 
 
+def test_a_drop_of_exactly_the_gate_is_not_above_it() -> None:
+    assert 0.98 - 0.97 > 0.01
+    assert drop("top1", 0.98, 0.97) == 0.01
+
+
 def test_cosine_needs_no_labels_and_is_one_for_equal_outputs() -> None:
     outputs = np.array([[1.0, 2.0], [0.0, 0.0]], np.float32)
     assert score("cosine", outputs, None, outputs).value == pytest.approx(1.0)

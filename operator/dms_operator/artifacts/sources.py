@@ -52,7 +52,9 @@ def fetch(
             f"{shown(uri)} is larger than the limit of {limit_bytes} bytes",
             hint=f"Make it smaller, or let the operator raise {LIMIT_VARIABLE}",
         ) from error
-    except (TimeoutError, ConnectionError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException) as error:
+        if scheme == "file":
+            raise
         raise SourceUnavailable(f"{shown(uri)} stopped answering: {type(error).__name__}: {error}") from error
     _check_whole(uri, source, size, destination)
     return digest

@@ -162,7 +162,8 @@ def open_store(uri: str, roots: tuple[Path, ...] | None = None) -> Store:
     if scheme not in ("s3", "gs"):
         raise SourceRefused(f"{shown(uri)} cannot hold artifacts", hint="Write file:///artifacts/…, s3://… or gs://…")
     try:
-        filesystem, root = fsspec.core.url_to_fs(uri)
+        # other processes write here too, so a listing must not be remembered
+        filesystem, root = fsspec.core.url_to_fs(uri, use_listings_cache=False)
     except ImportError as error:
         raise SourceRefused(
             f"{shown(uri)}: this image has no client for {scheme}://",

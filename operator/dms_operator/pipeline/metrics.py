@@ -14,6 +14,7 @@ Array = NDArray[Any]
 _Z_95 = 1.959963984540054
 """Normal quantile of a two-sided 95 % interval."""
 _RESAMPLES = 1000
+_DROP_DIGITS = 9
 LOWER_IS_BETTER: frozenset[Metric] = frozenset({"mae"})
 
 
@@ -47,8 +48,11 @@ def score(
 
 
 def drop(metric: Metric, reference: float, value: float) -> float:
-    """How much worse `value` is than the reference; positive is worse, whichever way the metric points."""
-    return value - reference if metric in LOWER_IS_BETTER else reference - value
+    """How much worse `value` is than the reference; positive is worse, whichever way the metric points.
+
+    Rounded, because a gate of 0.01 must let 0.97 pass against 0.98, whose difference in floats is above 0.01.
+    """
+    return round(value - reference if metric in LOWER_IS_BETTER else reference - value, _DROP_DIGITS)
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:

@@ -70,7 +70,7 @@ def _listed(specs: list[TensorSpec]) -> str:
 
 def _fetch_model(recipe: ResolveRecipe, context: StageContext, target: Path) -> tuple[Path, str]:
     digest = fetch(recipe.model_uri, target, context.roots, context.limit_bytes)
-    context.progress("fetch", 1, 1)
+    context.progress("model", 1, 1)
     pinned = recipe.model_sha256
     if pinned and pinned.removeprefix("sha256:").lower() != digest.removeprefix("sha256:"):
         raise DigestMismatch(
