@@ -19,6 +19,7 @@ Json = dict[str, Any]
 NOW = datetime(2026, 11, 22, 21, 57, 17, tzinfo=UTC)
 EVENTS = recorded("12")[1]["response"]["events"]
 ADDRESSES = ("hostIP", "hostIPs", "podIP", "podIPs", "resources")
+UNCOMPARED = ("lastTransitionTime", "lastProbeTime")  # the latter is always null
 IDENTITIES = ("imageID", "user")
 
 
@@ -32,9 +33,7 @@ def state(spec: Json, recorded_status: Json) -> ContainerState:
 
 
 def comparable(status: Json) -> Json:
-    conditions = [
-        {k: v for k, v in item.items() if k != "lastTransitionTime"} for item in status["conditions"]
-    ]
+    conditions = [{k: v for k, v in item.items() if k not in UNCOMPARED} for item in status["conditions"]]
     containers = [
         {k: v for k, v in item.items() if k not in IDENTITIES} for item in status["containerStatuses"]
     ]

@@ -39,7 +39,7 @@ NOT_COMPARED = {
     "hostIPs": "README: IPs",
     "imageID": "there is no image, only a name for an environment",
     "user": "processes run as the user of the dev cluster, not as runAsUser",
-    "lastProbeTime": "null in pods: the built-in schema's defaulting drops nulls",
+    "lastProbeTime": "null in pods, left out here: the built-in schemas refuse or drop nulls",
 }
 POD_RESOURCES = (
     "status.resources of a pod: the recordings show a race of kubelet 1.36 (a limit of 2^53 KiB, or none)"

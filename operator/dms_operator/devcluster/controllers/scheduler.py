@@ -89,7 +89,6 @@ def scheduled_condition(now: datetime) -> Object:
     return {
         "type": "PodScheduled",
         "status": "True",
-        "lastProbeTime": None,
         "lastTransitionTime": rfc3339(now),
     }
 
@@ -101,7 +100,6 @@ def unschedulable_condition(pod: Object, message: str, old: Object | None, now: 
         "type": "PodScheduled",
         "observedGeneration": pod["metadata"].get("generation", 1),
         "status": "False",
-        "lastProbeTime": None,
         "lastTransitionTime": since,
         "reason": "Unschedulable",
         "message": message,

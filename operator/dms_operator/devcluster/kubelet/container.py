@@ -16,6 +16,7 @@ from dms_operator.devcluster.controllers.meta import Object
 from dms_operator.devcluster.controllers.quantity import parse_quantity
 
 from .environment import ConfigError, Context, declared_environment
+from .probes import Health, starts_ready, watch_health
 from .process import ContainerProcess, Exit, StartError, resolve_command
 from .sandbox import (
     LONGEST_MESSAGE,
@@ -164,7 +165,8 @@ class ContainerRunner:
                 command, environment, directory, self._memory_limit()
             )
             began = clock()
-            end = await self._accompany(self._process, began, sandbox)
+            health = self._health(environment, directory)
+            end = await self._accompany(self._process, began, sandbox, health)
         except (StartError, OSError) as problem:
             end = Exit(128, "StartError", str(problem))
             self._event("Warning", "Failed", f"Error: {end.message}")
@@ -177,7 +179,9 @@ class ContainerRunner:
         )
         self.host.publish()
 
-    async def _accompany(self, process: ContainerProcess, began: datetime, sandbox: Sandbox) -> Exit:
+    async def _accompany(
+        self, process: ContainerProcess, began: datetime, sandbox: Sandbox, health: Health
+    ) -> Exit:
         """Publish the running container, keep its log, wait for its end."""
         identity = self.state.container_id.removeprefix("process://")
         metadata, services = self.host.pod["metadata"], self.host.services
@@ -186,11 +190,12 @@ class ContainerRunner:
             metadata["namespace"], metadata["name"], metadata["uid"], self.state.name, self.state.restarts
         )
         self.state.state = {"running": {"startedAt": began.strftime("%Y-%m-%dT%H:%M:%SZ")}}
-        self.state.ready = True
+        self.state.ready = starts_ready(self.state.spec)
         self._event("Normal", "Started", f"Started container {self.state.name}")
         self.host.publish()
         if self.host.ending.is_set():
             process.signal(signal.SIGKILL)
+        probing = asyncio.create_task(watch_health(health)) if _is_probed(self.state.spec) else None
         try:
             async with asyncio.TaskGroup() as readers:
                 readers.create_task(log.record("stdout", process.stdout))
@@ -200,9 +205,36 @@ class ContainerRunner:
             process.abandon()
             raise
         finally:
+            if probing is not None:
+                probing.cancel()
             log.close()
         services.runs.forget(identity)
         return self._with_message(end, sandbox, log.tail_message(_MESSAGE_LINES, _MESSAGE_BYTES))
+
+    def _health(self, environment: Mapping[str, str], directory: Path) -> Health:
+        """Return what the probes are made with."""
+        return Health(
+            self.state.spec, environment, directory, self._set_ready, self._unhealthy, self._restart
+        )
+
+    def _set_ready(self, ready: bool) -> None:
+        self.state.ready = ready
+        self.host.publish()
+
+    def _unhealthy(self, kind: str, problem: str) -> None:
+        self._event("Warning", "Unhealthy", f"{kind} probe failed: {problem}")
+
+    def _restart(self, kind: str) -> None:
+        """End the process for a failed probe: SIGTERM, SIGKILL after the grace period."""
+        process = self._process
+        if process is None:
+            return
+        self._event(
+            "Normal", "Killing", f"Container {self.state.name} failed {kind} probe, will be restarted"
+        )
+        process.signal(signal.SIGTERM)
+        grace = self.host.pod["spec"].get("terminationGracePeriodSeconds", 30)
+        asyncio.get_running_loop().call_later(grace, process.signal, signal.SIGKILL)
 
     def _with_message(self, end: Exit, sandbox: Sandbox, log_tail: str) -> Exit:
         message = end.message or read_termination_message(sandbox, self.state.spec)
@@ -236,6 +268,10 @@ class ContainerRunner:
 
     def _event(self, kind: str, reason: str, message: str) -> None:
         self.host.services.events.post(self.host.pod, kind, reason, message, self._field)
+
+
+def _is_probed(spec: Object) -> bool:
+    return any(spec.get(kind) for kind in ("startupProbe", "readinessProbe", "livenessProbe"))
 
 
 def _duration(seconds: float) -> str:

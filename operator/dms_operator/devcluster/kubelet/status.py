@@ -184,7 +184,7 @@ def _condition(kind: str, value: Object, previous: Object, generation: int, now:
     moment = old["lastTransitionTime"] if old is not None and unchanged else rfc3339(now)
     head = {"type": kind, "observedGeneration": generation, "status": value["status"]}
     rest = {key: text for key, text in value.items() if key != "status"}
-    return {**head, "lastProbeTime": None, "lastTransitionTime": moment, **rest}
+    return {**head, "lastTransitionTime": moment, **rest}
 
 
 def container_status(item: ContainerState) -> Object:
