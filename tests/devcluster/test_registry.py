@@ -146,3 +146,34 @@ def test_events_are_the_same_objects_in_both_groups(client: LocalClient) -> None
 @given(st.from_regex(r"\A[a-z]([-a-z0-9]{0,60}[a-z0-9])?\Z"))
 def test_a_generated_name_is_a_valid_label(prefix: str) -> None:
     assert name_problems("namespaces", generate(prefix)) == []
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"spec": "text"},
+        {"spec": {"containers": "text"}},
+        {"spec": {"containers": [{"name": "c", "image": 1}]}},
+        {"spec": {"containers": [{"name": "c", "image": "i", "resources": {"limits": []}}]}},
+        {"spec": {}},
+        {"metadata": {"name": "p", "labels": {"a": 1}}},
+        {"metadata": {"name": "p", "labels": []}},
+        {"metadata": {"name": 1}},
+        {"metadata": {"name": "p", "finalizers": "f"}},
+    ],
+    ids=str,
+)
+def test_an_object_of_wrong_shape_is_refused_and_breaks_nothing(client: LocalClient, broken: dict[str, Any]) -> None:
+    with pytest.raises(ApiError) as refusal:
+        client.create("pods", "default", {**_pod(), **broken})
+    assert refusal.value.code in (400, 422)
+    assert client.list("pods") == []
+
+
+@pytest.mark.parametrize("patch", [{"spec": None}, {"metadata": {"labels": {"a": 1}}}, {"spec": {"containers": 1}}])
+def test_a_patch_into_a_wrong_shape_is_refused(client: LocalClient, patch: dict[str, Any]) -> None:
+    before = client.create("pods", "default", _pod())
+    with pytest.raises(ApiError) as refusal:
+        client.patch("pods", "default", "p", patch)
+    assert refusal.value.code in (400, 422)
+    assert client.get("pods", "default", "p") == before

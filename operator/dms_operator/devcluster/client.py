@@ -104,9 +104,9 @@ class LocalClient:
         subscription = store.subscribe(wanted)
         asked = wanted or {}
         try:
-            for resource in list(store.resources()) if wanted is None else wanted:
-                for record in store.list(resource):
-                    yield "ADDED", asked.get(resource, resource), record.object
+            present = [(name, one) for name in wanted or store.resources() for one in store.list(name)]
+            for resource, record in present:
+                yield "ADDED", asked.get(resource, resource), record.object
             while not subscription.closed:
                 await subscription.wait()
                 while (event := subscription.take()) is not None:

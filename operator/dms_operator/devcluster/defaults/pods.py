@@ -117,4 +117,4 @@ def _tolerate(spec: dict[str, Any]) -> None:
 
 
 def _tolerates(toleration: Object, key: str) -> bool:
-    return toleration.get("key", key) == key and toleration.get("effect", "NoExecute") == "NoExecute"
+    return (toleration.get("key", key), toleration.get("effect", "NoExecute")) == (key, "NoExecute")

@@ -62,15 +62,38 @@ def without_nulls(value: Any) -> Any:
     return [without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
-def normalise(info: ResourceInfo, obj: dict[str, Any], options: WriteOptions) -> dict[str, Any]:
-    """The object without unknown fields and with its defaults; raises 400 on unknown fields when Strict."""
+def normalise(info: ResourceInfo, obj: dict[str, Any], options: WriteOptions, subresource: str = "") -> dict[str, Any]:
+    """The object without unknown fields and with its defaults.
+
+    Raises 400 on unknown fields when Strict and on metadata of wrong types, and 422 when a built-in object does
+    not fit its schema: its strategy may rely on that. Custom objects are validated by `check`.
+    """
+    _check_metadata_types(info, obj.get("metadata") or {})
     if not info.custom:
         obj = without_nulls(obj)
     if info.schema is None:
         return obj
     pruned, unknown = prune(info.schema, obj)
     _report(info, unknown, options)
-    return dict(apply_defaults(info.schema, pruned))
+    defaulted = dict(apply_defaults(info.schema, pruned))
+    if not info.custom and (found := _schema_errors(info, defaulted, subresource)):
+        raise errors.invalid(info, obj.get("metadata", {}).get("name", ""), found)
+    return defaulted
+
+
+def _check_metadata_types(info: ResourceInfo, metadata: Any) -> None:
+    shapes = {"name": str, "generateName": str, "finalizers": list, "ownerReferences": list}
+    wrong = [name for name, shape in shapes.items() if not isinstance(metadata.get(name) or shape(), shape)]
+    wrong += [name for name in ("labels", "annotations") if not _is_text_map(metadata.get(name) or {})]
+    if wrong:
+        raise errors.bad_request(
+            f'{info.kind} in version "{info.version}" cannot be handled as a {info.kind}: json: cannot unmarshal '
+            f"into Go struct field ObjectMeta.metadata.{wrong[0]}"
+        )
+
+
+def _is_text_map(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(part, str) for part in value.values())
 
 
 def _report(info: ResourceInfo, unknown: list[str], options: WriteOptions) -> None:
@@ -108,7 +131,7 @@ def _has_rules(schema: Any) -> bool:
 def check(info: ResourceInfo, new: Mapping[str, Any], old: Mapping[str, Any] | None, subresource: str = "") -> None:
     """Raise 422 when the object is invalid. Errors that the old version had as well do not count (ratcheting)."""
     found = _metadata_errors(info, new, old)
-    if info.schema is not None:
+    if info.schema is not None and info.custom:
         found += _unless_old(_schema_errors(info, new, subresource), info, old, subresource)
     found += strategy_of(info).validate(new, old)
     if info.schema is not None and info.custom:

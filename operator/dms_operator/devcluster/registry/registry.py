@@ -232,7 +232,9 @@ class Registry:
         old = existing.object
         if stated and stated != old["metadata"]["resourceVersion"]:
             raise errors.stale(info, old["metadata"]["name"])
-        fresh = content.normalise(info, fresh, options)
+        if "spec" in old and not info.custom:
+            fresh.setdefault("spec", {})
+        fresh = content.normalise(info, fresh, options, subresource)
         fresh = self._restricted(info, fresh, old, subresource)
         metadata.for_update(fresh, old)
         strategy = strategy_of(info)
