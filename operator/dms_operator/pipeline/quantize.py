@@ -8,14 +8,12 @@ import onnx
 
 from ..api.errors import ArtifactMissing, DatasetInvalid, QuantizationFailed
 from ..api.stages import QuantizeRecipe, VariantFacts
-from . import quantizer
 from .context import StageContext, StageOutput
 from .dataset import Dataset, load_dataset
 from .evaluate import REFERENCE_FILE, Reference, first_outputs
 from .metrics import drop, score
 from .onnx_file import inputs_of
 from .sampling import Split, split
-from .schemes import scheme_for
 
 _METHODS = {"fp32": ("none",), "fp16": ("cast",), "int8": ("static", "dynamic"), "int4": ("static",)}
 
@@ -94,6 +92,10 @@ def _make(
     if recipe.precision == "fp32":
         shutil.copyfile(source, target)
         return "float32"
+    # onnxruntime's tools import torch when it is installed: two seconds that the reference needs not wait
+    from . import quantizer
+    from .schemes import scheme_for
+
     if recipe.precision == "fp16":
         quantizer.to_fp16(source, target)
         return "float16"
