@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import aiohttp
+import pytest
 import yaml
 
 from devcluster.running import Running
@@ -66,3 +67,34 @@ async def test_the_log_of_an_unscheduled_pod_is_refused(cluster: Running) -> Non
     cluster.client.create("pods", "default", pod)
     async with cluster.session.get("/api/v1/namespaces/default/pods/p/log") as response:
         assert (response.status, (await response.json())["message"]) == (400, "pod p does not have a host assigned")
+
+
+_PATCHES = {
+    "json": "application/json-patch+json",
+    "merge": "application/merge-patch+json",
+    "apply": "application/apply-patch+yaml",
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "patch"),
+    [
+        ("json", [{"op": "nope"}]),
+        ("json", [{"op": "replace", "path": "", "value": 3}]),
+        ("json", {"metadata": {}}),
+        ("merge", {"metadata": 3}),
+        ("merge", [1]),
+        ("apply", 3),
+        ("apply", {"metadata": 3}),
+    ],
+)
+async def test_a_nonsense_patch_is_the_clients_fault(cluster: Running, kind: str, patch: object) -> None:
+    url, headers = "/api/v1/namespaces/default?fieldManager=x", {"Content-Type": _PATCHES[kind]}
+    async with cluster.session.patch(url, data=json.dumps(patch), headers=headers) as response:
+        assert response.status in (400, 422), await response.text()
+
+
+@pytest.mark.parametrize("query", ["limit=abc", "watch=1&timeoutSeconds=x", "labelSelector=a in (", "continue=zzz"])
+async def test_a_nonsense_query_is_the_clients_fault(cluster: Running, query: str) -> None:
+    async with cluster.session.get(f"/api/v1/pods?{query}") as response:
+        assert response.status == 400, await response.text()

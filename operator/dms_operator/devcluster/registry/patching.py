@@ -27,19 +27,26 @@ def patched(info: ResourceInfo, obj: Mapping[str, Any], patch: Any, content_type
     """The object with the patch applied; raises 400, 415 or 422."""
     if content_type not in accepted_types(info):
         raise errors.unsupported_media_type(accepted_types(info))
+    result = _applied(info, obj, patch, content_type)
+    if not isinstance(result, dict) or not isinstance(result.get("metadata") or {}, dict):
+        raise errors.bad_request("the patch does not leave an object with metadata")
+    return result
+
+
+def _applied(info: ResourceInfo, obj: Mapping[str, Any], patch: Any, content_type: str) -> Any:
     if content_type == JSON_PATCH:
         return _json_patched(obj, patch)
     if not isinstance(patch, dict):
         raise errors.bad_request("json: cannot unmarshal array into Go value of type map[string]interface {}")
     if content_type == MERGE_PATCH:
-        return dict(merge_patch(obj, patch))
+        return merge_patch(obj, patch)
     try:
         return strategic_merge_patch(obj, patch, merge_keys(info.group, info.kind))
     except PatchError as error:
         raise errors.bad_request(str(error)) from error
 
 
-def _json_patched(obj: Mapping[str, Any], patch: Any) -> dict[str, Any]:
+def _json_patched(obj: Mapping[str, Any], patch: Any) -> Any:
     if not isinstance(patch, list):
         raise errors.bad_request(
             "error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch"

@@ -198,6 +198,8 @@ class Registry:
         if not options.manager:
             missing = FieldError("fieldManager", "FieldValueRequired", "Required value: is required for apply patch")
             raise errors.invalid_kind("meta.k8s.io", "PatchOptions", "", [missing])
+        if not isinstance(body.get("metadata") or {}, dict):
+            raise errors.bad_request("metadata has to be an object")
         if (body.get("metadata") or {}).get("managedFields"):
             raise errors.bad_request("metadata.managedFields must be nil")
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from dms_operator.devcluster import errors
 from dms_operator.devcluster.resources import ResourceInfo
+from dms_operator.devcluster.server.query import number
 from dms_operator.devcluster.server.selection import selection
 from dms_operator.devcluster.storage import Record, Store
 
@@ -47,7 +48,7 @@ def page(store: Store, info: ResourceInfo, namespace: str | None, query: Mapping
         revision, after = _start(query["continue"])
         chosen = [record for record in chosen if _key(record) > after]
     metadata: dict[str, Any] = {"resourceVersion": str(revision)}
-    limit = int(query.get("limit") or 0)
+    limit = number(query, "limit") or 0
     if 0 < limit < len(chosen):
         metadata["continue"] = _token(revision, chosen[limit - 1])
         if selects is None:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from dms_operator.devcluster import errors
+from dms_operator.devcluster.server.query import flag, number
 
 Object = Mapping[str, Any]
 
@@ -57,10 +58,6 @@ def _check_started(pod: Object, container: str) -> None:
             raise errors.bad_request(f'container "{container}" in pod "{name}" is waiting to start: {reason}')
 
 
-def _number(query: Mapping[str, str], name: str) -> int | None:
-    return int(query[name]) if query.get(name) else None
-
-
 async def stream(request: web.Request, provider: LogProvider, pod: Object, container: str) -> web.StreamResponse:
     """Answer a log request."""
     query, metadata = request.query, pod["metadata"]
@@ -68,12 +65,12 @@ async def stream(request: web.Request, provider: LogProvider, pod: Object, conta
         metadata["namespace"],
         metadata["name"],
         container,
-        query.get("follow") in ("true", "1"),
-        _number(query, "tailLines"),
-        _number(query, "sinceSeconds"),
-        query.get("timestamps") in ("true", "1"),
-        query.get("previous") in ("true", "1"),
-        _number(query, "limitBytes"),
+        flag(query, "follow"),
+        number(query, "tailLines"),
+        number(query, "sinceSeconds"),
+        flag(query, "timestamps"),
+        flag(query, "previous"),
+        number(query, "limitBytes"),
     )
     response = web.StreamResponse(headers={"Content-Type": "text/plain"})
     prepared = False

@@ -11,12 +11,11 @@ from dms_operator.devcluster.representation import to_api
 from dms_operator.devcluster.server import listing, logs, views
 from dms_operator.devcluster.server.negotiation import response_form
 from dms_operator.devcluster.server.paths import Target
+from dms_operator.devcluster.server.query import flag
 from dms_operator.devcluster.server.requests import delete_options, read_object, read_patch, write_options
 from dms_operator.devcluster.server.responses import json_response, raw
 from dms_operator.devcluster.server.scale import replicas_patch, scale_of
 from dms_operator.devcluster.server.watching import Watch
-
-_TRUE = ("true", "1")
 
 
 class ObjectPages:
@@ -42,7 +41,7 @@ class ObjectPages:
         raise errors.method_not_allowed()
 
     async def _read(self, request: web.Request, target: Target) -> web.StreamResponse:
-        watching = request.query.get("watch") in _TRUE
+        watching = flag(request.query, "watch")
         if not target.name:
             return await self._watch(request, target) if watching else self._list(request, target)
         record = self._registry.record(target.info, target.namespace or "", target.name)
@@ -124,6 +123,8 @@ class ObjectPages:
             changed = self._registry.patch(info, namespace, target.name, patch, MERGE_PATCH, options)
             return json_response(scale_of(info, changed))
         if content_type == APPLY_PATCH:
+            if not isinstance(body, dict):
+                raise errors.bad_request("the body of an apply patch has to be an object")
             applied, created = self._registry.apply(info, namespace, target.name, body, options, target.subresource)
             return self._written(request, target, applied, 201 if created else 200, options)
         changed = self._registry.patch(info, namespace, target.name, body, content_type, options, target.subresource)

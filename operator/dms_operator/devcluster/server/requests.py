@@ -12,6 +12,7 @@ from aiohttp import web
 from dms_operator.devcluster import errors
 from dms_operator.devcluster.registry import DeleteOptions, WriteOptions
 from dms_operator.devcluster.server import protobuf
+from dms_operator.devcluster.server.query import flag, number
 
 _JSON_TYPES = ("", "application/json", "application/octet-stream")
 _YAML_TYPES = ("application/yaml", "application/apply-patch+yaml")
@@ -40,7 +41,7 @@ def write_options(request: web.Request, applying: bool = False) -> WriteOptions:
         manager=query.get("fieldManager") or ("" if applying else _manager(request)),
         dry_run=_dry_run(query),
         validation=validation,  # type: ignore[arg-type]  # checked above
-        force=query.get("force") in ("true", "1"),
+        force=flag(query, "force"),
     )
 
 
@@ -51,6 +52,8 @@ async def delete_options(request: web.Request) -> DeleteOptions:
     if raw.strip():
         proto = request.content_type == protobuf.CONTENT_TYPE
         body = protobuf.decode(raw) if proto else _decoded(raw, request.content_type, "DeleteOptions")
+    if not isinstance(body, dict):
+        raise errors.bad_request("the object provided is unrecognized (must be of type DeleteOptions)")
     options = DeleteOptions.from_body(body)
     query = request.query
     options.dry_run = options.dry_run or _dry_run(query)
@@ -58,8 +61,9 @@ async def delete_options(request: web.Request) -> DeleteOptions:
         options.propagation = query["propagationPolicy"]  # type: ignore[assignment]  # checked below
     if options.propagation not in (None, "Foreground", "Background", "Orphan"):
         raise errors.bad_request(f'invalid propagationPolicy: "{options.propagation}"')
-    if query.get("gracePeriodSeconds"):
-        options.grace = int(query["gracePeriodSeconds"])
+    grace = number(query, "gracePeriodSeconds")
+    if grace is not None:
+        options.grace = grace
     return options
 
 

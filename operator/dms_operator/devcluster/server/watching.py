@@ -11,6 +11,7 @@ import orjson
 
 from dms_operator.devcluster import errors
 from dms_operator.devcluster.resources import ResourceInfo
+from dms_operator.devcluster.server.query import flag, number
 from dms_operator.devcluster.server.selection import Predicate, selection
 from dms_operator.devcluster.server.views import EventWriter
 from dms_operator.devcluster.storage import Event, Record, RevisionTooOld, Store, Subscription
@@ -36,10 +37,10 @@ class Watch:
         self._namespace = namespace
         self._selects = selection(info, query)
         self._writer = writer
-        self._bookmarks = query.get("allowWatchBookmarks") in ("true", "1")
-        self._streaming = query.get("sendInitialEvents") in ("true", "1")
+        self._bookmarks = flag(query, "allowWatchBookmarks")
+        self._streaming = flag(query, "sendInitialEvents")
         self._since = _revision(query.get("resourceVersion", ""))
-        self._seconds = float(query.get("timeoutSeconds") or random.uniform(*DEFAULT_SECONDS))
+        self._seconds = number(query, "timeoutSeconds") or random.uniform(*DEFAULT_SECONDS)
         self._bookmarked = 0
 
     async def chunks(self) -> AsyncIterator[bytes]:
