@@ -111,6 +111,13 @@ def test_a_symlink_inside_the_root_is_followed(root: Path, destination: Path) ->
     assert destination.read_bytes() == b"weights"
 
 
+def test_a_root_that_is_itself_a_symlink_is_followed(root: Path, destination: Path) -> None:
+    mount = root.with_name("mounted")
+    mount.symlink_to(root)
+    fetch(f"file://{mount}/net.onnx", destination, [mount], LIMIT)
+    assert destination.read_bytes() == b"weights"
+
+
 def test_container_paths_are_read_below_the_sandbox_mount(
     root: Path, destination: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -200,14 +201,39 @@ def test_a_pod_takes_its_request_from_the_environment_and_leaves_its_answer(stag
     assert not list(stages.root.glob("dms-stage-*"))
 
 
-def test_a_request_that_cannot_be_read_is_terminal(
-    stages: Stages, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_in_a_sandbox_scratch_and_answer_stay_inside(stages: Stages, tmp_path: Path) -> None:
+    sandbox = tmp_path / "sandbox"
+    (sandbox / "tmp").mkdir(parents=True)
+    request = stages.request(ResolveRecipe(image="test", model_uri="file:///models/net"))
+    environment = pod_environment(
+        stages,
+        DMS_REQUEST=request.model_dump_json(by_alias=True),
+        CONTAINER_SANDBOX_MOUNT_POINT=str(sandbox),
+        TMPDIR="/tmp",
+    )
+    del environment["DMS_TERMINATION_LOG"], environment["DMS_WORKDIR"]
+    process = subprocess.Popen([sys.executable, "-c", HELD_STAGE], env=environment, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    workdir = Path(process.stdout.readline().split()[1])
+    process.terminate()
+    process.wait(timeout=60)
+    process.stdout.close()
+    assert workdir.parent == sandbox / "tmp"
+
+
+def test_a_request_that_cannot_be_read_is_terminal(stages: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DMS_TERMINATION_LOG", str(stages.root / "log"))
-    monkeypatch.setattr(pod, "end_at_once_on_sigterm", lambda _: None)
     (stages.root / "request.json").write_text('{"stage": "nonsense"}')
     assert pod.main([str(stages.root / "request.json")]) == 10
     assert "cannot be read" in (stages.root / "log").read_text()
+
+
+def test_a_replay_in_this_process_leaves_signals_and_temporary_directory_as_they_were(stages: Stages) -> None:
+    before = (signal.getsignal(signal.SIGTERM), tempfile.gettempdir())
+    request = stages.request(ResolveRecipe(image="test", model_uri="file:///etc/passwd"))
+    (stages.root / "request.json").write_text(request.model_dump_json(by_alias=True))
+    assert pod.main([str(stages.root / "request.json")]) == 10
+    assert (signal.getsignal(signal.SIGTERM), tempfile.gettempdir()) == before
 
 
 def test_sigterm_ends_a_pod_at_once_and_removes_its_scratch_files(stages: Stages) -> None:

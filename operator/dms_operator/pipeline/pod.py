@@ -1,5 +1,6 @@
 """The entry point of stage pods: request from the environment, result to the termination log, exit code."""
 
+import contextlib
 import logging
 import os
 import shutil
@@ -7,7 +8,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -28,9 +29,11 @@ _TERMINATED_EXIT_CODE = 128 + signal.SIGTERM
 def main(arguments: Sequence[str] = ()) -> int:
     """Run the stage of a request file (first argument) or of DMS_REQUEST; gives the exit code."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    parent = sandboxed(os.environ[WORKDIR_VARIABLE]) if os.environ.get(WORKDIR_VARIABLE) else None
-    with tempfile.TemporaryDirectory(prefix="dms-stage-", dir=parent) as workdir:
-        end_at_once_on_sigterm(Path(workdir))
+    with (
+        tempfile.TemporaryDirectory(prefix="dms-stage-", dir=_scratch_parent()) as workdir,
+        _temporary_files_in(workdir),
+        end_at_once_on_sigterm(Path(workdir)),
+    ):
         try:
             request = StageRequest.model_validate_json(_request_text(arguments))
         except (OSError, ValidationError) as error:
@@ -38,6 +41,12 @@ def main(arguments: Sequence[str] = ()) -> int:
         result = run(request, Path(workdir), ProgressPrinter())
     _report(result)
     return exit_code(result)
+
+
+def _scratch_parent() -> Path | None:
+    """The pod's scratch volume: DMS_WORKDIR, else the temporary directory as the container sees it."""
+    parent = sandboxed(os.environ.get(WORKDIR_VARIABLE) or tempfile.gettempdir())
+    return parent if parent.is_dir() else None
 
 
 def exit_code(result: StageResult) -> int:
@@ -54,21 +63,44 @@ def termination_log() -> Path | None:
     return path if named or path.exists() or os.environ.get(SANDBOX_VARIABLE) else None
 
 
-def end_at_once_on_sigterm(workdir: Path) -> None:
+@contextlib.contextmanager
+def end_at_once_on_sigterm(workdir: Path) -> Iterator[None]:
     """End the process as soon as SIGTERM arrives, even inside native code, and remove the scratch directory.
 
     Python runs signal handlers between bytecodes, so a long native call would delay one; the wakeup pipe does not.
     """
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
-    signal.signal(signal.SIGTERM, lambda *_: None)
-    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    threading.Thread(target=_await_sigterm, args=(reader, workdir), daemon=True).start()
+    previous = signal.signal(signal.SIGTERM, lambda *_: None)
+    previous_descriptor = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    watcher = threading.Thread(target=_await_sigterm, args=(reader, workdir), daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(previous_descriptor)
+        signal.signal(signal.SIGTERM, previous)
+        os.close(writer)
+        watcher.join()
+        os.close(reader)
+
+
+@contextlib.contextmanager
+def _temporary_files_in(workdir: str) -> Iterator[None]:
+    """What libraries leave behind when the process is ended goes with the scratch directory."""
+    previous, tempfile.tempdir = tempfile.tempdir, workdir
+    try:
+        yield
+    finally:
+        tempfile.tempdir = previous
 
 
 def _await_sigterm(reader: int, workdir: Path) -> None:
-    while signal.SIGTERM not in os.read(reader, 1):
-        pass
+    while received := os.read(reader, 1):
+        if signal.SIGTERM in received:
+            break
+    else:
+        return  # the writing end was closed: the stage is over
     shutil.rmtree(workdir, ignore_errors=True)
     os._exit(_TERMINATED_EXIT_CODE)
 
