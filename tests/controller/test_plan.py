@@ -1,6 +1,13 @@
 """From nothing to Ready: what one target asks for, in order, and what status says on the way."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 from controller.builders import COCKPIT, ENTRY, Script, failure, world
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "operator")}
 
 
 def test_a_new_deployment_starts_with_resolve_alone() -> None:
@@ -44,3 +51,11 @@ def test_a_failed_target_does_not_harm_the_other() -> None:
     assert stalled["reason"] == "SomeTargetsFailed"
     assert stalled["message"] == "1/2 targets ready; entry: TIDL tools are not installed: set TIDL_TOOLS_PATH"
     assert done.status["targets"][0]["artifact"]["uri"].startswith("file:///artifacts/blobs/sha256/")
+
+
+def test_the_planner_needs_neither_a_cluster_client_nor_the_pipeline() -> None:
+    """Imports of the planner, seen in an interpreter of its own."""
+    heavy = ["kubernetes", "kopf", "aiohttp", "numpy", "onnx", "torch", "fsspec"]
+    code = f"import sys, dms_operator.controller.plan; print([m for m in {heavy} if m in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=ENVIRONMENT)
+    assert shown.stdout.strip() == "[]"

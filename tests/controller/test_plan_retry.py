@@ -167,3 +167,13 @@ def test_changing_the_calibration_runs_quantize_and_what_follows() -> None:
     done.edit(quantization={"calibration": "entropy"})
     done.run()
     assert len(done.created) == made + 3
+
+
+def test_a_job_that_is_being_deleted_says_nothing_any_more() -> None:
+    new = world()
+    name = new.reconcile().create[0]["metadata"]["name"]
+    new.finish(name)
+    new.jobs[name]["metadata"]["deletionTimestamp"] = "2026-11-23T12:00:00Z"
+    plan = new.reconcile()
+    assert (plan.create, plan.delete) == ([], [])
+    assert new.stages() == ["resolve: Pending"]

@@ -1,6 +1,6 @@
 """spec.suspend: nothing new is started, running stages end by themselves, nothing is lost."""
 
-from controller.builders import world
+from controller.builders import Script, failure, world
 
 
 def test_a_suspended_deployment_starts_nothing() -> None:
@@ -49,3 +49,11 @@ def test_suspending_is_not_a_superseded_revision() -> None:
     new.edit(suspend=True)
     new.reconcile()
     assert new.status["history"] == []
+
+
+def test_a_failed_job_is_kept_for_reading_while_suspended() -> None:
+    done = world(script=Script(failures={"convert": failure()})).run()
+    done.edit(suspend=True)
+    assert done.reconcile().delete == []
+    done.edit(suspend=False)
+    assert len(done.reconcile().delete) == 1

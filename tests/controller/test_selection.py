@@ -83,3 +83,9 @@ def test_stages_beyond_the_bound_of_status_drop_old_successes_but_no_failure() -
         for n in range(6)
     ]
     assert [entry.name for entry in bounded(entries, 3)] == ["0", "4", "5"]
+
+
+def test_a_variant_that_several_targets_use_is_told_once() -> None:
+    lab = {"name": "lab", "board": "generic-x86", "precisions": ["fp32"]}
+    done = world(COCKPIT, {"name": "second", "board": "sa8255"}, lab).run()
+    assert [variant["name"] for variant in done.status["variants"]] == ["fp32", "int8-qnn"]
