@@ -163,7 +163,9 @@ def test_two_deployments_share_one_board_one_after_the_other(
 
 
 def _waiting_for_a_board(kubectl: Kubectl) -> list[str]:
-    stages = [stage for body in kubectl.json("get", "dmsd")["items"] for stage in body.get("status", {}).get("stages", [])]
+    stages = [
+        stage for body in kubectl.json("get", "dmsd")["items"] for stage in body.get("status", {}).get("stages", [])
+    ]
     return [stage["message"] for stage in stages if "board" in stage.get("message", "")]
 
 

@@ -1,0 +1,123 @@
+"""The operator while the API server misbehaves: nothing is lost, nothing runs twice, it recovers by itself."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from e2e.conftest import FakeStages
+from e2e.faulty_proxy import FaultyProxy, expired_watch, refusal
+from e2e.running import Cluster, Kubectl, OperatorProcess, wait_for
+from e2e.test_operator_on_devcluster import deployment, runs_by_recipe, status, wait_for_phase
+
+
+@pytest.fixture
+def proxy(cluster: Cluster, tmp_path: Path) -> Iterator[FaultyProxy]:
+    with FaultyProxy(cluster.kubeconfig, tmp_path) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def operator(proxy: FaultyProxy, kubectl: Kubectl, stages: FakeStages, tmp_path: Path) -> Iterator[OperatorProcess]:
+    """An operator that reaches the API server through the proxy."""
+    process = OperatorProcess(proxy.kubeconfig, stages.settings, tmp_path, [kubectl.namespace])
+    process.start()
+    process.wait_ready()
+    yield process
+    process.stop()
+
+
+def _is_watch(request: web.Request) -> bool:
+    return "watch" in request.query
+
+
+def test_what_happens_while_the_api_is_away_is_seen_afterwards(
+    kubectl: Kubectl, proxy: FaultyProxy, operator: OperatorProcess, stages: FakeStages
+) -> None:
+    gate = f"{kubectl.namespace}-gate"
+    stages.behave(driver__resolve={"hold": gate}, other__resolve={"hold": f"{gate}-never"})
+    kubectl.apply(deployment(kubectl), deployment(kubectl, "other"))
+    wait_for(lambda: len(stages.runs(stage="resolve")) == 2, 60, "both resolve")
+    proxy.refuse = lambda request: refusal(503, "ServiceUnavailable")
+    proxy.cut()
+    stages.release(gate)
+    wait_for(lambda: stages.runs("end", stage="resolve"), 60, "resolve ended unseen")
+    kubectl("delete", "dmsd", "other", "--timeout=60s")
+    proxy.refuse = lambda request: None
+    wait_for_phase(kubectl, "Ready")
+    wait_for(lambda: 'deployment="other"' not in operator.get("/metrics")[1], 60, "the deleted one is forgotten")
+    assert set(runs_by_recipe(stages).values()) == {1}
+
+
+def test_an_object_that_vanished_while_its_watch_had_expired_is_forgotten(
+    kubectl: Kubectl, proxy: FaultyProxy, operator: OperatorProcess, stages: FakeStages
+) -> None:
+    kubectl.apply(deployment(kubectl, suspend=True))
+    wait_for_phase(kubectl, "Suspended")
+    proxy.refuse = lambda request: refusal(503, "ServiceUnavailable")
+    proxy.cut()
+    kubectl("delete", "dmsd", "driver", "--timeout=60s")
+    expired: set[str] = set()
+
+    def expire_once(request: web.Request) -> web.Response | None:
+        if _is_watch(request) and request.path not in expired:
+            expired.add(request.path)
+            return expired_watch()
+        return None
+
+    proxy.refuse = expire_once
+    wait_for(lambda: len(expired) == 4, 60, "all four watches were told that they had expired")
+    wait_for(lambda: 'deployment="driver"' not in operator.get("/metrics")[1], 60, "it is forgotten")
+    assert operator.get("/healthz")[0] == 200
+
+
+def test_bursts_of_refusals_delay_but_never_double_anything(
+    kubectl: Kubectl, proxy: FaultyProxy, operator: OperatorProcess, stages: FakeStages
+) -> None:
+    count: Counter[str] = Counter()
+    codes = [(429, "TooManyRequests", {"Retry-After": "1"}), (500, "InternalError", {}), (409, "Conflict", {})]
+
+    def every_second_write_fails(request: web.Request) -> web.Response | None:
+        if request.method == "GET":
+            return None
+        count["writes"] += 1
+        code, reason, headers = codes[(count["writes"] // 2) % len(codes)]
+        return refusal(code, reason, **headers) if count["writes"] % 2 else None
+
+    proxy.refuse = every_second_write_fails
+    kubectl.apply(deployment(kubectl))
+    wait_for_phase(kubectl, "Ready")
+    assert set(runs_by_recipe(stages).values()) == {1}
+    assert operator.metric("dms_reconcile_errors_total") > 0
+
+
+def test_writes_whose_answers_are_lost_are_not_done_twice(
+    kubectl: Kubectl, proxy: FaultyProxy, operator: OperatorProcess, stages: FakeStages
+) -> None:
+    lost: Counter[str] = Counter()
+
+    def lose_the_first_answers(request: web.Request) -> web.Response | None:
+        if request.method in ("POST", "PATCH") and lost[request.method] < 2:
+            lost[request.method] += 1
+            proxy.cut()
+        return None
+
+    proxy.refuse = lose_the_first_answers
+    kubectl.apply(deployment(kubectl))
+    wait_for_phase(kubectl, "Ready")
+    assert set(runs_by_recipe(stages).values()) == {1}
+
+
+def test_a_healthy_idle_operator_only_watches(
+    kubectl: Kubectl, proxy: FaultyProxy, operator: OperatorProcess, stages: FakeStages
+) -> None:
+    kubectl.apply(deployment(kubectl))
+    wait_for_phase(kubectl, "Ready")
+    wait_for(lambda: operator.metric("dms_queue_depth") == 0, 30, "nothing is left to do")
+    found, looks = status(kubectl), operator.metric("dms_reconcile_duration_seconds_count")
+    proxy.seen.clear()
+    kubectl("annotate", "dmsd", "driver", "example.com/note=hello")
+    wait_for(lambda: operator.metric("dms_reconcile_duration_seconds_count") > looks, 30, "it was looked at")
+    assert [request for request in proxy.seen if "watch=true" not in request] == []
+    assert found == status(kubectl)
