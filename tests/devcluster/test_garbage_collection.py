@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+
 from dms_operator.devcluster.client import LocalClient
 from dms_operator.devcluster.controllers.garbage import GarbageCollector
 from dms_operator.devcluster.registry import Registry

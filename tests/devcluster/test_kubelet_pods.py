@@ -331,6 +331,18 @@ async def test_a_pod_that_does_not_listen_is_killed_with_all_its_children(
     assert not children(str(tmp_path))
 
 
+async def test_late_news_of_a_pod_that_is_gone_start_nothing(here: Whole) -> None:
+    kubelet = here.cluster.kubelet
+    assert kubelet is not None
+    here.create(pod("p", shell("true")))
+    await here.ended("p")
+    late = here.pod("p")
+    here.client.delete("pods", "default", "p")
+    await here.until(lambda: not kubelet._workers, "its worker is gone")
+    kubelet._pod_changed(late)
+    assert not kubelet._workers
+
+
 async def test_what_a_container_leaves_running_ends_with_it(here: Whole, tmp_path: Path) -> None:
     here.create(pod("p", shell("setsid sleep 64 > /dev/null 2>&1 & exit 0")))
     await here.ended("p")

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+
 from devcluster.recordings import recorded
 from dms_operator.devcluster.kubelet.status import (
     ContainerState,

@@ -90,8 +90,13 @@ class Kubelet:
         if reporter is not None:
             reporter.report(self._clock())
 
-    def _pod_changed(self, pod: Object) -> None:
-        uid, node = pod["metadata"]["uid"], pod["spec"].get("nodeName")
+    def _pod_changed(self, seen: Object) -> None:
+        """Look at the pod as it is now: an event may tell of one that has ended and is gone."""
+        uid = seen["metadata"]["uid"]
+        pod = self._client.get("pods", seen["metadata"]["namespace"], seen["metadata"]["name"])
+        if pod is None or pod["metadata"]["uid"] != uid:
+            return
+        node = pod["spec"].get("nodeName")
         if uid in self._workers:
             self._workers[uid].update(pod)
         elif node in self._nodes:
