@@ -79,18 +79,31 @@ def test_the_binomial_tail_agrees_with_known_values() -> None:
 
 
 def test_every_node_has_to_run_on_the_npu() -> None:
-    assert gates.delegation_gate(compiled()).outcome == "Pass"
-    gate = gates.delegation_gate(compiled(delegation=Delegation(npu=29, total=30, left_on_cpu=["Erf x1"])))
+    assert gates.delegation_gate(compiled(), {}).outcome == "Pass"
+    gate = gates.delegation_gate(compiled(delegation=Delegation(npu=29, total=30, left_on_cpu=["Erf x1"])), {})
     assert (gate.outcome, gate.value) == ("Fail", "29/30")
     assert gate.message == "29 of 30 nodes run on the NPU, left on the CPU: Erf x1"
 
 
+def test_nodes_on_the_cpu_pass_only_where_the_user_accepts_them() -> None:
+    partly = compiled(delegation=Delegation(npu=29, total=30, left_on_cpu=["Erf x1"]))
+    gate = gates.delegation_gate(partly, {"allow-cpu-fallback": "true"})
+    assert gate.outcome == "Pass"
+    assert gate.message.endswith("left on the CPU: Erf x1 (accepted by option allow-cpu-fallback)")
+
+
+@pytest.mark.parametrize(("value", "outcome"), [("false", "Fail"), ("3%", "Fail"), ("4%", "Pass"), ("many", "Fail")])
+def test_users_may_accept_a_share_of_nodes_on_the_cpu(value: str, outcome: str) -> None:
+    partly = compiled(delegation=Delegation(npu=29, total=30, left_on_cpu=["Erf x1"]))
+    assert gates.delegation_gate(partly, {"allow-cpu-fallback": value}).outcome == outcome
+
+
 def test_a_graph_without_counted_nodes_is_not_a_pass() -> None:
-    assert gates.delegation_gate(compiled(delegation=Delegation(npu=0, total=0))).outcome == "Inconclusive"
+    assert gates.delegation_gate(compiled(delegation=Delegation(npu=0, total=0)), {}).outcome == "Inconclusive"
 
 
 def test_a_cpu_target_has_nothing_to_delegate() -> None:
-    assert gates.delegation_gate(compiled("onnxruntime", Delegation(npu=0, total=30))).outcome == "Pass"
+    assert gates.delegation_gate(compiled("onnxruntime", Delegation(npu=0, total=30)), {}).outcome == "Pass"
 
 
 WANTED = BenchmarkSpec.model_validate({"latencyBudget": "0.5ms"})

@@ -61,6 +61,12 @@ def test_operators_that_the_npu_refuses_fail_the_target_when_no_precision_is_lef
     assert target(done)["message"] == "int8: GridSample x2 does not run on the HTP"
 
 
+def test_operators_that_no_precision_gets_past_are_told_once() -> None:
+    refused = failure("UnsupportedOperators", "GridSample x2 does not run on the HTP")
+    done = world(LADDER, script=Script(failures={"convert": refused})).run()
+    assert target(done)["message"] == "int8, fp16: GridSample x2 does not run on the HTP"
+
+
 def test_an_absent_toolchain_does_not_make_the_planner_try_other_precisions() -> None:
     done = world(LADDER, script=Script(failures={"convert": failure()})).run()
     assert target(done)["message"] == "TIDL tools are not installed"

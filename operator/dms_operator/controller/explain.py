@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..api.capabilities import TOOLCHAINS, Precision
+from ..api.capabilities import TOOLCHAINS
 from ..api.spec import DeploymentSpec
 from ..api.status import GateOutcome
 from . import gates
@@ -26,10 +26,10 @@ def failed_target(survey: TargetSurvey, spec: DeploymentSpec) -> Verdict:
     last = survey.candidates[-1]
     if last.verdict == "Stopped" and last.failure:
         return Verdict(last.failure.reason, last.failure.message)
-    tries = [_best(group) for group in _by_precision(survey.candidates)]
-    told = "; ".join(_lost(group, best) for group, best in zip(_by_precision(survey.candidates), tries, strict=True))
-    hint = _hint(survey, spec, tries[-1])
-    return Verdict(_reason(tries[-1]), f"{told}. {hint}" if hint else told)
+    groups = _by_cause(survey.candidates)
+    best = _best(groups[-1])
+    told, hint = "; ".join(_lost(group) for group in groups), _hint(survey, spec, best)
+    return Verdict(_reason(best), f"{told}. {hint}" if hint else told)
 
 
 def rejection(candidate: Candidate) -> str:
@@ -39,10 +39,12 @@ def rejection(candidate: Candidate) -> str:
     return candidate.miss.message if candidate.miss else ""
 
 
-def _by_precision(candidates: list[Candidate]) -> list[list[Candidate]]:
-    groups: dict[Precision, list[Candidate]] = {}
+def _by_cause(candidates: list[Candidate]) -> list[list[Candidate]]:
+    """Candidates of one precision together; and of all precisions that one failure of a stage ended."""
+    groups: dict[str, list[Candidate]] = {}
     for candidate in candidates:
-        groups.setdefault(candidate.precision, []).append(candidate)
+        key = candidate.failure.reason if candidate.failure else candidate.precision
+        groups.setdefault(key, []).append(candidate)
     return list(groups.values())
 
 
@@ -54,11 +56,13 @@ def _best(group: list[Candidate]) -> Candidate:
     return min(fallen, key=lambda each: each.variant.accuracy_drop if each.variant else 0.0)
 
 
-def _lost(group: list[Candidate], best: Candidate) -> str:
+def _lost(group: list[Candidate]) -> str:
+    best = _best(group)
     rejected = rejection(best)
     if best.miss and best.miss.name == "accuracy" and len(group) > 1:
         rejected += f" (best of {len(group)} calibrations: {best.rung.calibration})"
-    return f"{best.precision}: {rejected}"
+    precisions = dict.fromkeys(candidate.precision for candidate in group)
+    return f"{', '.join(precisions)}: {rejected}"
 
 
 def _reason(candidate: Candidate) -> str:

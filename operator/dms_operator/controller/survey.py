@@ -107,7 +107,7 @@ class _Walk:
         if not isinstance(converted, StageResult):
             return Candidate(name, rung, "convert", quantized, gates=passed, failure=converted)
         assert converted.compiled is not None
-        passed = [*passed, gates.delegation_gate(converted.compiled)]
+        passed = [*passed, gates.delegation_gate(converted.compiled, target.options)]
         if gates.first_miss(passed):
             return Candidate(name, rung, "convert", quantized, converted, gates=passed)
         measured = self._benchmark(target, name, quantized, converted)

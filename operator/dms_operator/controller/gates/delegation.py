@@ -1,25 +1,48 @@
 """Delegation: every node of the graph runs on the NPU, or the model is not what its latency claims."""
 
+import re
+from collections.abc import Mapping
+
 from ...api.stages import CompiledFacts
 from ...api.status import GateStatus
+from ..text import clip
 
 CPU_TOOLCHAIN = "onnxruntime"
 """The one toolchain whose target is the CPU itself."""
+ALLOW_CPU_FALLBACK = "allow-cpu-fallback"
+"""Target option of users who accept nodes on the CPU: `true`, or a share of the nodes such as `5%`."""
 
 
-def delegation_gate(compiled: CompiledFacts) -> GateStatus:
-    """Hold the nodes on the NPU against all nodes; a CPU target has nothing to delegate."""
+def delegation_gate(compiled: CompiledFacts, options: Mapping[str, str]) -> GateStatus:
+    """Hold the nodes on the NPU against all nodes; a CPU target has nothing to delegate.
+
+    Nodes left on the CPU are a pass only where the target's options accept them, and the message says so.
+    """
     npu, total = compiled.delegation.npu, compiled.delegation.total
     if compiled.toolchain == CPU_TOOLCHAIN:
         return GateStatus(name="delegation", outcome="Pass", message="runs on the CPU by design")
     if total < 1:
         return GateStatus(name="delegation", outcome="Inconclusive", message="the converter counted no nodes")
-    left = ", ".join(compiled.delegation.left_on_cpu)
-    message = f"{npu} of {total} nodes run on the NPU" + (f", left on the CPU: {left}" if left else "")
+    operators = compiled.delegation.left_on_cpu
+    left = max(total - npu, len(operators))
+    message = f"{npu} of {total} nodes run on the NPU"
+    if operators:
+        message += f", left on the CPU: {', '.join(operators)}"
+    accepted = left <= total * accepted_share(options.get(ALLOW_CPU_FALLBACK, "false"))
+    if left and accepted:
+        message += f" (accepted by option {ALLOW_CPU_FALLBACK})"
     return GateStatus(
         name="delegation",
-        outcome="Pass" if npu == total and not left else "Fail",
+        outcome="Pass" if accepted else "Fail",
         value=f"{npu}/{total}",
         limit=f"{total}/{total}",
-        message=message[:512],
+        message=clip(message, 512),
     )
+
+
+def accepted_share(option: str) -> float:
+    """Share of nodes (0 to 1) that may run on the CPU; the converter refuses a value that it cannot read."""
+    if option == "true":
+        return 1.0
+    share = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]+)?)%", option)
+    return float(share.group(1)) / 100 if share else 0.0
