@@ -4,10 +4,11 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from uuid import uuid4
 
 import pytest
+
 from e2e import running
 from e2e.running import FAKE_IMAGE, REPOSITORY, Cluster, Kubectl, OperatorProcess
 
@@ -87,7 +88,7 @@ def operator_process(cluster: Cluster, kubectl: Kubectl, tmp_path: Path) -> Iter
 class FakeStages:
     """Steers the fake stages of one test (by names of its deployments), and tells what they did."""
 
-    settings: dict[str, Any] = {
+    settings: ClassVar[dict[str, Any]] = {
         "images": {
             "resolve": FAKE_IMAGE,
             "quantize": FAKE_IMAGE,

@@ -27,11 +27,9 @@ class FaultyProxy:
         self.seen: list[str] = []
         """Method, path and query of every request, in order."""
         self._upstream_config = kubeconfig
-        self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
-        self._stop = asyncio.Event()
         self._open: list[web.Request] = []
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -52,6 +50,7 @@ class FaultyProxy:
                 request.transport.abort()
 
     async def _serve(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         configuration: Any = Configuration()
         await load_kube_config(config_file=str(self._upstream_config), client_configuration=configuration)  # type: ignore[no-untyped-call]
         tls: ssl.SSLContext = RESTClientObject(configuration).ssl_context

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+
 from e2e.conftest import FakeStages, StartOperator
 from e2e.running import Kubectl, wait_for
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+
 from e2e.conftest import FakeStages
 from e2e.faulty_proxy import FaultyProxy, expired_watch, refusal
 from e2e.running import Cluster, Kubectl, OperatorProcess, wait_for
@@ -23,9 +24,11 @@ def operator(proxy: FaultyProxy, kubectl: Kubectl, stages: FakeStages, tmp_path:
     """An operator that reaches the API server through the proxy."""
     process = OperatorProcess(proxy.kubeconfig, stages.settings, tmp_path, [kubectl.namespace])
     process.start()
-    process.wait_ready()
-    yield process
-    process.stop()
+    try:
+        process.wait_ready()
+        yield process
+    finally:
+        process.stop()
 
 
 def _is_watch(request: web.Request) -> bool:
