@@ -148,7 +148,7 @@ def test_a_stage_that_is_tried_again_says_why() -> None:
     new = world()
     new.stumble(new.reconcile().create[0]["metadata"]["name"], "")
     new.reconcile()
-    expected = "resolve: attempt 1 failed, trying again: The resolve pod failed (exit code 1)"
+    expected = "resolve: attempt 1 failed, trying again: The resolve pod failed with exit code 1"
     assert new.condition("Reconciling")["message"] == expected
     assert new.status["stages"][0]["attempts"] == 1
 

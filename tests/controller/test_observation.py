@@ -142,7 +142,7 @@ def test_a_pod_that_ran_too_long_says_which_setting_to_raise() -> None:
 def test_an_evicted_pod_says_why() -> None:
     reason, message = told(failed(pod("Failed", reason="Evicted", message="The node was low on resource: memory.")))
     assert reason == "PodFailed"
-    assert message == "The quantize pod failed (Evicted): The node was low on resource: memory."
+    assert message == "The quantize pod failed with Evicted: The node was low on resource: memory."
 
 
 def test_a_failed_job_without_pods_says_what_the_job_says() -> None:
@@ -152,7 +152,7 @@ def test_a_failed_job_without_pods_says_what_the_job_says() -> None:
 
 def test_a_job_that_tries_again_keeps_the_last_failure_in_view() -> None:
     view = job_view(job(failed=1), [pod("Failed", 1, created="1"), pod("Running", created="2")])
-    assert (view.state, view.failed_pods, told(view)[1]) == ("Running", 1, "The quantize pod failed (exit code 1)")
+    assert (view.state, view.failed_pods, told(view)[1]) == ("Running", 1, "The quantize pod failed with exit code 1")
 
 
 def test_an_unschedulable_pod_says_what_the_scheduler_says() -> None:

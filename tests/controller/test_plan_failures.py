@@ -102,7 +102,9 @@ def test_infrastructure_that_fails_again_and_again_stalls_with_the_last_cause() 
     new.conclude(name, "Failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit")
     new.reconcile()
     assert new.status["phase"] == "Failed"
-    assert new.condition("Stalled")["message"] == "The resolve pod failed (exit code 1)"
+    assert new.condition("Stalled")["message"] == (
+        "The resolve pod failed with exit code 1 (attempts: 1; to try again, give annotation dms.edge/retry a new value)"
+    )
     assert new.reconcile().create == []
 
 

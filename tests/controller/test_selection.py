@@ -50,6 +50,17 @@ def test_accuracy_lost_on_target_leads_to_the_next_rung() -> None:
     assert "on target (simulated, 16 samples)" in done.status["targets"][0]["message"]
 
 
+def test_evidence_that_is_lacking_is_not_looked_for_in_other_variants() -> None:
+    cases = [
+        ("ProvenanceTooWeak", world(LADDER, benchmark={"minProvenance": "measured"})),
+        ("PowerUnavailable", world(LADDER, benchmark={"powerBudget": "1W"})),
+        ("AccuracyGateFailed", world(LADDER, script=Script(benchmark={"accuracyOnTarget": None}))),
+    ]
+    for reason, new in cases:
+        (target,) = new.run().status["targets"]
+        assert (target["reason"], len(target["candidates"])) == (reason, 1)
+
+
 def test_a_measured_figure_outweighs_a_simulated_one() -> None:
     figures = [latency().to_wire(), latency("measured", "0.700ms", p99="0.650ms", samples=1024).to_wire()]
     done = world(script=Script(benchmark={"latencies": figures})).run()

@@ -104,4 +104,8 @@ def _failure(job: JobView) -> Failure | None:
         return job.result.failure
     if job.state != "Failed":
         return None
-    return job.failure or Failure(reason=POD_FAILED, message=f"Job {job.name} failed without a word", retryable=True)
+    failure = job.failure or Failure(reason=POD_FAILED, message=f"Job {job.name} failed", retryable=True)
+    if not failure.retryable:
+        return failure
+    advice = f"attempts: {job.failed_pods}; to try again, give annotation {RETRY} a new value"
+    return failure.model_copy(update={"message": f"{failure.message} ({advice})"})

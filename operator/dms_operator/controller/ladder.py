@@ -63,5 +63,12 @@ class Candidate:
         if self.failure:
             return "NextPrecision" if self.failure.reason in MODEL_REASONS else "Stopped"
         if self.miss:
-            return "NextRung" if self.miss.name in RUNG_GATES else "NextPrecision"
+            return _after(self.miss)
         return "Passed" if self.benchmarked else "Working"
+
+
+def _after(miss: GateStatus) -> Verdict:
+    """Another variant may do better, unless it is the evidence that is lacking: that would be lacking again."""
+    if miss.name == "provenance" or (miss.outcome == "Inconclusive" and not miss.value):
+        return "Stopped"
+    return "NextRung" if miss.name in RUNG_GATES else "NextPrecision"

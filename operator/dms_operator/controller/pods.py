@@ -94,9 +94,9 @@ def failure_of(pod: Raw, stage: StageName, recipe: str) -> Failure:
     if end.reason == "DeadlineExceeded":
         hint = f"raise deadlines.{stage} in the operator's settings"
         return Failure(reason=end.reason, message=f"The {stage} pod ran too long: {hint}", retryable=True)
-    how = f"exit code {end.exit_code}" if end.exit_code is not None else end.reason or "unknown cause"
+    how = f"exit code {end.exit_code}" if end.exit_code is not None else end.reason or "no exit code"
     detail = f": {end.message}" if end.message else ""
-    return Failure(reason=POD_FAILED, message=f"The {stage} pod failed ({how}){detail}", retryable=True)
+    return Failure(reason=POD_FAILED, message=f"The {stage} pod failed with {how}{detail}", retryable=True)
 
 
 def waiting_for(pod: Raw) -> str:
