@@ -103,7 +103,8 @@ def test_infrastructure_that_fails_again_and_again_stalls_with_the_last_cause() 
     new.reconcile()
     assert new.status["phase"] == "Failed"
     assert new.condition("Stalled")["message"] == (
-        "The resolve pod failed with exit code 1 (attempts: 1; to try again, give annotation dms.edge/retry a new value)"
+        "The resolve pod failed with exit code 1 "
+        "(attempts: 1; to try again, give annotation dms.edge/retry a new value)"
     )
     assert new.reconcile().create == []
 
