@@ -32,11 +32,9 @@ def _cut(body: Raw, fields: Mapping[str, Iterable[str]]) -> dict[str, Any]:
     }
 
 
+_IDENTITY = ("name", "namespace", "uid", "resourceVersion")
 _METADATA = (
-    "name",
-    "namespace",
-    "uid",
-    "resourceVersion",
+    *_IDENTITY,
     "generation",
     "labels",
     "annotations",
@@ -72,15 +70,15 @@ def cut_pod(body: Raw) -> dict[str, Any]:
 
 
 def cut_node(body: Raw) -> dict[str, Any]:
-    """Its labels and what it offers of our resources."""
-    cut = _cut(body, {"metadata": ("name", "uid", "resourceVersion", "labels", "annotations")})
-    status = body.get("status", {})
-    offered = {part: _ours(status.get(part, {})) for part in ("capacity", "allocatable")}
-    return {**cut, "status": offered}
+    """Our labels and annotations, and what it offers of our resources: other marks change often, and are many."""
+    metadata, status = body["metadata"], body.get("status", {})
+    marks = {part: _ours(metadata.get(part) or {}) for part in ("labels", "annotations")}
+    offered = {part: _ours(status.get(part) or {}) for part in ("capacity", "allocatable")}
+    return {"metadata": {**_cut(body, {"metadata": _IDENTITY})["metadata"], **marks}, "status": offered}
 
 
-def _ours(quantities: Mapping[str, str]) -> dict[str, str]:
-    return {name: amount for name, amount in quantities.items() if name.startswith(f"{labels.GROUP}/")}
+def _ours(entries: Mapping[str, str]) -> dict[str, str]:
+    return {name: text for name, text in entries.items() if name.startswith(f"{labels.GROUP}/")}
 
 
 def owner(body: Raw) -> Mapping[str, str]:

@@ -46,7 +46,7 @@ class Operator:
         self.namespaces = namespaces
         self.caches = Caches()
         self.workers = Workers(KeyedQueue[Key](), self._work, on_error=self._failed)
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.prometheus = CollectorRegistry()
         self.metrics = Metrics(self.caches, self.workers.depth, self.prometheus)
         self.intake = Intake(self.caches, self.workers)

@@ -1,0 +1,103 @@
+"""From watch events to keys: what is asked for, and what is not."""
+
+from typing import Any
+
+from dms_operator.controller.caches import Caches
+from dms_operator.controller.watching import Stream
+from dms_operator.controller.wiring import Intake, Key, kopf_settings
+
+
+class Wishes:
+    """Stands in for the workers: remembers what was asked for."""
+
+    def __init__(self) -> None:
+        self.keys: list[Key] = []
+
+    def add(self, key: Key) -> None:
+        self.keys.append(key)
+
+    def take(self) -> list[str]:
+        taken, self.keys = [str(key) for key in self.keys], []
+        return taken
+
+
+def _body(name: str, version: int, owner: tuple[str, str] | None = None, **more: Any) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"name": name, "namespace": "ns", "uid": f"uid-{name}", "resourceVersion": str(version)}
+    if owner:
+        kind, owned_by = owner
+        metadata["ownerReferences"] = [{"kind": kind, "name": owned_by, "uid": f"uid-{owned_by}", "controller": True}]
+    return {"metadata": metadata, **more}
+
+
+def _node(version: int, **labels: str) -> dict[str, Any]:
+    return {"metadata": {"name": "n", "uid": "n", "resourceVersion": str(version), "labels": labels}}
+
+
+JOB = ("DMSModelDeployment", "driver")
+
+
+def _intake() -> tuple[Intake, Wishes]:
+    wishes = Wishes()
+    return Intake(Caches(), wishes), wishes  # type: ignore[arg-type]
+
+
+def test_a_change_of_a_deployment_its_job_or_its_pod_asks_for_the_deployment() -> None:
+    intake, wishes = _intake()
+    intake.changed("deployments", _body("driver", 1), deleted=False)
+    intake.changed("jobs", _body("job", 2, JOB), deleted=False)
+    intake.changed("pods", _body("pod", 3, ("Job", "job")), deleted=False)
+    intake.changed("pods", _body("pod", 3, ("Job", "job")), deleted=True)
+    assert wishes.take() == ["deployment ns/driver"] * 4
+
+
+def test_an_event_that_tells_nothing_new_asks_for_nothing() -> None:
+    intake, wishes = _intake()
+    intake.changed("jobs", _body("job", 2, JOB), deleted=False)
+    wishes.take()
+    intake.changed("jobs", _body("job", 2, JOB), deleted=False)
+    intake.changed("jobs", _body("job", 1, JOB), deleted=False)
+    intake.changed("jobs", _body("unknown", 1, JOB), deleted=True)
+    assert wishes.take() == []
+
+
+def test_foreign_jobs_ask_for_nothing() -> None:
+    intake, wishes = _intake()
+    intake.changed("jobs", _body("job", 1), deleted=False)
+    intake.changed("pods", _body("pod", 2, ("ReplicaSet", "web")), deleted=False)
+    assert wishes.take() == []
+
+
+def test_what_a_new_list_no_longer_holds_is_asked_for() -> None:
+    intake, wishes = _intake()
+    intake.listed(Stream("deployments", None), [_body("driver", 1)])
+    intake.listed(Stream("jobs", None), [_body("job", 2, JOB)])
+    wishes.take()
+    intake.listed(Stream("jobs", None), [])
+    assert wishes.take() == ["deployment ns/driver"]
+    intake.listed(Stream("deployments", None), [])
+    assert wishes.take() == ["deployment ns/driver"]
+
+
+def test_a_board_asks_for_its_node_and_for_all_deployments() -> None:
+    intake, wishes = _intake()
+    intake.changed("deployments", _body("driver", 1), deleted=False)
+    wishes.take()
+    intake.changed("nodes", _node(2, **{"dms.edge/board": "qcs8255"}), deleted=False)
+    assert wishes.take() == ["node n", "deployment ns/driver"]
+
+
+def test_marks_of_others_on_a_node_ask_for_nothing() -> None:
+    intake, wishes = _intake()
+    board = {"dms.edge/board": "qcs8255"}
+    intake.changed("nodes", _node(1, **board), deleted=False)
+    wishes.take()
+    intake.changed("nodes", _node(2, **board, example="x"), deleted=False)
+    assert wishes.take() == []
+
+
+def test_kopf_is_told_to_watch_only_what_is_ours_and_to_write_nothing() -> None:
+    settings = kopf_settings()
+    assert settings.watching.label_selectors["batch", "v1", "jobs"] == "app.kubernetes.io/managed-by=dms-operator"
+    assert settings.watching.label_selectors["", "v1", "nodes"] == "dms.edge/board"
+    assert not settings.posting.enabled
+    assert settings.scanning.disabled
