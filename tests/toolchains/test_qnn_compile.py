@@ -20,7 +20,7 @@ from dms_operator.toolchains.qnn.binary import check_target, read_target
 from dms_operator.toolchains.qnn.compile import compile_model
 from dms_operator.toolchains.qnn.dlc import check_dlc
 from dms_operator.toolchains.qnn.options import parse_options
-from dms_operator.toolchains.qnn.socs import Soc, soc_of
+from dms_operator.toolchains.qnn.socs import SOCS, Soc, soc_of
 from dms_operator.toolchains.qnn.toolchain import Qnn
 from model_fixtures import layernorm_net, tiny_classifier, with_uncompilable_op, with_unsupported_op
 from toolchains.conftest import silent
@@ -36,7 +36,8 @@ def directory_of(compiled: Compiled) -> Path:
 
 def test_a_compiled_model_holds_every_promised_file(tiny_compiled: Compiled) -> None:
     assert set(tiny_compiled.files) == {
-        "model_ctx.onnx", "model_ctx_qnn.bin", "model.dlc", "profile.csv", "manifest.json"
+        "model_ctx.onnx", "model_ctx_qnn.bin", "model.dlc", "profile.csv", "manifest.json", "layers.json",
+        "delegation.json",
     }  # fmt: skip
     nodes = onnx.load(tiny_compiled.files["model_ctx.onnx"], load_external_data=False).graph.node
     assert [node.op_type for node in nodes] == ["EPContext"]
@@ -136,11 +137,10 @@ def test_a_graph_that_the_compiler_gives_up_on_is_refused_with_its_reason(
 
 
 def test_a_binary_for_another_soc_is_refused(tmp_path: Path, tiny_qdq: Path) -> None:
-    other = Soc("SM8550", 43, 73, 8)
-    files, _ = compile_model(tiny_qdq, other, parse_options({}), tmp_path, silent)
-    target = read_target(files["model_ctx_qnn.bin"])
-    check_target(target, other)
-    with pytest.raises(WrongTarget, match=r"bound to SM8550 \(soc 43\), wanted SA8255 \(soc 52\)"):
+    compiled = compile_model(tiny_qdq, parse_options({}, "qcs8550"), tmp_path, silent)
+    target = read_target(compiled.files["model_ctx_qnn.bin"])
+    check_target(target, SOCS["QCS8550"])
+    with pytest.raises(WrongTarget, match=r"bound to QCS8550 \(soc 66\), wanted SA8255 \(soc 52\)"):
         check_target(target, SA8255)
 
 

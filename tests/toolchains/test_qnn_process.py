@@ -13,7 +13,6 @@ import pytest
 from dms_operator.api.errors import ConverterKilled, StoreFull
 from dms_operator.toolchains.qnn import process
 from dms_operator.toolchains.qnn.process import ToolFailed, run_task
-from toolchains.conftest import silent
 
 T = TypeVar("T")
 
@@ -32,7 +31,7 @@ def program(path: Path, body: str) -> None:
 
 
 def run(tmp_path: Path) -> list[str]:
-    return run_task({"task": "compile"}, tmp_path, "convert", silent)
+    return run_task({"task": "compile"}, tmp_path)
 
 
 def test_a_crash_is_told_by_signal_and_last_lines(child: Path, tmp_path: Path) -> None:
@@ -76,22 +75,21 @@ def test_a_full_disk_is_named_as_such(child: Path, tmp_path: Path) -> None:
         run(tmp_path)
 
 
-def test_progress_lines_are_passed_on_and_kept_out_of_the_log(child: Path, tmp_path: Path) -> None:
-    program(child, r"echo '@progress 1/4'; printf '\033[0;93m2026-11-23 02:27:12.0 [W:onnxruntime:, x] warned\033[m\n'")
-    reports: list[tuple[str, int, int]] = []
-    lines = run_task({"task": "compile"}, tmp_path, "simulate", lambda *report: reports.append(report))
-    assert reports == [("simulate", 1, 4)]
-    assert lines == ["[W:onnxruntime:, x] warned"]
+def test_colours_and_time_stamps_are_kept_out_of_the_log(child: Path, tmp_path: Path) -> None:
+    program(child, r"printf '\033[0;93m2026-11-23 02:27:12.0 [W:onnxruntime:, x] warned\033[m\n'")
+    assert run(tmp_path) == ["[W:onnxruntime:, x] warned"]
 
 
-def test_an_interrupted_stage_leaves_no_child(child: Path, tmp_path: Path) -> None:
-    program(child, f"echo $$ > {tmp_path}/pid; echo '@progress 0/1'; exec sleep 100")
+def test_an_interrupted_stage_leaves_no_child(child: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program(child, f"echo $$ > {tmp_path}/pid; echo ready; exec sleep 100")
 
-    def interrupt(step: str, done: int, total: int) -> None:
+    def interrupt(process: "subprocess.Popen[str]", lines: list[str], wanted: str | None) -> bool:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
         raise KeyboardInterrupt
 
+    monkeypatch.setattr(process, "read_until", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        run_task({"task": "compile"}, tmp_path, "convert", interrupt)
+        run(tmp_path)
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
 

@@ -9,7 +9,21 @@ from typing import Literal
 
 Precision = Literal["fp32", "fp16", "int8", "int4"]
 ToolchainName = Literal["qnn", "snpe-sdk", "tidl", "onnxruntime"]
-BoardType = Literal["qcs8255", "sa8255", "tda4vm", "generic-arm64", "generic-x86"]
+BoardType = Literal[
+    "qcs8255",
+    "sa8255",
+    "sa8775",
+    "qcs9100",
+    "sa8295",
+    "sa8540",
+    "sa8797",
+    "qcs8300",
+    "qcs8550",
+    "qcs6490",
+    "tda4vm",
+    "generic-arm64",
+    "generic-x86",
+]
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8", "int4")
 
@@ -39,6 +53,14 @@ BOARDS: dict[str, Board] = {
     for board in (
         Board("qcs8255", "Qualcomm QCS8255", "SA8255", ("qnn", "snpe-sdk", "onnxruntime")),
         Board("sa8255", "Qualcomm SA8255", "SA8255", ("qnn", "snpe-sdk", "onnxruntime")),
+        Board("sa8775", "Qualcomm SA8775P", "QCS9100", ("qnn", "snpe-sdk", "onnxruntime")),
+        Board("qcs9100", "Qualcomm QCS9100, QCS9075, IQ-9075", "QCS9100", ("qnn", "snpe-sdk", "onnxruntime")),
+        Board("sa8295", "Qualcomm SA8295P", "SA8295", ("qnn", "snpe-sdk", "onnxruntime")),
+        Board("sa8540", "Qualcomm SA8540P", "SA8540", ("qnn", "snpe-sdk", "onnxruntime")),
+        Board("sa8797", "Qualcomm SA8797P", "SA8797", ("qnn", "snpe-sdk", "onnxruntime")),
+        Board("qcs8300", "Qualcomm QCS8300, QCS8275, IQ-8275", "QCS8300", ("qnn", "snpe-sdk", "onnxruntime")),
+        Board("qcs8550", "Qualcomm QCS8550", "QCS8550", ("qnn", "snpe-sdk", "onnxruntime")),
+        Board("qcs6490", "Qualcomm QCS6490", "QCS6490", ("qnn", "snpe-sdk", "onnxruntime")),
         Board("tda4vm", "TI TDA4VM", "J721E", ("tidl", "onnxruntime")),
         Board("generic-arm64", "Any arm64 Linux node", "", ("onnxruntime",)),
         Board("generic-x86", "Any x86-64 Linux node", "", ("onnxruntime",)),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .base import Arrays
 
-_NUMPY_TYPES = {
+NUMPY_TYPES = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
     "tensor(double)": np.float64,
@@ -19,6 +19,7 @@ _NUMPY_TYPES = {
     "tensor(uint8)": np.uint8,
     "tensor(bool)": np.bool_,
 }
+"""ONNX Runtime's name of an element type to numpy's."""
 
 
 class OrtSession:
@@ -40,7 +41,7 @@ class OrtSession:
         for name, array in inputs.items():
             binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array)))
         for output in self.native.get_outputs():
-            empty = np.empty(output.shape, _NUMPY_TYPES[output.type])
+            empty = np.empty(output.shape, NUMPY_TYPES[output.type])
             binding.bind_ortvalue_output(output.name, onnxruntime.OrtValue.ortvalue_from_numpy(empty))
         run = self.native.run_with_iobinding
         return lambda: run(binding)

@@ -2,7 +2,7 @@
 
 The SoC comes from libQnnSystem's documented interface (QnnSystemInterface.h, QnnSystemContext.h of QAIRT 2.51).
 Binary info carries no Hexagon architecture, so that is read from the build record that the compiler leaves in
-clear text (`soc_type=SA8255;arch=73`).
+clear text (`soc_type=SA8255;arch=73;...;vtcm_size=8388608`).
 """
 
 import ctypes
@@ -11,13 +11,17 @@ import re
 from ctypes import POINTER, Structure, byref, c_char_p, c_uint32, c_uint64, c_void_p, cast
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from ...api.errors import ConversionFailed, WrongTarget
 from .provider import library
 from .socs import Soc, soc_title
 
+T = TypeVar("T")
+
 _BINARY_INFO_V3 = 3
-_RECORD = re.compile(rb"soc_type=[A-Z0-9]+;arch=(\d+);")
+_RECORD = re.compile(rb"soc_type=([A-Z0-9]+);arch=(\d+);")
+_VTCM = re.compile(rb"vtcm_size=(\d+)")
 
 
 class _Version(Structure):
@@ -69,17 +73,21 @@ class BinaryTarget:
     sdk: str
     """QAIRT build that made it, such as `v2.51.0.260929181845`."""
     graphs: int
+    soc_name: str | None = None
+    """The compiler's own name of the SoC, such as `SA8255`."""
+    vtcm_bytes: int | None = None
 
 
 def read_target(binary: Path) -> BinaryTarget:
     """Read the binding of a context binary. Raises ConversionFailed when QNN cannot read it."""
     data = binary.read_bytes()
     info = _binary_info(data)
-    return BinaryTarget(info.soc_model, _architecture(binary), info.sdk, info.graphs)
+    record = _record(binary)
+    return BinaryTarget(info.soc_model, record.architecture, info.sdk, info.graphs, record.soc_name, record.vtcm)
 
 
 def check_target(target: BinaryTarget, soc: Soc) -> None:
-    """Refuse a binary for another SoC or architecture. Raises WrongTarget."""
+    """Refuse a binary for another SoC or architecture, or with more scratch memory. Raises WrongTarget."""
     if target.soc_model != soc.model:
         raise WrongTarget(
             f"the context binary is bound to {soc_title(target.soc_model)}, wanted {soc_title(soc.model)}"
@@ -87,6 +95,8 @@ def check_target(target: BinaryTarget, soc: Soc) -> None:
     if target.architecture != soc.architecture:
         found = "no architecture" if target.architecture is None else f"v{target.architecture}"
         raise WrongTarget(f"the context binary is bound to {found}, wanted v{soc.architecture} ({soc.name})")
+    if target.vtcm_bytes is not None and target.vtcm_bytes > soc.vtcm_mb << 20:
+        raise WrongTarget(f"the context binary wants {target.vtcm_bytes >> 20} MiB VTCM, {soc.name} has {soc.vtcm_mb}")
 
 
 @dataclass(frozen=True)
@@ -128,8 +138,21 @@ def _succeed(status: int) -> None:
         raise ConversionFailed(f"libQnnSystem cannot read the context binary (QNN error {status})")
 
 
-def _architecture(binary: Path) -> int | None:
-    """The one architecture of all build records; None when there is none or they differ."""
+@dataclass(frozen=True)
+class _Record:
+    soc_name: str | None
+    architecture: int | None
+    vtcm: int | None
+
+
+def _record(binary: Path) -> _Record:
+    """What all build records agree on; None where there is none or they differ."""
     with binary.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        found = {int(match[1]) for match in _RECORD.finditer(content)}
-    return found.pop() if len(found) == 1 else None
+        found = [(match[1].decode(), int(match[2])) for match in _RECORD.finditer(content)]
+        sizes = {int(match[1]) for match in _VTCM.finditer(content)}
+    names, architectures = {name for name, _ in found}, {architecture for _, architecture in found}
+    return _Record(_only(names), _only(architectures), _only(sizes))
+
+
+def _only(values: set[T]) -> T | None:
+    return next(iter(values)) if len(values) == 1 else None

@@ -1,6 +1,6 @@
 """What runs in a process of its own, since Qualcomm's libraries may crash or exit: one job file, one task.
 
-Started by `process`; prints `@progress` lines; exit code 3 and an `@error` line when a task raises.
+Started by `process` and `workers`; prints `@done` lines; exit code 3 and an `@error` line when a task raises.
 """
 
 import ctypes
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..ort_session import NUMPY_TYPES
 from .arrays import load_arrays, save_arrays
 from .provider import library, open_session
 
@@ -20,6 +21,9 @@ TASK_FAILED_EXIT_CODE = 3
 CONTEXT_MODEL = "model_ctx.onnx"
 CONTEXT_BINARY = "model_ctx_qnn.bin"
 PROFILE = "profile.csv"
+PROFILE_LOG = "profile_qnn.log"
+"""What the provider makes of PROFILE for its binary log, in which the cost model's schedule lies."""
+LAYER_PROFILE = "layers.csv"
 
 _PR_SET_PDEATHSIG = 1
 
@@ -27,7 +31,10 @@ Job = dict[str, Any]
 
 
 def compile_context(job: Job) -> None:
-    """Write the context model and binary, and the cost model's profile, into the job's directory."""
+    """Write the context model and binary, the cost model's profile and the op trace into the job's directory.
+
+    Profiling level and op trace change no byte of the binary (QAIRT 2.51).
+    """
     directory = Path(job["directory"])
     config = {
         "ep.context_enable": "1",
@@ -36,8 +43,10 @@ def compile_context(job: Job) -> None:
     }
     options = _soc_options(job) | {
         "htp_graph_finalization_optimization_mode": job["optimization"],
-        "profiling_level": "basic",
+        "profiling_level": "optrace",
         "profiling_file_path": str(directory / PROFILE),
+        "enable_framework_op_trace": "1",
+        "framework_op_trace_dir": str(directory),
     }
     open_session(Path(job["model"]), options, config, allow_cpu=job["allow_cpu"])
 
@@ -55,18 +64,29 @@ def dump_dlc(job: Job) -> None:
     open_session(Path(job["model"]), options, {}, allow_cpu=job["allow_cpu"])
 
 
+def profile_layers(job: Job) -> None:
+    """Run the context model once on zeros; the detailed profile names the operators by their ids."""
+    directory = Path(job["directory"])
+    options = _soc_options(job) | {
+        "profiling_level": "detailed",
+        "profiling_file_path": str(directory / LAYER_PROFILE),
+        "enable_framework_op_trace": "1",
+        "framework_op_trace_dir": str(directory),
+    }
+    session = open_session(Path(job["model"]), options, {}, allow_cpu=job["allow_cpu"])
+    inputs = session.native.get_inputs()
+    session.run({each.name: np.zeros(each.shape, NUMPY_TYPES[each.type]) for each in inputs})
+
+
 def simulate(job: Job) -> None:
-    """Run the context model on every sample of `inputs.npz` ([samples, *input shape]); write `outputs.npz`."""
+    """Serve: for each index on standard input run `<index>.in.npz`, write `<index>.out.npz`, and say `@done`."""
     directory = Path(job["directory"])
     session = open_session(Path(job["model"]), _soc_options(job), {}, allow_cpu=job["allow_cpu"])
-    inputs = load_arrays(directory / "inputs.npz")
-    total = len(next(iter(inputs.values())))
-    outputs = []
-    for index in range(total):
-        print(f"@progress {index}/{total}", flush=True)
-        outputs.append(session.run({name: array[index] for name, array in inputs.items()}))
-    stacked = {name: np.stack([output[name] for output in outputs]) for name in outputs[0]}
-    save_arrays(directory / "outputs.npz", stacked)
+    for line in sys.stdin:
+        index = int(line)
+        outputs = session.run(load_arrays(directory / f"{index}.in.npz"))
+        save_arrays(directory / f"{index}.out.npz", outputs)
+        print(f"@done {index}", flush=True)
 
 
 def _soc_options(job: Job) -> dict[str, str]:
@@ -75,12 +95,17 @@ def _soc_options(job: Job) -> dict[str, str]:
         "soc_model": str(job["soc_model"]),
         "htp_arch": str(job["architecture"]),
         "vtcm_mb": str(job["vtcm_mb"]),
-        # input and output quantization belong to the NPU, not to the vehicle's CPU
-        "offload_graph_io_quantization": "0",
+        # unless asked otherwise, input and output quantization belong to the NPU, not to the vehicle's CPU
+        "offload_graph_io_quantization": str(int(job["io_on_cpu"])),
     }
 
 
-TASKS: dict[str, Callable[[Job], None]] = {"compile": compile_context, "dlc": dump_dlc, "simulate": simulate}
+TASKS: dict[str, Callable[[Job], None]] = {
+    "compile": compile_context,
+    "dlc": dump_dlc,
+    "profile": profile_layers,
+    "simulate": simulate,
+}
 
 
 def main(job_file: str) -> int:

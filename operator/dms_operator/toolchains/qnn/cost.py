@@ -8,6 +8,7 @@ from .profile import PartitionCost
 from .socs import Soc
 
 _MICROSECOND = 1e-6
+NO_COST_MODEL = "no cost model for this SoC"
 
 
 def simulated_latency(

@@ -11,10 +11,11 @@ from ...api.errors import UnsupportedOperators
 from ...api.stages import Delegation
 
 ALLOW_CPU_FALLBACK = "allow-cpu-fallback"
-"""Recipe option, `true` or `false`: let nodes run on the CPU; the delegation then says so."""
+"""Option key: how many nodes may run on the CPU; the delegation then says so."""
 
-_QUANTIZATION = {"QuantizeLinear", "DequantizeLinear"}
-_NOT_COMPUTE = _QUANTIZATION | {"Constant"}
+QUANTIZATION = frozenset({"QuantizeLinear", "DequantizeLinear"})
+NOT_COMPUTE = QUANTIZATION | {"Constant"}
+"""Operator types that a compiler folds away; they are not counted."""
 _CONTEXT = "EPContext"
 _REFUSALS = re.compile(r"Unsupported nodes in QNN EP: (.*)")
 _REFUSED_NODE = re.compile(r"\{ name: (.*?), type: (.*?) \}")
@@ -22,7 +23,7 @@ _VALIDATION = re.compile(r"failed for node `(.+?)` of type `(.+?)` with error co
 _NO_FALLBACK = "fallback to CPU EP has been explicitly disabled"
 _SHOWN_NODES = 10
 
-_ADVICE = {
+ADVICE = {
     "LayerNormalization": "quantize its scale as uint8 instead of per-channel int8 (the scheme of toolchain qnn does)",
     "GRU": "use an LSTM or a Transformer encoder instead",
     "Erf": "export GELU as one Gelu node (opset 20), or use Relu or HardSwish",
@@ -60,7 +61,7 @@ class Split:
 
 def compute_nodes(model: onnx.ModelProto) -> list[Node]:
     """The nodes that compute: constants and (de)quantization, which a compiler folds away, are not counted."""
-    return [Node(node.name, node.op_type) for node in model.graph.node if node.op_type not in _NOT_COMPUTE]
+    return [Node(node.name, node.op_type) for node in model.graph.node if node.op_type not in NOT_COMPUTE]
 
 
 def split_of(context_model: onnx.ModelProto) -> Split:
@@ -71,7 +72,7 @@ def split_of(context_model: onnx.ModelProto) -> Split:
     """
     graph = context_model.graph
     partitions = sum(node.op_type == _CONTEXT for node in graph.node)
-    left = [Node(node.name, node.op_type) for node in graph.node if node.op_type not in _NOT_COMPUTE | {_CONTEXT}]
+    left = [Node(node.name, node.op_type) for node in graph.node if node.op_type not in NOT_COMPUTE | {_CONTEXT}]
     if partitions > 1 and not left:
         left = [Node(node.name, node.op_type) for node in _inner_quantization(graph)]
     return Split(partitions, tuple(left))
@@ -80,7 +81,7 @@ def split_of(context_model: onnx.ModelProto) -> Split:
 def delegation_of(model: onnx.ModelProto, split: Split) -> Delegation:
     """Count the model's compute nodes on the NPU."""
     left = Counter(node.op_type for node in split.left)
-    inner = sum(count for op_type, count in left.items() if op_type in _QUANTIZATION)
+    inner = sum(count for op_type, count in left.items() if op_type in QUANTIZATION)
     total = len(compute_nodes(model)) + inner
     # a compiler pass may leave more nodes than there were; the NPU share is then nothing, not negative
     npu = max(0, total - len(split.left)) if split.partitions else 0
@@ -100,23 +101,26 @@ def nothing_supported(log: Iterable[str]) -> bool:
     return bool(errors) and all(_NO_FALLBACK in line for line in errors)
 
 
-def unsupported(nodes: Iterable[Node], total: int, soc: str, log: Iterable[str]) -> UnsupportedOperators:
-    """The refusal of a model that would not run on the NPU as a whole: which nodes, and what to try."""
+def unsupported(
+    nodes: Iterable[Node], total: int, soc: str, log: Iterable[str], reasons: Iterable[str] = ()
+) -> UnsupportedOperators:
+    """The refusal of a model that would not run on the NPU as a whole: which nodes, QNN's reasons, what to try."""
     refused = list(nodes)
     shown = ", ".join(str(node) for node in refused[:_SHOWN_NODES])
     more = f" and {len(refused) - _SHOWN_NODES} more" if len(refused) > _SHOWN_NODES else ""
-    message = f"{len(refused)} of {total} nodes cannot run on the {soc} NPU: {shown}{more}{_codes(log)}"
+    message = f"{len(refused)} of {total} nodes cannot run on the {soc} NPU: {shown}{more}{_why(log, reasons)}"
     return UnsupportedOperators(message, hint=_hint(refused))
 
 
-def _codes(log: Iterable[str]) -> str:
-    found = dict.fromkeys(match[2] + " error " + match[3] for line in log if (match := _VALIDATION.search(line)))
-    return f"; QNN's reason: {', '.join(list(found)[:3])}" if found else ""
+def _why(log: Iterable[str], reasons: Iterable[str]) -> str:
+    codes = dict.fromkeys(match[2] + " error " + match[3] for line in log if (match := _VALIDATION.search(line)))
+    found = [*codes, *(reason.rstrip(".") for reason in reasons)]
+    return f"; QNN's reason: {', '.join(found[:3])}" if found else ""
 
 
 def _hint(nodes: list[Node]) -> str:
     types = list(dict.fromkeys(node.op_type for node in nodes))
-    advice = [f"{op_type}: {_ADVICE[op_type]}" for op_type in types if op_type in _ADVICE][:3]
+    advice = [f"{op_type}: {ADVICE[op_type]}" for op_type in types if op_type in ADVICE][:3]
     known = "Try: " + "; ".join(advice) if advice else "Try to replace these operators in the model"
     return f'{known}. Or accept a slow vehicle with the option {ALLOW_CPU_FALLBACK}: "true"'
 
@@ -127,5 +131,5 @@ def _by_type(left: Counter[str]) -> list[str]:
 
 def _inner_quantization(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
     edge = {value.name for value in (*graph.input, *graph.output)} | {tensor.name for tensor in graph.initializer}
-    quantization = (node for node in graph.node if node.op_type in _QUANTIZATION)
+    quantization = (node for node in graph.node if node.op_type in QUANTIZATION)
     return [node for node in quantization if node.input[0] not in edge and node.output[0] not in edge]

@@ -1,31 +1,124 @@
-"""The options that a user may give toolchain qnn in a target."""
+"""The options that a user may give toolchain qnn in a target: data rows, checked here and printed in the docs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ...api.capabilities import BoardType
 from ...api.errors import InvalidSpec
 from .delegation import ALLOW_CPU_FALLBACK
+from .socs import Soc, soc_of
 
-OPTIMIZATION = "graph-optimization"
-"""Effort of the HTP's graph preparation, 1 to 3 (QNN: htp_graph_finalization_optimization_mode)."""
+PERFORMANCE_MODES = (
+    "burst",
+    "balanced",
+    "default",
+    "high_performance",
+    "high_power_saver",
+    "low_balanced",
+    "extreme_power_saver",
+    "low_power_saver",
+    "power_saver",
+    "sustained_high_performance",
+)
+"""QNN provider's htp_performance_mode (docs/execution-providers/QNN-ExecutionProvider of ONNX Runtime)."""
 
-_VALUES = {ALLOW_CPU_FALLBACK: ("false", "true"), OPTIMIZATION: ("3", "2", "1")}
+
+@dataclass(frozen=True)
+class Option:
+    """One option: default first among its values; no values means that `parse_options` checks it by hand."""
+
+    values: tuple[str, ...]
+    default: str
+    takes: str
+    meaning: str
+
+
+OPTIONS: dict[str, Option] = {
+    ALLOW_CPU_FALLBACK: Option((), "false", "true, false, or a share such as 5%", "how many nodes may run on the CPU"),
+    "soc": Option((), "the board's", "name or QNN id of the same die family", "SoC that the binary is bound to"),
+    "htp-arch": Option((), "the SoC's", "v73 or 73", "refused unless it is the SoC's: QNN ignores a differing one"),
+    "vtcm": Option((), "all", "1 up to the SoC's MiB", "scratch memory to plan with, when other models share the HTP"),
+    "graph-optimization": Option(("3", "2", "1"), "3", "1, 2 or 3", "effort of the HTP's graph preparation"),
+    "performance-mode": Option(PERFORMANCE_MODES, "burst", ", ".join(PERFORMANCE_MODES), "HTP clocks on the board"),
+    "io-quantization": Option(("npu", "cpu"), "npu", "npu or cpu", "who quantizes the model's inputs and outputs"),
+    "batch": Option((), "the model's", "a number", "refused unless the exported model has this batch size"),
+    "layer-profile": Option(("true", "false"), "true", "true or false", "run one sample to name the profile's layers"),
+}
+"""Every option by its key in `targets[].options`."""
 
 
 @dataclass(frozen=True)
 class QnnOptions:
     """Checked options."""
 
-    allow_cpu: bool
-    optimization: str
+    soc: Soc
+    vtcm_mb: int
+    allowed_cpu_share: float = 0.0
+    """Largest share of the model's nodes on the CPU, 0 to 1."""
+    optimization: str = "3"
+    performance_mode: str = "burst"
+    io_on_cpu: bool = False
+    batch: int | None = None
+    layer_profile: bool = True
+
+    @property
+    def allow_cpu(self) -> bool:
+        """Whether the session may give any node to the CPU; (de)quantization of inputs and outputs is one."""
+        return self.allowed_cpu_share > 0 or self.io_on_cpu
 
 
-def parse_options(options: Mapping[str, str]) -> QnnOptions:
-    """Check the options and fill in the defaults (the first of each row). Raises InvalidSpec."""
+def parse_options(options: Mapping[str, str], board: BoardType = "qcs8255") -> QnnOptions:
+    """Check the options against the board's SoC and fill in the defaults. Raises InvalidSpec with what is known."""
     for key, value in options.items():
-        if key not in _VALUES:
-            raise InvalidSpec(f"toolchain qnn has no option {key!r}", hint=f"It knows {', '.join(_VALUES)}")
-        if value not in _VALUES[key]:
-            raise InvalidSpec(f"option {key} is {value!r}", hint=f"Write one of {', '.join(_VALUES[key])}")
-    chosen = {key: options.get(key, values[0]) for key, values in _VALUES.items()}
-    return QnnOptions(chosen[ALLOW_CPU_FALLBACK] == "true", chosen[OPTIMIZATION])
+        _check_known(key, value)
+    chosen = {key: options.get(key, option.default) for key, option in OPTIONS.items()}
+    soc = soc_of(board, options.get("soc"))
+    _check_architecture(options.get("htp-arch"), soc)
+    return QnnOptions(
+        soc=soc,
+        vtcm_mb=_vtcm(options.get("vtcm"), soc),
+        allowed_cpu_share=_cpu_share(chosen[ALLOW_CPU_FALLBACK]),
+        optimization=chosen["graph-optimization"],
+        performance_mode=chosen["performance-mode"],
+        io_on_cpu=chosen["io-quantization"] == "cpu",
+        batch=_number("batch", options["batch"], 1, 1024) if "batch" in options else None,
+        layer_profile=chosen["layer-profile"] == "true",
+    )
+
+
+def _check_known(key: str, value: str) -> None:
+    if key not in OPTIONS:
+        raise InvalidSpec(f"toolchain qnn has no option {key!r}", hint=f"It knows {', '.join(OPTIONS)}")
+    values = OPTIONS[key].values
+    if values and value not in values:
+        raise InvalidSpec(f"option {key} is {value!r}", hint=f"Write one of {', '.join(values)}")
+
+
+def _check_architecture(value: str | None, soc: Soc) -> None:
+    if value is not None and value.removeprefix("v") != str(soc.architecture):
+        raise InvalidSpec(
+            f"option htp-arch is {value!r}, but {soc.name} has v{soc.architecture}",
+            hint="Leave it out, or choose the board that has this architecture",
+        )
+
+
+def _vtcm(value: str | None, soc: Soc) -> int:
+    if value is None:
+        return soc.vtcm_mb
+    # the compiler plans with more than there is, and the board would then refuse the binary
+    return _number("vtcm", value, 1, soc.vtcm_mb, f" ({soc.name} has {soc.vtcm_mb} MiB)")
+
+
+def _cpu_share(value: str) -> float:
+    if value in ("true", "false"):
+        return float(value == "true")
+    if not value.endswith("%"):
+        hint = 'Write "true", "false", or the largest share of nodes on the CPU, such as "5%"'
+        raise InvalidSpec(f"option {ALLOW_CPU_FALLBACK} is {value!r}", hint=hint)
+    return _number(ALLOW_CPU_FALLBACK, value.removesuffix("%"), 0, 100) / 100
+
+
+def _number(key: str, value: str, low: int, high: int, aside: str = "") -> int:
+    if not (value.isascii() and value.isdigit() and low <= int(value) <= high):
+        raise InvalidSpec(f"option {key} is {value!r}", hint=f"Write a whole number from {low} to {high}{aside}")
+    return int(value)

@@ -12,7 +12,6 @@ from pathlib import Path
 import dms_operator
 
 from ...api.errors import ConverterKilled, StoreFull
-from ..base import Progress
 from .child import TASK_FAILED_EXIT_CODE, Job
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -45,39 +44,54 @@ class ToolFailed(Exception):
         return f"it exited with code {self.returncode}, last lines"
 
 
-def run_task(job: Job, workdir: Path, step: str, progress: Progress) -> list[str]:
-    """Run a job to its end and return its log lines; `step` names it in progress reports.
+def run_task(job: Job, workdir: Path) -> list[str]:
+    """Run a job to its end and return its log lines.
 
     Raises ToolFailed; ConverterKilled when something outside killed the process; StoreFull. The last two may be
     tried again.
     """
+    lines: list[str] = []
+    with start(job, workdir, subprocess.DEVNULL) as process:
+        try:
+            read_until(process, lines, None)
+        except BaseException:
+            process.kill()
+            raise
+    judge(job["task"], process.returncode, lines)
+    return lines
+
+
+def start(job: Job, workdir: Path, stdin: int) -> subprocess.Popen[str]:
+    """Start a child on a job; what it and its libraries print comes out of its standard output."""
     job_file = workdir / f"{job['task']}.json"
     job_file.write_text(json.dumps(job))
     # -P keeps the scratch directory off the import path; the libraries may write files into their cwd
-    command = [sys.executable, "-P", "-m", f"{__package__}.child", str(job_file)]
-    lines: list[str] = []
-    with subprocess.Popen(
-        command,
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", f"{__package__}.child", str(job_file)],
         cwd=workdir,
         env=_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         text=True,
         errors="replace",
-    ) as process:
-        assert process.stdout is not None
-        try:
-            for line in process.stdout:
-                _take(line, lines, step, progress)
-        except BaseException:
-            process.kill()
-            raise
-    _judge(job["task"], process.returncode, lines)
-    return lines
+    )
 
 
-def _judge(task: str, returncode: int, lines: list[str]) -> None:
+def read_until(process: subprocess.Popen[str], lines: list[str], wanted: str | None) -> bool:
+    """Keep what the child prints in `lines`, up to the wanted line or its end; whether the line came."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        text = _ANSI.sub("", line).rstrip()
+        if text == wanted:
+            return True
+        if text and len(lines) < _KEPT_LINES:
+            lines.append(_STAMP.sub(r"\1", text))
+    return False
+
+
+def judge(task: str, returncode: int, lines: list[str]) -> None:
+    """Raise for a child that ended badly: ConverterKilled, StoreFull or ToolFailed."""
     if -returncode in _KILLED_FROM_OUTSIDE:
         raise ConverterKilled(
             f"the QNN {task} process was killed by {signal.Signals(-returncode).name}",
@@ -87,14 +101,6 @@ def _judge(task: str, returncode: int, lines: list[str]) -> None:
         raise StoreFull(f"no space is left in the pod's scratch space for QNN's {task}")
     if returncode != 0:
         raise ToolFailed(task, returncode, lines)
-
-
-def _take(line: str, lines: list[str], step: str, progress: Progress) -> None:
-    text = _ANSI.sub("", line).rstrip()
-    if report := re.fullmatch(r"@progress (\d+)/(\d+)", text):
-        progress(step, int(report[1]), int(report[2]))
-    elif text and len(lines) < _KEPT_LINES:
-        lines.append(_STAMP.sub(r"\1", text))
 
 
 def _environment() -> dict[str, str]:

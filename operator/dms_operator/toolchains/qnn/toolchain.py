@@ -1,6 +1,8 @@
 """Toolchain `qnn`: compile, verify, simulate, price and run, over onnxruntime-qnn."""
 
-from collections.abc import Mapping, Sequence
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from ...api.capabilities import BoardType, ToolchainName
 from ...api.errors import ConversionFailed, WrongTarget
 from ...api.stages import CompiledFacts, LatencyFacts
 from ..base import Arrays, Compiled, Progress
-from ..manifest import read_manifest, write_manifest
+from ..manifest import MANIFEST, read_manifest, write_manifest
 from ..onnx_graph import read_graph
 from ..ort_session import OrtSession
 from . import provider
@@ -20,10 +22,15 @@ from .child import CONTEXT_BINARY, CONTEXT_MODEL, PROFILE
 from .compile import compile_model
 from .cost import simulated_latency
 from .delegation import delegation_of
-from .options import parse_options
+from .options import QnnOptions, parse_options
 from .profile import parse_profile
-from .simulate import simulate_samples
-from .socs import Soc, soc_of
+from .profiling import layer_profile
+from .simulate import simulate_samples, simulate_stream
+
+LAYERS = "layers.json"
+"""The per-layer profile and the cost model's sums."""
+DELEGATION = "delegation.json"
+"""One row per node of the model: where it runs, why not on the NPU, what to try."""
 
 
 class Qnn:
@@ -39,22 +46,38 @@ class Qnn:
     def convert(
         self, model: Path, board: BoardType, options: Mapping[str, str], workdir: Path, progress: Progress
     ) -> Compiled:
-        """Write context model, context binary, DLC, profile and manifest for the board's SoC; all verified."""
-        soc, chosen, version = soc_of(board), parse_options(options), self.version
-        files, split = compile_model(model, soc, chosen, workdir, progress)
+        """Write context model, context binary, DLC, profiles, delegation report and manifest; all verified."""
+        chosen, version = parse_options(options, board), self.version
+        compiled = compile_model(model, chosen, workdir, progress)
+        files, graph = compiled.files, read_graph(model)
         target = read_target(files[CONTEXT_BINARY])
-        check_target(target, soc)
+        check_target(target, chosen.soc)
         facts = CompiledFacts(
             toolchain=self.name,
             tool_version=f"{version}, QAIRT {target.sdk}",
-            soc=soc.name,
-            architecture=f"v{soc.architecture}",
-            delegation=delegation_of(read_graph(model), split),
+            soc=chosen.soc.name,
+            architecture=f"v{chosen.soc.architecture}",
+            delegation=delegation_of(graph, compiled.split),
             size_bytes=files[CONTEXT_BINARY].stat().st_size,
         )
-        files["manifest.json"] = write_manifest(
-            workdir, facts, model, board, options, files, target=asdict(target), partitions=split.partitions
+        profile = layer_profile(compiled, graph, chosen)
+        files[LAYERS] = _write_json(workdir / LAYERS, profile)
+        files[DELEGATION] = _write_json(workdir / DELEGATION, [node.to_wire() for node in compiled.placements])
+        files[MANIFEST] = write_manifest(
+            workdir,
+            facts,
+            model,
+            board,
+            options,
+            files,
+            target=asdict(target),
+            vtcm_mb=chosen.vtcm_mb,
+            partitions=compiled.split.partitions,
+            cost_model=profile["costModel"],
+            cpu_nodes=[node.to_wire() for node in compiled.placements if node.where == "cpu"],
         )
+        shutil.rmtree(compiled.scratch)
+        progress("convert", 3, 3)
         return Compiled(files, facts)
 
     def has_target(self, board: BoardType) -> bool:
@@ -67,17 +90,29 @@ class Qnn:
         Not yet run on a board: on x86 there is no NPU device, and this raises ToolchainUnavailable. The options
         are QNN's documented ones for measuring (burst clocks), the code is that of the simulator.
         """
-        soc, allow_cpu = _soc(compiled), not _whole(compiled)
-        options = {"htp_performance_mode": "burst", "soc_model": str(soc.model), "htp_arch": str(soc.architecture)}
+        chosen = _options(compiled)
+        options = {
+            "htp_performance_mode": chosen.performance_mode,
+            "soc_model": str(chosen.soc.model),
+            "htp_arch": str(chosen.soc.architecture),
+            "offload_graph_io_quantization": str(int(chosen.io_on_cpu)),
+        }
+        allow_cpu = chosen.io_on_cpu or not _whole(compiled)
         return provider.open_session(compiled / CONTEXT_MODEL, options, {}, allow_cpu=allow_cpu, on_npu=True)
 
     def simulate(
         self, compiled: Path, samples: Sequence[Arrays], workdir: Path, progress: Progress
     ) -> list[Arrays] | None:
-        """Run the samples on the x86 functional simulator of the HTP."""
-        soc = _soc(compiled)
-        check_target(read_target(compiled / CONTEXT_BINARY), soc)
-        return simulate_samples(compiled, soc, samples, workdir, progress, allow_cpu=not _whole(compiled))
+        """Run the samples on the x86 functional simulator of the HTP, on all cores."""
+        chosen = _options(compiled)
+        check_target(read_target(compiled / CONTEXT_BINARY), chosen.soc)
+        return simulate_samples(compiled, chosen, samples, workdir, progress)
+
+    def simulate_stream(self, compiled: Path, samples: Iterable[Arrays], workdir: Path) -> Iterator[tuple[int, Arrays]]:
+        """Like `simulate` for any number of samples: (index, outputs) as they finish, few of them in memory."""
+        chosen = _options(compiled)
+        check_target(read_target(compiled / CONTEXT_BINARY), chosen.soc)
+        return simulate_stream(compiled, chosen, samples, workdir)
 
     def cost(self, compiled: Path) -> LatencyFacts | None:
         """Qualcomm's cost model, as recorded when the model was compiled."""
@@ -87,7 +122,7 @@ class Qnn:
         facts = _facts(manifest)
         costs = parse_profile(profile.read_text())
         left = facts.delegation.total - facts.delegation.npu
-        return simulated_latency(costs, int(manifest["partitions"]), left, _soc(compiled))
+        return simulated_latency(costs, int(manifest["partitions"]), left, _options(compiled).soc)
 
 
 def _facts(manifest: Mapping[str, Any]) -> CompiledFacts:
@@ -99,11 +134,17 @@ def _whole(compiled: Path) -> bool:
     return delegation.npu == delegation.total
 
 
-def _soc(compiled: Path) -> Soc:
+def _options(compiled: Path) -> QnnOptions:
+    """The options that the artifact was compiled with. Raises WrongTarget when it is bound to another SoC."""
     manifest = read_manifest(compiled)
-    soc = soc_of(manifest["board"])
-    if _facts(manifest).soc != soc.name:
-        raise WrongTarget(f"the artifact was compiled for {_facts(manifest).soc}, the board carries {soc.name}")
+    chosen = parse_options(manifest["options"], manifest["board"])
+    if _facts(manifest).soc != chosen.soc.name:
+        raise WrongTarget(f"the artifact was compiled for {_facts(manifest).soc}, the board carries {chosen.soc.name}")
     if not (compiled / CONTEXT_BINARY).is_file():
         raise ConversionFailed(f"the compiled artifact has no {CONTEXT_BINARY}")
-    return soc
+    return chosen
+
+
+def _write_json(path: Path, document: Any) -> Path:
+    path.write_text(json.dumps(document, indent=1) + "\n")
+    return path
