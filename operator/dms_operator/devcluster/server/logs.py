@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
 
@@ -74,12 +75,13 @@ async def stream(request: web.Request, provider: LogProvider, pod: Object, conta
     )
     response = web.StreamResponse(headers={"Content-Type": "text/plain"})
     prepared = False
-    async for chunk in chunks:
+    with contextlib.suppress(ConnectionResetError):  # a client may stop following at any time
+        async for chunk in chunks:
+            if not prepared:
+                await response.prepare(request)
+                prepared = True
+            await response.write(chunk)
         if not prepared:
             await response.prepare(request)
-            prepared = True
-        await response.write(chunk)
-    if not prepared:
-        await response.prepare(request)
-    await response.write_eof()
+        await response.write_eof()
     return response

@@ -13,7 +13,7 @@ from dms_operator.devcluster.server.negotiation import response_form
 from dms_operator.devcluster.server.paths import Target
 from dms_operator.devcluster.server.query import flag
 from dms_operator.devcluster.server.requests import delete_options, read_object, read_patch, write_options
-from dms_operator.devcluster.server.responses import json_response, raw
+from dms_operator.devcluster.server.responses import JSON, json_response, raw, streamed
 from dms_operator.devcluster.server.scale import replicas_patch, scale_of
 from dms_operator.devcluster.server.watching import Watch
 
@@ -66,12 +66,7 @@ class ObjectPages:
         form = response_form(request.headers.get("Accept", ""))
         writer = views.EventWriter(target.info, form, request.query.get("includeObject", "Metadata"))
         watch = Watch(self._registry.store, target.info, target.namespace, request.query, writer)
-        response = web.StreamResponse(headers={"Content-Type": "application/json"})
-        await response.prepare(request)
-        async for chunk in watch.chunks():
-            await response.write(chunk)
-        await response.write_eof()
-        return response
+        return await streamed(request, watch.chunks(), JSON)
 
     async def _create(self, request: web.Request, target: Target) -> web.Response:
         info, namespace = target.info, target.namespace or ""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import AsyncGenerator, Iterable
 from typing import Any
 
 import orjson
@@ -26,6 +27,18 @@ def raw(text: bytes, code: int = 200, warnings: Iterable[str] = (), content_type
 def json_response(body: Any, code: int = 200, content_type: str = JSON) -> web.Response:
     """A document."""
     return raw(orjson.dumps(body), code, content_type=content_type)
+
+
+async def streamed(request: web.Request, chunks: AsyncGenerator[bytes, None], content_type: str) -> web.StreamResponse:
+    """Chunks as they come. The headers go out at once, so that the client knows that it is heard."""
+    response = web.StreamResponse(headers={"Content-Type": content_type})
+    async with contextlib.aclosing(chunks):
+        with contextlib.suppress(ConnectionResetError):  # a client may leave at any time, which is no error here
+            await response.prepare(request)
+            async for chunk in chunks:
+                await response.write(chunk)
+            await response.write_eof()
+    return response
 
 
 def error_response(error: ApiError) -> web.Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
 import orjson
 
@@ -43,7 +43,7 @@ class Watch:
         self._seconds = number(query, "timeoutSeconds") or random.uniform(*DEFAULT_SECONDS)
         self._bookmarked = 0
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Chunks of event lines until the time is over or the client fell behind."""
         replay = self._streaming or not self._since
         try:

@@ -8,6 +8,7 @@ from dms_operator.devcluster.schema.builtin.words import (
     BOOL,
     INT32,
     INT64,
+    PROTOCOL,
     QUANTITIES,
     QUANTITY,
     STRING,
@@ -24,9 +25,7 @@ from dms_operator.devcluster.schema.builtin.words import (
 KEY = struct({"key": STRING, "name": STRING, "optional": BOOL}, ["key"], atomic=True)
 REFERENCE = struct({"name": STRING, "optional": BOOL})
 FIELD = struct({"apiVersion": STRING, "fieldPath": STRING}, ["fieldPath"], atomic=True)
-RESOURCE_FIELD = struct(
-    {"containerName": STRING, "divisor": QUANTITY, "resource": STRING}, ["resource"], atomic=True
-)
+RESOURCE_FIELD = struct({"containerName": STRING, "divisor": QUANTITY, "resource": STRING}, ["resource"], atomic=True)
 ENVIRONMENT = core(
     "EnvVar",
     struct(
@@ -48,7 +47,7 @@ ENVIRONMENT = core(
 PORT = core(
     "ContainerPort",
     struct(
-        {"containerPort": INT32, "hostIP": STRING, "hostPort": INT32, "name": STRING, "protocol": STRING},
+        {"containerPort": INT32, "hostIP": STRING, "hostPort": INT32, "name": STRING, "protocol": PROTOCOL},
         ["containerPort"],
     ),
 )
@@ -100,9 +99,7 @@ CONTAINER = core(
             "startupProbe": ANY,
             "stdin": BOOL,
             "stdinOnce": BOOL,
-            "terminationMessagePath": described(
-                STRING, "The file whose content becomes the termination message."
-            ),
+            "terminationMessagePath": described(STRING, "The file whose content becomes the termination message."),
             "terminationMessagePolicy": STRING,
             "tty": BOOL,
             "volumeDevices": keyed(ANY, "devicePath"),
@@ -118,9 +115,7 @@ VOLUME = core(
     struct(
         {
             "name": STRING,
-            "configMap": struct(
-                {"name": STRING, "defaultMode": INT32, "items": array(ITEM), "optional": BOOL}
-            ),
+            "configMap": struct({"name": STRING, "defaultMode": INT32, "items": array(ITEM), "optional": BOOL}),
             "csi": ANY,
             "downwardAPI": ANY,
             "emptyDir": struct({"medium": STRING, "sizeLimit": QUANTITY}),
@@ -130,18 +125,14 @@ VOLUME = core(
             "nfs": ANY,
             "persistentVolumeClaim": struct({"claimName": STRING, "readOnly": BOOL}, ["claimName"]),
             "projected": struct({"defaultMode": INT32, "sources": array(ANY)}),
-            "secret": struct(
-                {"secretName": STRING, "defaultMode": INT32, "items": array(ITEM), "optional": BOOL}
-            ),
+            "secret": struct({"secretName": STRING, "defaultMode": INT32, "items": array(ITEM), "optional": BOOL}),
         },
         ["name"],
     ),
 )
 TOLERATION = core(
     "Toleration",
-    struct(
-        {"effect": STRING, "key": STRING, "operator": STRING, "tolerationSeconds": INT64, "value": STRING}
-    ),
+    struct({"effect": STRING, "key": STRING, "operator": STRING, "tolerationSeconds": INT64, "value": STRING}),
 )
 SPREAD = core(
     "TopologySpreadConstraint",
@@ -181,9 +172,7 @@ POD_SPEC = core(
             "hostname": STRING,
             "hostnameOverride": STRING,
             "imagePullSecrets": keyed(struct({"name": STRING}, atomic=True), "name"),
-            "initContainers": described(
-                keyed(CONTAINER, "name"), "Run to completion, in order, before the others."
-            ),
+            "initContainers": described(keyed(CONTAINER, "name"), "Run to completion, in order, before the others."),
             "nodeName": described(STRING, "The node that runs the pod; set by the scheduler."),
             "nodeSelector": described(
                 {**STRINGS, "x-kubernetes-map-type": "atomic"}, "Labels that the node must have."

@@ -29,6 +29,10 @@ def enum(*values: str) -> Node:
     return {"type": "string", "enum": list(values)}
 
 
+PROTOCOL: Node = {**STRING, "default": "TCP"}
+"""Part of the key of a port: ports that do not name it are TCP ports."""
+
+
 def struct(properties: Mapping[str, Node], required: Iterable[str] = (), atomic: bool = False) -> Node:
     """An object with these properties; `atomic` has one owner in server-side apply."""
     node: Node = {"type": "object", "properties": dict(properties)}

@@ -9,6 +9,7 @@ from dms_operator.devcluster.schema.builtin.words import (
     INT32,
     INT64,
     INT_OR_STRING,
+    PROTOCOL,
     STRING,
     TIME,
     array,
@@ -22,9 +23,7 @@ from dms_operator.devcluster.schema.builtin.words import (
 )
 
 TEMPLATE = described(
-    core(
-        "PodTemplateSpec", struct({"metadata": described(OBJECT_META, ""), "spec": described(POD_SPEC, "")})
-    ),
+    core("PodTemplateSpec", struct({"metadata": described(OBJECT_META, ""), "spec": described(POD_SPEC, "")})),
     "The pods that will be created.",
 )
 EXIT_CODES = struct(
@@ -61,9 +60,7 @@ JOB_SPEC = named(
             ),
             "podReplacementPolicy": STRING,
             "selector": LABEL_SELECTOR,
-            "successPolicy": struct(
-                {"rules": array(struct({"succeededCount": INT32, "succeededIndexes": STRING}))}
-            ),
+            "successPolicy": struct({"rules": array(struct({"succeededCount": INT32, "succeededIndexes": STRING}))}),
             "suspend": described(BOOL, "While true, no pod runs."),
             "template": TEMPLATE,
             "ttlSecondsAfterFinished": described(INT32, "The job is deleted so long after it finished."),
@@ -142,7 +139,7 @@ SERVICE_PORT = core(
             "name": STRING,
             "nodePort": INT32,
             "port": INT32,
-            "protocol": STRING,
+            "protocol": PROTOCOL,
             "targetPort": INT_OR_STRING,
         },
         ["port"],
