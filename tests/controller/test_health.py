@@ -124,6 +124,13 @@ async def test_a_refused_watch_is_no_sign_of_life(api: Api) -> None:
     assert list(monitor.silent()) == ["/api/v1/pods"]
 
 
+async def test_a_resource_that_is_not_served_looks_like_a_lost_connection(api: Api) -> None:
+    api.status = 404
+    async with aiohttp.ClientSession(middlewares=(_monitor(Clock(), []).middleware,)) as http:
+        with pytest.raises(aiohttp.ClientConnectionError, match="is its definition installed"):
+            await http.get(api.url, params={"watch": "true"})
+
+
 async def test_an_event_is_a_sign_of_life(api: Api) -> None:
     clock = Clock()
     monitor = _monitor(clock, [])

@@ -172,6 +172,11 @@ class OperatorProcess:
         assert self._process is not None
         end(self._process, signal.SIGKILL)
 
+    def has_ended(self) -> bool:
+        """Whether it is gone, for whatever reason."""
+        assert self._process is not None
+        return self._process.poll() is not None
+
     def get(self, path: str) -> tuple[int, str]:
         """Ask its HTTP server; status 0 when it does not answer."""
         try:

@@ -75,6 +75,33 @@ def test_an_object_that_vanished_while_its_watch_had_expired_is_forgotten(
     assert operator.get("/healthz")[0] == 200
 
 
+def test_a_definition_that_goes_and_comes_back_does_not_end_the_operator(
+    kubectl: Kubectl, proxy: FaultyProxy, operator: OperatorProcess, stages: FakeStages
+) -> None:
+    refused: list[str] = []
+
+    def not_served(request: web.Request) -> web.Response | None:
+        if "dmsmodeldeployments" not in request.path:
+            return None
+        refused.append(request.path)
+        return refusal(404, "NotFound")
+
+    proxy.refuse = not_served
+    proxy.cut()
+    wait_for(lambda: len(refused) >= 2, 30, "the watch was refused more than once")
+    proxy.refuse = lambda request: None
+    kubectl.apply(deployment(kubectl))
+    wait_for_phase(kubectl, "Ready")
+
+
+def test_an_operator_whose_watch_fails_for_good_ends_so_that_it_is_restarted(
+    proxy: FaultyProxy, operator: OperatorProcess
+) -> None:
+    proxy.refuse = lambda request: refusal(400, "BadRequest") if _is_watch(request) else None
+    proxy.cut()
+    wait_for(operator.has_ended, 60, "the operator ended")
+
+
 def test_bursts_of_refusals_delay_but_never_double_anything(
     kubectl: Kubectl, proxy: FaultyProxy, operator: OperatorProcess, stages: FakeStages
 ) -> None:

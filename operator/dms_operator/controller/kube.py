@@ -143,7 +143,7 @@ class Kube:
             async with response:
                 # An API group that is not served answers 404 in plain text.
                 is_json = response.content_type == "application/json"
-                answer: Raw = await response.json() if is_json else {"message": await response.text()}
+                answer: Raw = await response.json() if is_json else {"message": (await response.text()).strip()}
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ApiError(0, "Unreachable", f"{method} {path}: {error or type(error).__name__}") from error
         if response.status >= 400 and response.status not in accept:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import aiohttp
 from aiohttp.client_middlewares import ClientHandlerType
 from aiohttp.client_reqrep import ClientRequest, ClientResponse
 
@@ -99,6 +100,9 @@ class WatchMonitor:
         """Sees each of kopf's requests and its answer."""
         response = await handler(request)
         stream = self._stream_of(request)
+        if stream is not None and response.status == 404:
+            # kopf would end over it; a lost connection it tries again, until the definition is installed anew.
+            raise aiohttp.ClientConnectionError(f"{stream.path} is not served: is its definition installed?")
         if stream is None or response.status != 200:
             return response
         if "watch" not in request.url.query:

@@ -20,6 +20,9 @@ from .watching import (
 )
 from .work_queue import Workers
 
+EXIT_TIMEOUT = 15.0
+"""Seconds; below the 30 that a kubelet gives a pod to end."""
+
 
 class Key(NamedTuple):
     """What is worked on: a deployment, or the node of a board."""
@@ -113,7 +116,8 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.networking.error_backoffs = _Patience()
     settings.networking.enforce_retry_after = True
     settings.persistence.diffbase_storage = _NothingToCompare()
-    settings.process.ultimate_exiting_timeout = None
+    # When a watch fails for good, kopf ends, but may wait for its own tasks for ever: the process is killed then.
+    settings.process.ultimate_exiting_timeout = EXIT_TIMEOUT
     settings.posting.enabled = False
     settings.posting.loggers = False
     settings.scanning.disabled = True
