@@ -8,6 +8,7 @@ import typer
 from dms_operator import __version__
 
 from . import devcluster
+from .profile import profile
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Takes a DMS model to the cars' chips.")
 _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -16,6 +17,7 @@ operator_app = typer.Typer(no_args_is_help=True, help="The operator.")
 app.add_typer(stage_app, name="stage")
 app.add_typer(operator_app, name="operator")
 app.add_typer(devcluster.app, name="devcluster")
+app.command()(profile)
 
 
 @app.command()

@@ -37,12 +37,17 @@ def write_manifest(
 
 def read_manifest(directory: Path) -> dict[str, Any]:
     """Read a compiled directory's manifest. Raises ConversionFailed when it is missing or not JSON."""
+    return read_report(directory, MANIFEST)
+
+
+def read_report(directory: Path, name: str) -> dict[str, Any]:
+    """Read one JSON object of a compiled directory. Raises ConversionFailed when it is missing or not JSON."""
     try:
-        document = json.loads((directory / MANIFEST).read_text())
+        document = json.loads((directory / name).read_text())
     except (OSError, ValueError) as error:
-        raise ConversionFailed(f"the compiled artifact has no readable {MANIFEST}: {error}") from error
+        raise ConversionFailed(f"the compiled artifact has no readable {name}: {error}") from error
     if not isinstance(document, dict):
-        raise ConversionFailed(f"the compiled artifact's {MANIFEST} is not a JSON object")
+        raise ConversionFailed(f"the compiled artifact's {name} is not a JSON object")
     return document
 
 

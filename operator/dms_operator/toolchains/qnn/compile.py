@@ -6,7 +6,7 @@ from pathlib import Path
 
 import onnx
 
-from ...api.errors import ConversionFailed, DMSError, InvalidSpec, UnsupportedOperators
+from ...api.errors import ConversionFailed, DMSError, InvalidSpec
 from ..base import Progress
 from ..onnx_graph import read_graph
 from .child import CONTEXT_BINARY, CONTEXT_MODEL, PROFILE, PROFILE_LOG, Job
@@ -91,8 +91,9 @@ def _check_split(split: Split, graph: onnx.ModelProto, options: QnnOptions, trac
     share = 1 - delegation.npu / delegation.total if delegation.total else 1.0
     accepted = split.whole or 0 < share <= options.allowed_cpu_share
     if split.partitions == 0 or not accepted:
-        reasons = dict.fromkeys(trace.reasons[node.name] for node in split.left if node.name in trace.reasons)
-        raise unsupported(split.left, delegation.total, options.soc.title, [], reasons)
+        rows = placements(graph, trace, (node.name for node in split.left))
+        details = [f"{row.node}: {row.reason} ({row.shape})" for row in rows if row.where == "cpu"]
+        raise unsupported(split.left, delegation.total, options.soc.title, [], details)
 
 
 def _dims(value: onnx.ValueInfoProto) -> int:
@@ -131,14 +132,26 @@ def _explained(failure: ToolFailed, job: Job, workdir: Path, graph: onnx.ModelPr
         named = ", ".join(str(node) for node in _refused_when_strict(job, workdir)[:_SHOWN_NODES])
         aside = f" even with nodes left to the CPU ({named})" if named else ""
         return ConversionFailed(f"the QNN compiler refused the model for {options.soc.title}{aside}; {why}")
-    return _refusal(failure, compute_nodes(graph), options) or ConversionFailed(
-        f"the QNN compiler refused the model for {options.soc.title}; {why}"
-    )
+    refused = _refused(failure, graph)
+    if refused:
+        details = _details(job, workdir, graph, {node.name for node in refused})
+        return unsupported(refused, len(compute_nodes(graph)), options.soc.title, failure.lines, details)
+    return ConversionFailed(f"the QNN compiler refused the model for {options.soc.title}; {why}")
 
 
-def _refusal(failure: ToolFailed, nodes: list[Node], options: QnnOptions) -> UnsupportedOperators | None:
-    refused = nodes if nothing_supported(failure.lines) else refused_nodes(failure.lines)
-    return unsupported(refused, len(nodes), options.soc.title, failure.lines) if refused else None
+def _refused(failure: ToolFailed, graph: onnx.ModelProto) -> list[Node]:
+    return compute_nodes(graph) if nothing_supported(failure.lines) else refused_nodes(failure.lines)
+
+
+def _details(job: Job, workdir: Path, graph: onnx.ModelProto, refused: set[str]) -> list[str]:
+    """QNN writes its reasons only when the CPU is allowed: ask once more that way. Empty when that fails too."""
+    fresh = _fresh(workdir / "reasons")
+    try:
+        run_task(job | {"allow_cpu": True, "directory": str(fresh)}, fresh)
+        rows = placements(graph, read_op_trace(fresh / OP_TRACE), refused)
+    except (ToolFailed, ConversionFailed):
+        return []
+    return [f"{row.node}: {row.reason} ({row.shape})" for row in rows if row.where == "cpu"]
 
 
 def _refused_when_strict(job: Job, workdir: Path) -> list[Node]:

@@ -5,6 +5,7 @@ it left (`qnn_op_trace.json`, provider option enable_framework_op_trace, schema 
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,8 @@ class Placement:
 
     def to_wire(self) -> dict[str, str]:
         """Plain JSON object without empty fields."""
-        return {key: value for key, value in vars(self).items() if value}
+        names = {"op_type": "opType", "qnn_op": "qnnOp"}
+        return {names.get(key, key): value for key, value in vars(self).items() if value}
 
 
 def read_op_trace(path: Path) -> OpTrace:
@@ -50,7 +52,9 @@ def read_op_trace(path: Path) -> OpTrace:
         document = json.loads(path.read_text())
         mappings = [op for graph in document["subgraph_traces"] for op in graph["op_mappings"]]
         placed = {name: (op["dst_name"], op["dst_qnn_op_type"]) for op in mappings for name in _sources(op)}
-        reasons = {node["node_name"]: str(node["reason"]) for node in document.get("unsupported_nodes", [])}
+        reasons = {
+            node["node_name"]: _first_sentence(str(node["reason"])) for node in document.get("unsupported_nodes", [])
+        }
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConversionFailed(f"the QNN compiler wrote no readable {OP_TRACE}: {error!r}") from error
     return OpTrace(placed, reasons)
@@ -82,6 +86,11 @@ def _placed(name: str, placed: Mapping[str, tuple[str, str]]) -> tuple[str, str]
         return placed[name]
     prefix = f"{name}_token_"
     return next((op for other, op in placed.items() if name and other.startswith(prefix)), None)
+
+
+def _first_sentence(reason: str) -> str:
+    """The provider glues its sentences together without a space, and the second only repeats the node's name."""
+    return re.split(r"\.(?=[A-Z])", reason)[0].rstrip(".")
 
 
 def _sources(mapping: Mapping[str, Any]) -> list[str]:

@@ -71,10 +71,10 @@ class Qnn:
             options,
             files,
             target=asdict(target),
-            vtcm_mb=chosen.vtcm_mb,
+            vtcmMb=chosen.vtcm_mb,
             partitions=compiled.split.partitions,
-            cost_model=profile["costModel"],
-            cpu_nodes=[node.to_wire() for node in compiled.placements if node.where == "cpu"],
+            costModel=profile["costModel"],
+            cpuNodes=[node.to_wire() for node in compiled.placements if node.where == "cpu"],
         )
         shutil.rmtree(compiled.scratch)
         progress("convert", 3, 3)
