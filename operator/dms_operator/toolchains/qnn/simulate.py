@@ -3,6 +3,7 @@
 Samples are streamed through as many simulator processes as there are cores; only those in flight are held in memory.
 """
 
+import contextlib
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
@@ -118,8 +119,10 @@ class _Worker:
 
     def close(self) -> None:
         """End the process and give its pipes back."""
-        with self._process:
-            self._process.kill()
+        self.stop()
+        # a line that the dead child never read is lost with it
+        with contextlib.suppress(BrokenPipeError), self._process:
+            pass
 
     def _ask(self, index: int) -> None:
         assert self._process.stdin is not None
