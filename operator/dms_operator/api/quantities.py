@@ -1,5 +1,6 @@
 """Quantities with units, as users write them: `50ms`, `1000mW`. A bare number is refused."""
 
+import math
 import re
 from typing import Any, ClassVar, Self
 
@@ -66,3 +67,27 @@ class Power(Quantity):
     def of_watts(cls, watts: float) -> Self:
         """The power in milliwatts, rounded to one milliwatt."""
         return cls.parse(f"{watts * 1e3:.0f}mW")
+
+
+class Energy(Quantity):
+    """An energy such as `1.25mJ`; `.value` is joules."""
+
+    UNITS: ClassVar[dict[str, float]] = {"uJ": 1e-6, "mJ": 1e-3, "J": 1.0}
+    EXAMPLE: ClassVar[str] = "5mJ"
+
+    @classmethod
+    def of_joules(cls, joules: float) -> Self:
+        """The energy in millijoules, rounded to one microjoule."""
+        return cls.parse(f"{joules * 1e3:.3f}mJ")
+
+
+class Memory(Quantity):
+    """An amount of memory such as `64Mi`; `.value` is bytes."""
+
+    UNITS: ClassVar[dict[str, float]] = {"Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30}
+    EXAMPLE: ClassVar[str] = "64Mi"
+
+    @classmethod
+    def of_bytes(cls, size: float) -> Self:
+        """The amount in kibibytes, rounded up."""
+        return cls.parse(f"{math.ceil(size / 2**10)}Ki")

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .capabilities import BOARDS, PRECISIONS, Board, is_baseline, refusal
-from .quantities import Duration, Power, Quantity
+from .quantities import Duration, Energy, Memory, Power, Quantity
 
 
 @dataclass(frozen=True)
@@ -97,5 +97,5 @@ def quantity_rule(kind: type[Quantity], *, may_be_number: bool) -> Rule:
     )
 
 
-QUANTITIES: dict[str, type[Quantity]] = {kind.pattern(): kind for kind in (Duration, Power)}
+QUANTITIES: dict[str, type[Quantity]] = {kind.pattern(): kind for kind in (Duration, Power, Energy, Memory)}
 """By pattern, to recognise a quantity in a generated schema."""

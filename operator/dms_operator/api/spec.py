@@ -10,7 +10,8 @@ from pydantic import Field, StringConstraints, model_validator
 
 from .base import Model, Name
 from .capabilities import BOARDS, PRECISIONS, BoardType, Precision, ToolchainName, default_toolchain, refusal
-from .quantities import Duration, Power
+from .end_to_end import EndToEnd
+from .quantities import Duration, Memory, Power
 from .rollout import RolloutSpec
 from .stages import Calibration, Metric, ProfileName, Provenance, TensorSpec
 
@@ -127,6 +128,14 @@ class BenchmarkSpec(Model):
     """Weakest accepted origin of the latency: measured (on the board), simulated, estimated or host."""
     simulation_samples: int = Field(default=16, ge=1, le=1000)
     """Evaluation samples that run through the vendor's functional simulator where there is one."""
+    memory_budget: Memory | None = None
+    """Largest accepted peak memory on the target, with a unit (64Mi). Memory that is not measured never passes."""
+    max_regression: float | None = Field(default=None, ge=0, le=10)
+    """Largest accepted growth of latency and energy against the stable revision (0.1 = 10 %); absent = not compared."""
+    end_to_end: EndToEnd | None = None
+    """Hold the budget against camera to decision: pre-processing, network, post-processing."""
+    compare_precisions: bool = False
+    """Build and measure the target's other precisions too, once one was selected (for `dms compare`)."""
 
 
 class ArtifactsSpec(Model):

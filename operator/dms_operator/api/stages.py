@@ -11,7 +11,8 @@ from pydantic import Field
 
 from .base import Digest, Model, Observed, digest_of
 from .capabilities import BoardType, Precision, ToolchainName
-from .quantities import Duration, Power
+from .end_to_end import EndToEnd
+from .quantities import Duration, Energy, Memory, Power
 
 REQUEST_VARIABLE = "DMS_REQUEST"
 RESULT_LIMIT_BYTES = 4096
@@ -112,6 +113,8 @@ class BenchmarkRecipe(Model):
     metric: Metric = "top1"
     simulation_samples: int = 16
     """Evaluation samples that the functional simulator runs (seconds each)."""
+    end_to_end: EndToEnd | None = None
+    """Time camera to decision as well."""
 
 
 Recipe = Annotated[ResolveRecipe | QuantizeRecipe | ConvertRecipe | BenchmarkRecipe, Field(discriminator="stage")]
@@ -160,6 +163,12 @@ class AccuracyFacts(Observed):
     samples: int
     agreement: float | None = None
     """Share of samples on which the top class equals the reference's; None without reference."""
+    lost: int | None = None
+    """Samples that the reference has right and this one wrong; None where the metric counts no hits."""
+    gained: int | None = None
+    """Samples that the reference has wrong and this one right."""
+    drop_high: float | None = None
+    """Upper end of the drop's own one-sided 95 % interval, paired by sample, for metrics that count no hits."""
 
 
 class VariantFacts(Observed):
@@ -205,7 +214,22 @@ class LatencyFacts(Observed):
     provenance: Provenance
     p50: Duration
     p90: Duration | None = None
+    p95: Duration | None = None
     p99: Duration | None = None
+    p999: Duration | None = None
+    """p99.9"""
+    mean: Duration | None = None
+    min: Duration | None = None
+    max: Duration | None = None
+    stddev: Duration | None = None
+    load: Duration | None = None
+    """From files to a session that can run; in no other figure."""
+    first: Duration | None = None
+    """The first inference after that, before any warm-up; in no other figure."""
+    throughput: float | None = None
+    """Inferences per second, one after the other."""
+    noisy: bool = False
+    """The run was disturbed (halves differ, drift, throttling): bounds rest on queries that are alike."""
     bound: Duration | None = None
     """Upper confidence bound of the gated percentile (cost model: its upper estimate). None: too few samples."""
     samples: int = 0
@@ -223,6 +247,20 @@ class BenchmarkFacts(Observed):
     """Inferences per second, of the strongest provenance."""
     power: Power | None = None
     power_source: str = "unavailable"
+    power_note: str = Field(default="", max_length=300)
+    """How power was measured, or why it could not be."""
+    idle_power: Power | None = None
+    """Mean power before the load, which `power` does not include."""
+    energy_per_inference: Energy | None = None
+    """Above idle: (load - idle) * time / inferences."""
+    memory: Memory | None = None
+    """Peak memory of the model on the target."""
+    memory_provenance: Provenance | None = None
+    """measured on the board, or estimated: then it is a lower limit (weights and tensors of inputs and outputs)."""
+    reference: LatencyFacts | None = None
+    """The fp32 reference on the CPU that ran the benchmark, for ratios."""
+    end_to_end: LatencyFacts | None = None
+    """Camera to decision; measured on the board, host, or estimated (target's latency + this CPU's processing)."""
     accuracy_on_target: AccuracyFacts | None = None
     accuracy_on_target_drop: float | None = None
     """Same samples, reference outputs minus target, positive is worse."""
