@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from devcluster.faults import Faults
 from devcluster.running import Running
 
 
@@ -11,3 +12,8 @@ from devcluster.running import Running
 async def cluster(tmp_path) -> AsyncIterator[Running]:
     async with Running(tmp_path / "kubeconfig") as running:
         yield running
+
+
+@pytest.fixture
+def faults(cluster: Running) -> Faults:
+    return Faults(cluster.kubeconfig)

@@ -177,3 +177,25 @@ def test_a_patch_into_a_wrong_shape_is_refused(client: LocalClient, patch: dict[
         client.patch("pods", "default", "p", patch)
     assert refusal.value.code in (400, 422)
     assert client.get("pods", "default", "p") == before
+
+
+@pytest.mark.parametrize(
+    ("written", "stored"),
+    [
+        ("2026-01-02T03:04:05.678901+00:00", "2026-01-02T03:04:05.678901Z"),
+        ("2026-01-02T05:04:05+02:00", "2026-01-02T03:04:05.000000Z"),
+        ("2026-01-02T03:04:05.678901Z", "2026-01-02T03:04:05.678901Z"),
+    ],
+)
+def test_times_are_stored_as_go_prints_them(client: LocalClient, written: str, stored: str) -> None:
+    lease = {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": "l"},
+        "spec": {"holderIdentity": "x", "renewTime": written},
+    }
+    created = client.create("leases", "default", lease)
+    assert created["spec"]["renewTime"] == stored
+    python = created["metadata"]["creationTimestamp"].replace("Z", "+00:00")
+    sent_back = {**created, "metadata": {**created["metadata"], "creationTimestamp": python}}
+    assert client.update("leases", sent_back) == created, "the same moment is no change"

@@ -125,6 +125,7 @@ class Store:
 
     def __init__(self, log_size: int = LOG_SIZE) -> None:
         self.revision = 1
+        self._compacted = 0
         self._log_size = log_size
         self._objects: dict[str, dict[str, dict[str, Record]]] = {}
         self._logs: dict[str, _Log] = {}
@@ -166,6 +167,8 @@ class Store:
         """Watch `resources` (None: all) from now or from a revision on; raises RevisionTooOld."""
         wanted = frozenset([EVERYTHING] if resources is None else resources)
         past: list[Event] = []
+        if since is not None and since < self._compacted:
+            raise RevisionTooOld
         if since is not None:
             past = [event for name in wanted if name in self._logs for event in self._logs[name].since(since)]
             past.sort(key=lambda event: event.revision)
@@ -178,6 +181,11 @@ class Store:
         """Drop a watcher."""
         for name in subscription.resources:
             self._watchers[name].discard(subscription)
+
+    def compact(self) -> None:
+        """Forget all past events: watches from an earlier revision raise RevisionTooOld."""
+        self._compacted = self.revision
+        self._logs.clear()
 
     def close_watches(self, resource: str | None = None) -> None:
         """End the watches of a resource, or all."""

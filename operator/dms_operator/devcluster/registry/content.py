@@ -15,6 +15,7 @@ from dms_operator.devcluster.schema.cel import validate_rules
 from dms_operator.devcluster.schema.defaulting import apply_defaults
 from dms_operator.devcluster.schema.errors import FieldError, blocks_rules, incomplete
 from dms_operator.devcluster.schema.prune import prune
+from dms_operator.devcluster.schema.times import normalise_times
 from dms_operator.devcluster.schema.validate import validate
 
 _KEPT_NULLS = frozenset({"lastProbeTime", "eventTime"})  # Go types without omitempty that the API shows as null
@@ -69,6 +70,7 @@ def normalise(info: ResourceInfo, obj: dict[str, Any], options: WriteOptions, su
     not fit its schema: its strategy may rely on that. Custom objects are validated by `check`.
     """
     _check_metadata_types(info, obj.get("metadata") or {})
+    normalise_times(info.group, info.kind, obj)
     if not info.custom:
         obj = without_nulls(obj)
     if info.schema is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -14,6 +14,8 @@ from dms_operator.devcluster.registry import DeleteOptions, WriteOptions
 from dms_operator.devcluster.server import protobuf
 from dms_operator.devcluster.server.query import flag, number
 
+BODY_FILTER = "body-filter"
+"""A request may carry a function under this key through which its body goes."""
 _JSON_TYPES = ("", "application/json", "application/octet-stream")
 _YAML_TYPES = ("application/yaml", "application/apply-patch+yaml")
 _SUPPORTED = ("application/json", "application/yaml")
@@ -29,6 +31,12 @@ def _dry_run(query: Mapping[str, str]) -> bool:
     if value not in ("", "All"):
         raise errors.bad_request(f'Invalid value: "{value}": supported values: "All"')
     return value == "All"
+
+
+async def _body(request: web.Request) -> bytes:
+    raw = await request.read()
+    change: Callable[[bytes], bytes] | None = request.get(BODY_FILTER)
+    return raw if change is None else change(raw)
 
 
 def write_options(request: web.Request, applying: bool = False) -> WriteOptions:
@@ -47,7 +55,7 @@ def write_options(request: web.Request, applying: bool = False) -> WriteOptions:
 
 async def delete_options(request: web.Request) -> DeleteOptions:
     """From the body or the query."""
-    raw = await request.read()
+    raw = await _body(request)
     body: Any = {}
     if raw.strip():
         proto = request.content_type == protobuf.CONTENT_TYPE
@@ -71,10 +79,10 @@ async def read_object(request: web.Request, kind: str) -> dict[str, Any]:
     """The object in the body; raises 400 or 415."""
     content_type = request.headers.get("Content-Type", "").partition(";")[0].strip()
     if content_type == protobuf.CONTENT_TYPE:
-        return protobuf.decode(await request.read())
+        return protobuf.decode(await _body(request))
     if content_type not in (*_JSON_TYPES, *_YAML_TYPES):
         raise errors.unsupported_media_type(_SUPPORTED)
-    body = _decoded(await request.read(), content_type, kind)
+    body = _decoded(await _body(request), content_type, kind)
     if not isinstance(body, dict):
         raise errors.bad_request(f"the object provided is unrecognized (must be of type {kind})")
     return body
@@ -94,4 +102,4 @@ def _decoded(raw: bytes, content_type: str, kind: str) -> Any:
 async def read_patch(request: web.Request) -> tuple[Any, str]:
     """The patch and its content type."""
     content_type = request.headers.get("Content-Type", "").partition(";")[0].strip()
-    return _decoded(await request.read(), content_type, "Patch"), content_type
+    return _decoded(await _body(request), content_type, "Patch"), content_type

@@ -13,6 +13,8 @@ from multidict import CIMultiDict
 from dms_operator.devcluster.errors import ApiError
 
 JSON = "application/json"
+STREAM_FILTER = "stream-filter"
+"""A request may carry a function under this key through which the chunks of its answer go."""
 
 
 def raw(text: bytes, code: int = 200, warnings: Iterable[str] = (), content_type: str = JSON) -> web.Response:
@@ -32,6 +34,7 @@ def json_response(body: Any, code: int = 200, content_type: str = JSON) -> web.R
 async def streamed(request: web.Request, chunks: AsyncGenerator[bytes, None], content_type: str) -> web.StreamResponse:
     """Chunks as they come. The headers go out at once, so that the client knows that it is heard."""
     response = web.StreamResponse(headers={"Content-Type": content_type})
+    chunks = request.get(STREAM_FILTER, lambda unchanged: unchanged)(chunks)
     async with contextlib.aclosing(chunks):
         with contextlib.suppress(ConnectionResetError):  # a client may leave at any time, which is no error here
             await response.prepare(request)

@@ -9,6 +9,7 @@ from dms_operator.devcluster.schema.builtin.words import (
     BOOL,
     BYTES,
     INT32,
+    MICRO_TIME,
     QUANTITIES,
     STRING,
     STRINGS,
@@ -77,12 +78,12 @@ LEASE_SPEC = named(
     "io.k8s.api.coordination.v1.LeaseSpec",
     struct(
         {
-            "acquireTime": TIME,
+            "acquireTime": MICRO_TIME,
             "holderIdentity": STRING,
             "leaseDurationSeconds": INT32,
             "leaseTransitions": INT32,
             "preferredHolder": STRING,
-            "renewTime": TIME,
+            "renewTime": MICRO_TIME,
             "strategy": STRING,
         }
     ),
@@ -113,12 +114,12 @@ EVENT: dict[str, Node] = {
         ("action", "message", "reason", "reportingComponent", "reportingInstance", "type"), STRING
     ),
     "count": INT32,
-    "eventTime": TIME,
+    "eventTime": MICRO_TIME,
     "firstTimestamp": TIME,
     "involvedObject": OBJECT_REFERENCE,
     "lastTimestamp": TIME,
     "related": OBJECT_REFERENCE,
-    "series": struct({"count": INT32, "lastObservedTime": TIME}),
+    "series": struct({"count": INT32, "lastObservedTime": MICRO_TIME}),
     "source": struct({"component": STRING, "host": STRING}),
 }
 EVENT_V1: dict[str, Node] = {
@@ -127,10 +128,10 @@ EVENT_V1: dict[str, Node] = {
     "deprecatedFirstTimestamp": TIME,
     "deprecatedLastTimestamp": TIME,
     "deprecatedSource": struct({"component": STRING, "host": STRING}),
-    "eventTime": TIME,
+    "eventTime": MICRO_TIME,
     "regarding": OBJECT_REFERENCE,
     "related": OBJECT_REFERENCE,
-    "series": struct({"count": INT32, "lastObservedTime": TIME}, ["count", "lastObservedTime"]),
+    "series": struct({"count": INT32, "lastObservedTime": MICRO_TIME}, ["count", "lastObservedTime"]),
 }
 NAMED = keyed(struct({"name": STRING}, atomic=True), "name")
 NAMESPACE_STATUS = core("NamespaceStatus", struct({"conditions": conditions(), "phase": STRING}))

@@ -12,6 +12,7 @@ BOOL: Node = {"type": "boolean"}
 INT32: Node = {"type": "integer", "format": "int32"}
 INT64: Node = {"type": "integer", "format": "int64"}
 TIME: Node = {"type": "string", "format": "date-time", "$name": "io.k8s.apimachinery.pkg.apis.meta.v1.Time"}
+MICRO_TIME: Node = {**TIME, "$name": "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime"}
 BYTES: Node = {"type": "string", "format": "byte"}
 INT_OR_STRING: Node = {"x-kubernetes-int-or-string": True}
 ANY: Node = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
