@@ -92,7 +92,6 @@ def _import(
 ) -> list[str]:
     folder = scratch / "artifacts"  # TI's provider wants it to exist and to be empty
     folder.mkdir()
-    (folder / "tempDir").mkdir()
     save_samples(scratch / "samples.npz", frames)
     told: dict[str, Any] = options.for_provider(prequantized=prequantized)
     told |= {"tidl_tools_path": str(tools.directory), "artifacts_folder": str(folder)}

@@ -91,9 +91,9 @@ PATTERN_OF: dict[str, str] = {"ReduceMean": "LayerNorm", "Erf": "Gelu"}
 """The pattern inside which an operator of kind IN_PATTERN is taken."""
 
 HINTS: dict[str, str] = {
-    "ReduceMean": "write a mean over height and width as GlobalAveragePool (or run TI's tidl-onnx-model-optimizer)",
+    "ReduceMean": "give it constant axes and static shapes: it is then rewritten as GlobalAveragePool",
     "Erf": "export GELU in one piece (Div, Erf, Add, Mul, Mul), or train with Relu",
-    "Gelu": "export at opset 19 or lower, where GELU is Div, Erf, Add, Mul, Mul",
+    "Gelu": "use the exact GELU, not the tanh approximation: it is then rewritten as Div, Erf, Add, Mul, Mul",
     "GlobalAveragePool": "for planes above 1024 use TI's rule convert_large_global_avg_pooling_to_matmul",
     "Gemm": "write Gemm as MatMul and Add (TI's rule convert_gemm_to_matmul_and_add)",
     "GRU": "use a Transformer encoder or a temporal convolution instead",

@@ -1,5 +1,7 @@
 """Calibration samples beside a variant's model, and inputs for TI's process: checked before they are used."""
 
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ def load_samples(path: Path, frames: int) -> list[dict[str, NDArray[Any]]] | Non
         with np.load(path, allow_pickle=False) as archive:
             names = [str(name) for name in archive["arr_0"]]
             columns = [archive[f"arr_{index}"] for index in range(1, len(names) + 1)]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise DatasetInvalid(f"the calibration samples cannot be read ({error})", hint="Quantize again") from error
     count = min([frames, *(len(column) for column in columns)])
     return [dict(zip(names, (column[index] for column in columns), strict=True)) for index in range(count)]

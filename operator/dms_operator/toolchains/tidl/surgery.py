@@ -3,27 +3,24 @@
 from collections import Counter
 
 import onnx
-from onnx import TensorProto, helper
 
 from ...api.errors import ConversionFailed
 from .graph import opset_of
 from .operators import IR_VERSION, MAXIMUM_OPSET
+from .rewrites import rewritten
 
-_GELU = "Gelu"
 _CONTRIB = {"com.microsoft"}
 
 
 def lowered(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy at opset 19 or lower, with shapes inferred; GELU is written out so that TIDL fuses it.
+    """A copy at opset 19 or lower, with `rewrites` applied and shapes inferred: what is calibrated and imported.
 
     A newer opset is only a label while each of its operators is still the one of opset 19. Raises ConversionFailed
     naming the operators that are not.
     """
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = rewritten(model)
     opset = opset_of(copy)
     if opset > MAXIMUM_OPSET:
-        _expand_gelus(copy.graph)
         _refuse_newer(copy, opset)
         for entry in copy.opset_import:
             if entry.domain in ("", "ai.onnx"):
@@ -50,33 +47,3 @@ def _refuse_newer(model: onnx.ModelProto, opset: int) -> None:
             f"{named}",
             hint=f"Export the model with opset {MAXIMUM_OPSET} or lower",
         )
-
-
-def _expand_gelus(graph: onnx.GraphProto) -> None:
-    """Gelu (exact, opset 20) as 0.5 x (1 + erf(x / sqrt 2)), the five nodes that TIDL maps to one layer."""
-    nodes = list(graph.node)
-    if not any(_is_exact_gelu(node) for node in nodes):
-        return
-    constants = {"root2": 2.0**0.5, "one": 1.0, "half": 0.5}
-    for name, value in constants.items():
-        graph.initializer.append(helper.make_tensor(f"tidl_gelu_{name}", TensorProto.FLOAT, [], [value]))
-    del graph.node[:]
-    for node in nodes:
-        graph.node.extend(_gelu_nodes(node) if _is_exact_gelu(node) else [node])
-
-
-def _is_exact_gelu(node: onnx.NodeProto) -> bool:
-    approximate = next((helper.get_attribute_value(each) for each in node.attribute), b"none")
-    return bool(node.op_type == _GELU and node.domain == "" and approximate == b"none")
-
-
-def _gelu_nodes(node: onnx.NodeProto) -> list[onnx.NodeProto]:
-    source, target, name = node.input[0], node.output[0], node.name or node.output[0]
-    steps = [f"{target}/{step}" for step in ("scaled", "erf", "shifted", "product")]
-    return [
-        helper.make_node("Div", [source, "tidl_gelu_root2"], [steps[0]], f"{name}/div"),
-        helper.make_node("Erf", [steps[0]], [steps[1]], f"{name}/erf"),
-        helper.make_node("Add", [steps[1], "tidl_gelu_one"], [steps[2]], f"{name}/add"),
-        helper.make_node("Mul", [source, steps[2]], [steps[3]], f"{name}/mul"),
-        helper.make_node("Mul", [steps[3], "tidl_gelu_half"], [target], f"{name}/half"),
-    ]

@@ -6,8 +6,9 @@ import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from ...api.errors import ConversionFailed, ConverterKilled, InvalidSpec, ToolchainUnavailable
+from ...api.errors import ConversionFailed, InvalidSpec, ToolchainUnavailable
 from .options import BOARD_RELEASE, TidlOptions
 from .process import TaskFailed, run_task
 from .socs import Soc
@@ -20,6 +21,7 @@ PROVIDER = "TIDLCompilationProvider"
 SUPPORTED_RELEASES = ("9.0", "11.2")
 """First and last release line whose options and artifacts this module was written for (TI 9.0 to 11.2)."""
 
+_PROBE_SECONDS = 120.0
 _NEEDED = ("tidl_model_import_onnx.so", "device_config.cfg", "PC_dsp_test_dl_algo.out")
 """Files of tidl_tools that TI's provider opens by name (edgeai-tidl-tools scripts/setup.sh)."""
 
@@ -107,15 +109,15 @@ def _release() -> str:
 
 def _onnxruntime_version(python: str, workdir: Path) -> str:
     try:
-        answer = run_task({"task": "probe"}, python, workdir, "convert", lambda *_: None, timeout=120)
+        with TemporaryDirectory(prefix="probe-", dir=workdir) as scratch:
+            job = {"task": "probe"}
+            answer = run_task(job, python, Path(scratch), "convert", lambda *_: None, _PROBE_SECONDS)
     except (TaskFailed, ConversionFailed) as failure:
         why = failure.why() if isinstance(failure, TaskFailed) else str(failure)
         raise ToolchainUnavailable(
             f"TIDL_TOOLS_PATH is set, but {python} has no onnxruntime with {PROVIDER} ({why})",
             hint=f"Install TI's onnxruntime_tidl wheel, and set {PYTHON_VARIABLE} to its Python",
         ) from failure
-    except ConverterKilled:
-        raise
     found = dict(line[1:].split(" ", 1) for line in answer if line.startswith("@"))
     if PROVIDER not in found.get("providers", "").split(","):
         raise ToolchainUnavailable(

@@ -1,0 +1,70 @@
+"""What TI's tools do not read is written as what they do, with the same result."""
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from onnx.reference import ReferenceEvaluator
+
+from dms_operator.toolchains.tidl.graph import opset_of
+from dms_operator.toolchains.tidl.preflight import check_model
+from dms_operator.toolchains.tidl.surgery import lowered
+from toolchains.tidl.models import graph_of, node, written_out_layer_norm
+
+
+def run(model: onnx.ModelProto, x: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(ReferenceEvaluator(model).run(None, {"x": x})[0])
+
+
+def test_a_newer_label_is_lowered_where_no_operator_changed() -> None:
+    model = graph_of([node("Relu", ["x"], "y")], {"x": [2, 3]}, ["y"], opset=20)
+    model.ir_version = 10
+    assert opset_of(lowered(model)) == 19 and lowered(model).ir_version == 8
+    onnx.checker.check_model(lowered(model))
+
+
+def test_an_older_model_keeps_its_opset() -> None:
+    assert opset_of(lowered(graph_of([node("Relu", ["x"], "y")], {"x": [2, 3]}, ["y"], opset=13))) == 13
+
+
+def test_a_gelu_of_opset_20_becomes_five_nodes_that_tidl_fuses() -> None:
+    model = graph_of([node("Gelu", ["x"], "y")], {"x": [2, 8]}, ["y"], opset=20)
+    ready, x = lowered(model), np.linspace(-3, 3, 16, dtype=np.float32).reshape(2, 8)
+    assert check_model(ready).fusions == {"Gelu": 1} and not check_model(ready).refused
+    np.testing.assert_allclose(run(ready, x), run(model, x), atol=1e-6)
+
+
+axes_of = st.lists(st.integers(0, 3), min_size=1, max_size=3, unique=True)
+
+
+@settings(deadline=None, max_examples=30)
+@given(axes_of, st.booleans(), st.integers(0, 2**32 - 1))
+def test_a_mean_over_any_axes_becomes_pooling_with_the_same_values(axes: list[int], keep: bool, seed: int) -> None:
+    mean = node("ReduceMean", ["x", "axes"], "y", keepdims=int(keep))
+    model = graph_of([mean], {"x": [2, 3, 4, 5]}, ["y"], {"axes": np.array(axes)}, opset=18)
+    x = np.random.default_rng(seed).normal(size=(2, 3, 4, 5)).astype(np.float32)
+    ready = lowered(model)
+    onnx.checker.check_model(ready)
+    assert not check_model(ready).refused
+    np.testing.assert_allclose(run(ready, x), run(model, x), rtol=1e-5, atol=1e-6)
+
+
+def test_the_means_inside_a_layer_norm_stay() -> None:
+    assert [each.op_type for each in lowered(written_out_layer_norm()).graph.node].count("ReduceMean") == 2
+
+
+@pytest.mark.parametrize(("shape", "kept"), [([1, -1], False), ([0, 6], True)])
+def test_allowzero_is_dropped_only_where_it_says_nothing(shape: list[int], kept: bool) -> None:
+    model = graph_of([node("Reshape", ["x", "s"], "y", allowzero=1)], {"x": [2, 3]}, ["y"], {"s": np.array(shape)})
+    assert bool(lowered(model).graph.node[0].attribute) is kept
+
+
+def test_the_given_model_is_left_as_it_was() -> None:
+    model = graph_of([node("Gelu", ["x"], "y")], {"x": [2, 8]}, ["y"], opset=20)
+    before = model.SerializeToString()
+    lowered(model)
+    assert model.SerializeToString() == before
