@@ -76,6 +76,7 @@ class DevCluster:
         )
         self.kubelet = kubelet
         self.server.use_logs(kubelet.logs)
+        self.server.use_nodes(kubelet)
         for namespace in NAMESPACES:
             self.client.create("namespaces", None, _namespace(namespace))
         self._work = asyncio.create_task(

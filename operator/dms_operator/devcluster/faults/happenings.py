@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from dms_operator.devcluster.errors import ApiError
 from dms_operator.devcluster.faults.rules import Seconds
 
+Silence = Literal["unreachable", "not-ready", "unnoticed"]
+
 
 class NodeControl(Protocol):
     """What the process-kubelet lets happen to pods and nodes; methods raise KeyError for what it does not run."""
@@ -22,8 +24,8 @@ class NodeControl(Protocol):
     def evict(self, namespace: str, pod: str, message: str) -> None:
         """End a pod as a node does that runs short of memory."""
 
-    def silence(self, node: str, ready: bool | None) -> None:
-        """Let a node say nothing more; before, it reports that it is not ready (False) or nothing (None)."""
+    def silence(self, node: str, how: Silence) -> None:
+        """Cut a node off: it counts as unreachable at once, says last that it is not ready, or nobody notices yet."""
 
     def revive(self, node: str) -> None:
         """Let it report again, and catch up with what it missed."""
@@ -164,9 +166,9 @@ def _on_node(
     elif isinstance(event, EvictPod):
         nodes.evict(event.namespace, event.name, event.message)
     elif isinstance(event, SilenceNode):
-        nodes.silence(event.name, False if event.how == "not-ready" else None)
+        nodes.silence(event.name, event.how)
     elif isinstance(event, ReviveNode):
         nodes.revive(event.name)
     else:
-        nodes.silence(event.name, ready=None)
+        nodes.silence(event.name, "unnoticed")
         server.later(event.seconds, lambda: nodes.revive(event.name))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import psutil
@@ -12,6 +12,8 @@ import psutil
 from dms_operator.devcluster.client import LocalClient
 from dms_operator.devcluster.config import NodeConfig
 from dms_operator.devcluster.controllers.meta import Object, rfc3339, rfc3339_micro
+from dms_operator.devcluster.controllers.node import GRACE_SECONDS
+from dms_operator.devcluster.faults.happenings import Silence
 
 LEASE_NAMESPACE = "kube-node-lease"
 # kubelet's defaults: nodeLeaseDurationSeconds, maxPods
@@ -105,6 +107,14 @@ def _node_info() -> dict[str, str]:
     }
 
 
+def _failing(condition: Object, moment: str) -> Object:
+    """The Ready condition of a kubelet whose container runtime is gone; the other conditions as they are."""
+    if condition["type"] != "Ready" or condition["status"] == "False":
+        return condition
+    words = {"reason": "KubeletNotReady", "message": "container runtime is down"}
+    return {**condition, "status": "False", "lastTransitionTime": moment, **words}
+
+
 class NodeReporter:
     """Keeps one Node object and its lease."""
 
@@ -122,6 +132,16 @@ class NodeReporter:
         wanted = node_status(self._config, present, now)
         if any(present.get(key) != value for key, value in wanted.items()):
             self._client.update_status("nodes", {**node, "status": {**present, **wanted}})
+
+    def fall_silent(self, now: datetime, how: Silence) -> None:
+        """Leave the API: `unreachable` as if long ago, `not-ready` with these last words, or without a word."""
+        name = self._config.name
+        if how == "unreachable":
+            self.renew(now - timedelta(seconds=GRACE_SECONDS))
+        elif how == "not-ready" and (node := self._client.get("nodes", None, name)) is not None:
+            status = node["status"]
+            conditions = [_failing(item, rfc3339(now)) for item in status.get("conditions") or []]
+            self._client.update_status("nodes", {**node, "status": {**status, "conditions": conditions}})
 
     def renew(self, now: datetime) -> None:
         """Renew the node's lease."""

@@ -12,7 +12,7 @@ from dms_operator.devcluster.controllers.meta import Object, is_deleted, parse_t
 from .container import ContainerRunner, PodHost
 from .environment import Context
 from .services import NodeServices
-from .status import INITIALIZING, ContainerState, PodView, pod_status
+from .status import EVICTED, INITIALIZING, ContainerState, PodView, pod_status
 from .volumes import MountError, VolumeSources, set_up_volumes
 
 # pkg/kubelet/kubelet_pods / active_deadline.go
@@ -30,6 +30,7 @@ class PodWorker:
         self._cleaned = False
         self._grace: float | None = None
         self._stop_asked = asyncio.Event()
+        self._evicted = asyncio.Event()
         self._started_at = rfc3339(services.clock())
         self._host = PodHost(services, pod, self._context, {}, asyncio.Event(), self.publish)
         spec = pod["spec"]
@@ -42,6 +43,11 @@ class PodWorker:
             ContainerRunner(self._host, ContainerState(spec, **waiting), initial=initial) for spec in specs
         ]
 
+    @property
+    def node(self) -> str:
+        """The name of its node."""
+        return self._services.node
+
     def update(self, pod: Object) -> None:
         """Take over a newer version of the pod; a deleted one is stopped."""
         self.pod = pod
@@ -53,17 +59,30 @@ class PodWorker:
         self._grace = grace if self._grace is None else min(self._grace, grace)
         self._stop_asked.set()
 
+    def evict(self, message: str) -> None:
+        """Let the pod fail at once, as a node that runs short of something does; its object stays."""
+        self._verdict = (EVICTED, message)
+        self._grace = 0.0
+        self._evicted.set()
+
+    def signal(self, number: signal.Signals, container: str | None = None) -> None:
+        """Send a signal to one container or to all."""
+        for runner in (*self._initial, *self._main):
+            if container in (None, runner.state.name):
+                runner.signal(number)
+
     async def run(self) -> None:
         """Live, until the containers are done or the pod is stopped; then report the end."""
         life = asyncio.create_task(self._life())
-        stop = asyncio.create_task(self._stop_asked.wait())
+        stops = [asyncio.create_task(event.wait()) for event in (self._stop_asked, self._evicted)]
         try:
-            await asyncio.wait({life, stop}, timeout=self._deadline(), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({life, *stops}, timeout=self._deadline(), return_when=asyncio.FIRST_COMPLETED)
             if not life.done():
                 await self._terminate(life)
             await life
         finally:
-            stop.cancel()
+            for stop in stops:
+                stop.cancel()
         self._cleaned = True
         self.publish()
         await self._stop_asked.wait()
@@ -73,8 +92,10 @@ class PodWorker:
         shutil.rmtree(self._services.pod_directory(self.pod["metadata"]["uid"]), ignore_errors=True)
 
     def publish(self) -> None:
-        """Write the pod's status, unless nothing changed or the pod is gone."""
+        """Write the pod's status, unless nothing changed, the pod is gone or its node is silent."""
         metadata = self.pod["metadata"]
+        if self._services.node in self._services.silent:
+            return
         live = self._services.client.get("pods", metadata["namespace"], metadata["name"])
         if live is None or live["metadata"]["uid"] != metadata["uid"]:
             return

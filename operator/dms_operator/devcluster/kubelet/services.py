@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,8 @@ from .logs import LogStore
 class NodeServices:
     """The node's name, its way to the API, and what is shared by all nodes.
 
-    `token` gives a service account's token by (namespace, account); `service` is the API's host and port.
+    `token` gives a service account's token by (namespace, account); `service` is the API's host and port;
+    `silent` are the nodes that cannot reach the API now.
     """
 
     node: str
@@ -31,6 +32,7 @@ class NodeServices:
     clock: Clock
     token: Callable[[str, str], str]
     service: tuple[str, int]
+    silent: Set[str]
 
     def pod_directory(self, uid: str) -> Path:
         """Return the directory of a pod's volumes and sandboxes."""

@@ -15,6 +15,8 @@ from dms_operator.devcluster.controllers.quantity import parse_quantity
 CREATING: Object = {"waiting": {"reason": "ContainerCreating"}}
 INITIALIZING: Object = {"waiting": {"reason": "PodInitializing"}}
 LOOPBACK = "127.0.0.1"
+EVICTED = "Evicted"  # pkg/kubelet/eviction Reason
+DISRUPTION = "DisruptionTarget"
 
 
 @dataclass
@@ -150,8 +152,13 @@ def _conditions(view: PodView, phase: str, previous: Object, now: datetime) -> l
         "ContainersReady": _readiness(view, phase),
         "PodScheduled": {"status": "True"},
     }
+    if view.verdict and view.verdict[0] == EVICTED:
+        disruption = {"status": "True", "reason": "TerminationByKubelet", "message": view.verdict[1]}
+        wanted = {DISRUPTION: disruption, **wanted}
     generation = view.pod["metadata"].get("generation", 1)
-    return [_condition(kind, value, previous, generation, now) for kind, value in wanted.items()]
+    own = [_condition(kind, value, previous, generation, now) for kind, value in wanted.items()]
+    foreign = [item for item in previous.get("conditions") or [] if item["type"] not in wanted]
+    return [*foreign, *own]
 
 
 def _truth(value: bool) -> str:

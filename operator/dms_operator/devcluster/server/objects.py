@@ -9,6 +9,7 @@ from dms_operator.devcluster.registry import Registry, WriteOptions
 from dms_operator.devcluster.registry.patching import APPLY_PATCH, MERGE_PATCH
 from dms_operator.devcluster.representation import to_api
 from dms_operator.devcluster.server import listing, logs, views
+from dms_operator.devcluster.server.eviction import evict
 from dms_operator.devcluster.server.negotiation import response_form
 from dms_operator.devcluster.server.paths import Target
 from dms_operator.devcluster.server.query import flag
@@ -73,8 +74,7 @@ class ObjectPages:
         if target.subresource == "binding":
             return await self._bind(request, target)
         if target.subresource == "eviction":
-            self._registry.delete(info, namespace, target.name)
-            return json_response({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}, 201)
+            return await evict(self._registry, request, target)
         if target.subresource or (target.name and not info.custom):
             raise errors.method_not_allowed()
         if info.namespaced and target.namespace is None:
