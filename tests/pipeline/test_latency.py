@@ -5,16 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dms_operator.pipeline.latency import (
-    PROFILES,
-    Profile,
-    Timing,
-    discardable,
-    latency_facts,
-    measure,
-    percentile,
-    upper_bound,
-)
+from dms_operator.pipeline.latency import PROFILES, Profile, Timing, latency_facts, measure
+from dms_operator.pipeline.percentiles import discardable, needed, percentile, upper_bound
 
 
 def silent(done: int, total: int) -> None:
@@ -75,13 +67,14 @@ def test_a_hundred_thousand_queries_are_bounded_without_underflow() -> None:
 
 def test_a_run_makes_its_queries_and_warms_up_before() -> None:
     calls: list[None] = []
-    timing = measure(lambda: calls.append(None), Profile(20, 0.0), 5, silent)
-    assert len(timing.nanoseconds) == 20 and len(calls) == 25
+    timing = measure([lambda: calls.append(None)], Profile(20, 0.0), 5, silent)
+    # the first inference, the warm-up, the run
+    assert len(timing.nanoseconds) == 20 and len(calls) == 1 + 5 + 20
     assert (timing.nanoseconds >= 0).all() and timing.throughput > 0
 
 
 def test_a_run_goes_on_until_its_seconds_are_over() -> None:
-    timing = measure(lambda: None, Profile(1, 0.05), 0, silent)
+    timing = measure([lambda: None], Profile(1, 0.05), 0, silent)
     assert timing.seconds >= 0.05
     # far more than the array that the loop began with
     assert len(timing.nanoseconds) > 1024
@@ -89,7 +82,7 @@ def test_a_run_goes_on_until_its_seconds_are_over() -> None:
 
 def test_progress_ends_with_all_queries_done() -> None:
     reports: list[tuple[int, int]] = []
-    measure(lambda: None, Profile(30, 0.0), 0, lambda *report: reports.append(report))
+    measure([lambda: None], Profile(30, 0.0), 0, lambda *report: reports.append(report))
     assert reports[0] == (0, 30) and reports[-1] == (30, 30)
 
 
@@ -98,7 +91,7 @@ def test_a_failing_query_is_not_swallowed() -> None:
         raise RuntimeError("no inference")
 
     with pytest.raises(RuntimeError, match="no inference"):
-        measure(fail, Profile(1, 0.0), 0, silent)
+        measure([fail], Profile(1, 0.0), 0, silent)
 
 
 def test_facts_say_when_there_are_too_few_samples_for_the_gated_percentile() -> None:

@@ -1,9 +1,10 @@
-"""Times queries one after the other, and bounds a percentile as MLPerf's LoadGen does (single stream)."""
+"""Times queries one after the other (single stream)."""
 
 import gc
+import itertools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,13 +12,18 @@ from numpy.typing import NDArray
 
 from ..api.quantities import Duration
 from ..api.stages import LatencyFacts, ProfileName, Provenance
+from .percentiles import NANOSECOND, percentile, upper_bound
 
-CONFIDENCE = 0.99
-"""LoadGen's confidence of early stopping (loadgen/early_stopping.cc)."""
+SEGMENT_SECONDS = 0.5
+"""Time between two progress reports; nothing is reported while queries are timed."""
 
-_NANOSECOND = 1e-9
-_SECONDS_BETWEEN_REPORTS = 0.5
+_SEGMENT_QUERIES = 4096
+"""Queries of one segment at most; the room for their latencies is made before the segment begins."""
 
+EXTENSION = 3.0
+"""A run that lacks queries for a bound goes on until this multiple of its profile's seconds at most."""
+
+Query = Callable[[], None]
 Report = Callable[[int, int], None]
 """Called with (done, total) queries; the total grows when time, not the number of queries, decides the end."""
 
@@ -42,10 +48,16 @@ PROFILES: dict[ProfileName, Profile] = {
 
 @dataclass(frozen=True)
 class Timing:
-    """Latencies of single queries in nanoseconds, in the order in which they ran, and the whole run's seconds."""
+    """Latencies of single queries in nanoseconds, in the order in which they ran."""
 
     nanoseconds: NDArray[np.int64]
     seconds: float
+    """The whole run without progress reports."""
+    first_seconds: float = 0.0
+    """The very first inference, before any warm-up."""
+    began: float = 0.0
+    ended: float = 0.0
+    """Monotonic clock (seconds) at the begin and end of the timed part, to place samples of power."""
 
     @property
     def throughput(self) -> float:
@@ -53,97 +65,103 @@ class Timing:
         return len(self.nanoseconds) / self.seconds
 
 
-def measure(query: Callable[[], None], profile: Profile, warmup: int, report: Report) -> Timing:
-    """Warm up, then time queries until the profile's queries and seconds are both over.
+def measure(queries: Sequence[Query], profile: Profile, warmup: int, report: Report, wanted: int = 0) -> Timing:
+    """Warm up, then time queries in rotation until the profile's queries and seconds are both over.
 
-    The clock is monotonic; the timed loop allocates nothing that grows, and the garbage collector rests.
+    A run with fewer than `wanted` queries by then goes on, up to three times the profile's seconds. The clock is
+    monotonic; nothing is allocated, reported or collected between the queries of a segment.
     """
+    rotation = itertools.cycle(queries)
+    first = _first(next(rotation))
     for _ in range(warmup):
-        query()
+        next(rotation)()
     report(0, profile.queries)
     collecting = gc.isenabled()
     gc.collect()
     gc.disable()
     try:
-        return _timed(query, profile, report)
+        return _timed(rotation, profile, report, wanted, first)
     finally:
         if collecting:
             gc.enable()
 
 
-def _timed(query: Callable[[], None], profile: Profile, report: Report) -> Timing:
-    clock = time.perf_counter_ns
-    latencies = np.zeros(max(profile.queries, 1024), dtype=np.int64)
+def _first(query: Query) -> float:
+    before = time.perf_counter_ns()
+    query()
+    return (time.perf_counter_ns() - before) * NANOSECOND
+
+
+def _timed(rotation: Iterator[Query], profile: Profile, report: Report, wanted: int, first: float) -> Timing:
+    parts: list[NDArray[np.int64]] = []
+    done, seconds, began = 0, 0.0, time.monotonic()
+    while _goes_on(done, seconds, profile, wanted):
+        room = np.zeros(min(_SEGMENT_QUERIES, _left(done, seconds, profile, wanted)), dtype=np.int64)
+        filled, elapsed = _segment(rotation, room, _segment_seconds(done, seconds, profile))
+        parts.append(room[:filled])
+        done, seconds = done + filled, seconds + elapsed
+        report(done, _expected(done, seconds, profile))
+        if _goes_on(done, seconds, profile, wanted):
+            # the report has used the caches: one query that does not count brings the model back
+            next(rotation)()
+    report(done, done)
+    return Timing(np.concatenate(parts), seconds, first, began, time.monotonic())
+
+
+def _segment(rotation: Iterator[Query], room: NDArray[np.int64], seconds: float) -> tuple[int, float]:
+    """Fill the room with latencies until it is full or the seconds are over; gives how many, and the time taken."""
+    clock, done = time.perf_counter_ns, 0
     started = clock()
-    ends = started + int(profile.seconds / _NANOSECOND)
-    reports, done = started, 0
-    while done < profile.queries or clock() < ends:
-        if done == len(latencies):
-            latencies = np.concatenate([latencies, np.zeros_like(latencies)])
+    ends = started + int(seconds / NANOSECOND)
+    after = started
+    while done < len(room) and (after < ends or not done):
+        query = next(rotation)
         before = clock()
         query()
         after = clock()
-        latencies[done] = after - before
+        room[done] = after - before
         done += 1
-        if after - reports > _SECONDS_BETWEEN_REPORTS / _NANOSECOND:
-            report(done, _expected(done, after - started, profile))
-            reports = after
-    report(done, done)
-    return Timing(latencies[:done].copy(), (clock() - started) * _NANOSECOND)
+    return done, (clock() - started) * NANOSECOND
 
 
-def _expected(done: int, elapsed_ns: int, profile: Profile) -> int:
+def _goes_on(done: int, seconds: float, profile: Profile, wanted: int) -> bool:
+    if done < profile.queries or seconds < profile.seconds:
+        return True
+    return done < wanted and seconds < profile.seconds * EXTENSION
+
+
+def _left(done: int, seconds: float, profile: Profile, wanted: int) -> int:
+    """Queries that are still to come; unknown (a whole segment) while the time is not over."""
+    if seconds < profile.seconds:
+        return _SEGMENT_QUERIES
+    return max(1, max(profile.queries, wanted) - done)
+
+
+def _segment_seconds(done: int, seconds: float, profile: Profile) -> float:
+    left = profile.seconds - seconds
+    return min(SEGMENT_SECONDS, left) if left > 0 and done >= profile.queries else SEGMENT_SECONDS
+
+
+def _expected(done: int, seconds: float, profile: Profile) -> int:
     """How many queries the whole run will have, at the present pace."""
-    at_this_pace = done * profile.seconds / (elapsed_ns * _NANOSECOND)
-    return max(profile.queries, done, math.ceil(at_this_pace))
+    return max(profile.queries, done, math.ceil(done * profile.seconds / seconds))
 
 
-def percentile(nanoseconds: NDArray[np.int64], percent: float) -> float:
-    """The smallest observed latency, in seconds, that at least `percent` % of the queries did not exceed."""
-    return float(np.percentile(nanoseconds, percent, method="inverted_cdf")) * _NANOSECOND
-
-
-def upper_bound(nanoseconds: NDArray[np.int64], percent: float, confidence: float = CONFIDENCE) -> float | None:
-    """A latency in seconds that the true percentile does not exceed, at this confidence; None: too few samples.
-
-    LoadGen's early stopping estimate: with t the largest number for which P[Bin(n, 1 - p) <= t] <= 1 - confidence,
-    t - 1 highest latencies are discarded. Needs t >= 1: 64 queries for p90, 662 for p99.
-    """
-    discarded = discardable(len(nanoseconds), percent, confidence)
-    if discarded is None:
-        return None
-    return float(np.sort(nanoseconds)[len(nanoseconds) - 1 - discarded]) * _NANOSECOND
-
-
-def discardable(samples: int, percent: float, confidence: float = CONFIDENCE) -> int | None:
-    """How many of the highest latencies the bound may leave out; None when there are too few samples for any bound."""
-    over, total = 0, _binomial(samples, 0, percent)
-    # rounding in the logarithms: 1e-9 is far below the steps of the tail probability near 0.01
-    while total <= 1 - confidence + 1e-9 and over < samples:
-        over += 1
-        total += _binomial(samples, over, percent)
-    allowed = over - 1
-    return allowed - 1 if allowed >= 1 else None
-
-
-def _binomial(samples: int, over: int, percent: float) -> float:
-    """Probability that exactly `over` of the samples exceed the true percentile."""
-    below = percent / 100
-    ways = math.lgamma(samples + 1) - math.lgamma(over + 1) - math.lgamma(samples - over + 1)
-    return math.exp(ways + over * math.log1p(-below) + (samples - over) * math.log(below))
-
-
-def latency_facts(timing: Timing, gated_percent: float, provenance: Provenance, source: str) -> LatencyFacts:
-    """Percentiles and the gated percentile's upper bound."""
+def latency_facts(
+    timing: Timing, gated_percent: float, provenance: Provenance, source: str, load_seconds: float | None = None
+) -> LatencyFacts:
+    """The whole distribution, and the gated percentile's upper bound."""
     latencies = timing.nanoseconds
     bound = upper_bound(latencies, gated_percent)
-    return LatencyFacts(
-        provenance=provenance,
-        p50=Duration.of_seconds(percentile(latencies, 50)),
-        p90=Duration.of_seconds(percentile(latencies, 90)),
-        p99=Duration.of_seconds(percentile(latencies, 99)),
-        bound=None if bound is None else Duration.of_seconds(bound),
-        samples=len(latencies),
-        source=source,
-        notes="" if bound is not None else f"too few samples for a bound of p{gated_percent:g}",
+    shares = {"p50": 50, "p90": 90, "p95": 95, "p99": 99, "p999": 99.9}
+    seconds = {name: percentile(latencies, percent) for name, percent in shares.items()}
+    seconds |= {"mean": float(latencies.mean()) * NANOSECOND, "stddev": float(latencies.std()) * NANOSECOND}
+    seconds |= {"min": float(latencies.min()) * NANOSECOND, "max": float(latencies.max()) * NANOSECOND}
+    seconds |= {"first": timing.first_seconds} | ({} if load_seconds is None else {"load": load_seconds})
+    seconds |= {} if bound is None else {"bound": bound}
+    return LatencyFacts.model_validate(
+        {name: Duration.of_seconds(value) for name, value in seconds.items()}
+        | {"provenance": provenance, "samples": len(latencies), "source": source}
+        | {"throughput": round(timing.throughput, 3)}
+        | {"notes": "" if bound is not None else f"too few samples for a bound of p{gated_percent:g}"}
     )
