@@ -88,6 +88,19 @@ def test_allowed_arm_cores_are_counted(powers_qdq: Path, workdir: Path, ti_tools
     assert {"subgraph_0_tidl_net.bin", "subgraph_1_tidl_net.bin"} < set(compiled.files)
 
 
+@pytest.mark.parametrize(("share", "accepted"), [("15%", True), ("14%", False), ("0%", False)])
+def test_a_share_of_the_nodes_may_be_accepted(
+    powers_qdq: Path, workdir: Path, ti_tools: Mode, share: str, accepted: bool
+) -> None:
+    ti_tools("unsupported:GlobalAveragePool")  # 1 of 7 nodes, 14.3 %
+    options = {"allow-cpu-fallback": share}
+    if accepted:
+        assert Tidl().convert(powers_qdq, "tda4vm", options, workdir, silent).facts.delegation.npu == 6
+        return
+    with pytest.raises(UnsupportedOperators):
+        Tidl().convert(powers_qdq, "tda4vm", options, workdir, silent)
+
+
 def test_a_deny_list_is_honoured(powers_qdq: Path, workdir: Path) -> None:
     options = {"allow-cpu-fallback": "true", "deny-layer-types": "Gemm"}
     assert Tidl().convert(powers_qdq, "tda4vm", options, workdir, silent).facts.delegation.left_on_cpu == ["Gemm x1"]

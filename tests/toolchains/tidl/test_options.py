@@ -62,6 +62,8 @@ def test_our_own_options_never_reach_tis_tools() -> None:
         ({"num-cores": "2"}, "TDA4VM has 1"),
         ({"activation-clipping": "0"}, r"no effect at accuracy-level 1. Set accuracy-level to 9"),
         ({"board-release": "eleven"}, "the board's SDK release"),
+        ({"allow-cpu-fallback": "101%"}, "true, false, or a share"),
+        ({"allow-cpu-fallback": "5"}, "true, false, or a share"),
         ({"estimate-only": "yes"}, "one of false, true"),
     ],
 )

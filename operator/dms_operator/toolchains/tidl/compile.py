@@ -14,7 +14,7 @@ from ...api.stages import Delegation
 from ..base import Arrays, Progress
 from .artifacts import ALLOWED, METADATA, Offload, collect, read_offload
 from .graph import QUANTIZATION, Graph
-from .options import ALLOW_CPU, IMPORT_TIMEOUT, TidlOptions, check_prequantized
+from .options import IMPORT_TIMEOUT, TidlOptions, check_prequantized
 from .powers import check_scales
 from .preflight import Preflight, Refused, check_model, refuse
 from .process import TaskFailed, run_task
@@ -77,7 +77,7 @@ def prepare(model: onnx.ModelProto, options: TidlOptions) -> tuple[onnx.ModelPro
         check_scales(model, options.soc)
     ready = lowered(model)
     preflight = check_model(ready)
-    if preflight.refused and not options.flag(ALLOW_CPU):
+    if len(preflight.refused) > options.cpu_share * preflight.nodes:
         raise refuse(preflight, options.soc, certain=False)
     return ready, preflight, prequantized
 
@@ -136,6 +136,6 @@ def _checked(model: onnx.ModelProto, preflight: Preflight, offload: Offload, opt
         if node.index not in offload.offloaded
     ]
     found = Preflight(preflight.nodes, tuple(left), len(offload.parts), preflight.fusions, preflight.warnings)
-    if (left or len(offload.parts) > 1) and not options.flag(ALLOW_CPU):
+    if len(left) > options.cpu_share * found.nodes or (len(offload.parts) > 1 and not options.cpu_share):
         raise refuse(found, options.soc, certain=True)
     return found.delegation

@@ -4,6 +4,7 @@ Names, values and defaults: TI edgeai-tidl-tools docs/model_compilation.md and e
 `docs/tda4vm.md` shows this table (`python -m dms_operator.toolchains.tidl.tables options`).
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ ESTIMATE_ONLY = "estimate-only"
 IMPORT_TIMEOUT = "import-timeout"
 BOARD_RELEASE = "board-release"
 PERFSIM = "perfsim"
+_SHARE = re.compile(r"[0-9]{1,3}(\.[0-9]+)?%")
 
 Check = Callable[[str], str | None]
 """Takes a value; gives what to write instead, or None when the value is good."""
@@ -42,6 +44,11 @@ def _factor(value: str) -> str | None:
 
 def _names(value: str) -> str | None:
     return None if all(name.strip() for name in value.split(",")) else "names separated by commas"
+
+
+def _share(value: str) -> str | None:
+    good = value in ("false", "true") or (_SHARE.fullmatch(value) and float(value[:-1]) <= 100)
+    return None if good else "true, false, or a share of the nodes such as 5%"
 
 
 def _release(value: str) -> str | None:
@@ -135,7 +142,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("num-cores", f"{_ADVANCED}num_cores", "1", _integer(1, 8), "C7x cores that the model is split over"),
     Option("debug-level", "debug_level", "0", _integer(0, 6), "what TI's tools print"),
     Option(PERFSIM, "", "true", _SWITCH, "ask TI's performance simulator for a latency"),
-    Option(ALLOW_CPU, "", "false", _SWITCH, "let nodes run on the Arm cores; the delegation then says so"),
+    Option(ALLOW_CPU, "", "false", _share, "true, or the share of nodes (5%) that may run on the Arm cores"),
     Option(ESTIMATE_ONLY, "", "false", _SWITCH, "no compilation: pre-flight and estimate, not deployable"),
     Option(IMPORT_TIMEOUT, "", "7200", _integer(1, 86_400), "seconds until the import is ended"),
     Option(BOARD_RELEASE, "", "", _release, "SDK release on the board, checked against that of the tools"),
@@ -161,6 +168,12 @@ class TidlOptions:
     def flag(self, key: str) -> bool:
         """Whether a true/false option is on."""
         return self[key] == "true"
+
+    @property
+    def cpu_share(self) -> float:
+        """Share of the nodes, 0 to 1, that may run on the Arm cores."""
+        value = self[ALLOW_CPU]
+        return float(value[:-1]) / 100 if value.endswith("%") else float(value == "true")
 
     @property
     def frames(self) -> int:

@@ -92,7 +92,7 @@ def hints(preflight: Preflight) -> dict[str, str]:
 def _advice(preflight: Preflight) -> str:
     known = [f"{op}: {text}" for op, text in hints(preflight).items()][:3]
     start = "Try: " + "; ".join(known) if known else "Replace these operators in the model"
-    return f'{start}. Or accept Arm cores in the loop with the option {ALLOW_CPU}: "true"'
+    return f'{start}. Or accept Arm cores in the loop with the option {ALLOW_CPU}: "true" or a share such as "5%"'
 
 
 def _reason(graph: Graph, node: Node, pattern: str | None) -> str | None:
