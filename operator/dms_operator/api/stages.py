@@ -59,6 +59,17 @@ class ResolveRecipe(Model):
     """False for a label-free metric (cosine)."""
 
 
+class QatRecipe(Model):
+    """How quantization-aware training goes; part of its recipe alone, because nothing else depends on it."""
+
+    epochs: int = 10
+    learning_rate: float = 1e-4
+    """Peak learning rate; it falls by a half cosine."""
+    batch_size: int = 16
+    max_accuracy_drop: float = 0.01
+    """Training stops early once it stays inside this drop on held-out samples."""
+
+
 class QuantizeRecipe(Model):
     """Make one variant from a resolved model and score it on the evaluation samples.
 
@@ -80,6 +91,8 @@ class QuantizeRecipe(Model):
     calibration_samples: int = 256
     evaluation_samples: int = 1000
     seed: int = 0
+    qat: QatRecipe | None = None
+    """Only with the method qat, whose defaults None stands for."""
 
 
 class ConvertRecipe(Model):

@@ -2,7 +2,15 @@
 
 from ..api.capabilities import ToolchainName
 from ..api.spec import DeploymentSpec, TargetSpec
-from ..api.stages import BenchmarkRecipe, ConvertRecipe, QuantizeRecipe, Recipe, ResolveRecipe, recipe_digest
+from ..api.stages import (
+    BenchmarkRecipe,
+    ConvertRecipe,
+    QatRecipe,
+    QuantizeRecipe,
+    Recipe,
+    ResolveRecipe,
+    recipe_digest,
+)
 from .rungs import Rung
 from .settings import Settings
 
@@ -52,6 +60,17 @@ def quantize_recipe(
         metric=spec.dataset.metric,
         calibration_samples=spec.dataset.calibration_samples,
         evaluation_samples=spec.dataset.evaluation_samples,
+        qat=_qat_recipe(spec) if rung.method == "qat" else None,
+    )
+
+
+def _qat_recipe(spec: DeploymentSpec) -> QatRecipe:
+    quantization = spec.quantization
+    return QatRecipe(
+        epochs=quantization.qat.epochs,
+        learning_rate=quantization.qat.learning_rate,
+        batch_size=quantization.qat.batch_size,
+        max_accuracy_drop=quantization.max_accuracy_drop,
     )
 
 

@@ -15,7 +15,7 @@ from .metrics import drop, score
 from .onnx_file import inputs_of
 from .sampling import Split, split
 
-_METHODS = {"fp32": ("none",), "fp16": ("cast",), "int8": ("static", "dynamic"), "int4": ("static",)}
+_METHODS = {"fp32": ("none",), "fp16": ("cast",), "int8": ("static", "dynamic", "qat"), "int4": ("static", "qat")}
 
 
 def run(recipe: QuantizeRecipe, context: StageContext) -> StageOutput:
@@ -30,7 +30,14 @@ def run(recipe: QuantizeRecipe, context: StageContext) -> StageOutput:
     chosen = choose_samples(recipe, len(dataset), reference)
     workdir = context.scratch("quantize")
     files = {"model.onnx": workdir / "model.onnx", REFERENCE_FILE: workdir / REFERENCE_FILE}
-    scheme = _make(recipe, resolved["model.onnx"], files["model.onnx"], dataset, chosen, context)
+    if recipe.method == "qat":
+        from .qat.stage import HISTORY, train_variant  # torch and torchao: seconds that other methods need not wait
+
+        trained = train_variant(recipe, resolved, files["model.onnx"], dataset, chosen.evaluation, context)
+        files[HISTORY], scheme = trained.history, trained.scheme
+        chosen = Split(chosen.calibration, chosen.evaluation, trained.notes)
+    else:
+        scheme = _make(recipe, resolved["model.onnx"], files["model.onnx"], dataset, chosen, context)
     outputs = first_outputs(files["model.onnx"], dataset, chosen.evaluation, context.progress)
     (reference or Reference(chosen.evaluation, outputs)).save(files[REFERENCE_FILE])
     return files, _facts(recipe, scheme, dataset, chosen, outputs, reference, files["model.onnx"])
@@ -38,10 +45,6 @@ def run(recipe: QuantizeRecipe, context: StageContext) -> StageOutput:
 
 def check_recipe(recipe: QuantizeRecipe) -> None:
     """Raise QuantizationFailed for a combination of precision, method and toolchain that no variant is made from."""
-    if recipe.method == "qat":
-        raise QuantizationFailed(
-            "quantization-aware training is not part of this version", hint="Use method: static, or auto"
-        )
     if recipe.method not in _METHODS[recipe.precision]:
         raise QuantizationFailed(
             f"{recipe.precision} is not made by the method {recipe.method}",

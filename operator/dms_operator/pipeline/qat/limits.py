@@ -1,0 +1,83 @@
+"""Time and memory that a training pod may use. Training stops by itself before it is killed."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+from ...api.errors import QuantizationFailed, Retryable
+
+TIME_VARIABLE = "DMS_TIME_LIMIT"
+"""Seconds after which the pod is ended (its activeDeadlineSeconds). Absent: no limit is known."""
+MEMORY_VARIABLE = "DMS_MEMORY_LIMIT"
+"""Bytes that the pod may use. Absent: the limit of its cgroup."""
+_CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+_STATM = Path("/proc/self/statm")
+_SHARE = 0.9
+"""Share of a limit at which training stops: what is left is for the checkpoint."""
+
+
+class TimeLimitReached(Retryable):
+    """Training was not done when its time was over; the next attempt goes on from the checkpoint."""
+
+    reason: ClassVar[str] = "TimeLimitReached"
+
+
+class MemoryLimitReached(Retryable):
+    """Training needs more memory than the pod may use."""
+
+    reason: ClassVar[str] = "OutOfMemory"
+
+
+class Diverged(QuantizationFailed):
+    """The loss grew instead of falling."""
+
+
+class Limits:
+    """Limits of this process, counted from its creation."""
+
+    def __init__(
+        self,
+        seconds: float | None = None,
+        memory_bytes: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        used_bytes: Callable[[], int] | None = None,
+    ) -> None:
+        """None means no limit."""
+        self._seconds, self._memory = seconds, memory_bytes
+        self._clock, self._used = clock, used_bytes or resident_bytes
+        self._start = clock()
+
+    def check(self, done: str) -> None:
+        """Raise TimeLimitReached or MemoryLimitReached, saying what is `done` so far."""
+        elapsed = self._clock() - self._start
+        if self._seconds is not None and elapsed > _SHARE * self._seconds:
+            raise TimeLimitReached(
+                f"training used {elapsed:.0f} of the pod's {self._seconds:.0f} seconds, and stopped after {done}",
+                hint="Its checkpoint is kept: the next attempt goes on from there. Lower spec.quantization.qat.epochs, "
+                "or raise the deadline of the quantize stage",
+            )
+        used = self._used()
+        if self._memory is not None and used > _SHARE * self._memory:
+            raise MemoryLimitReached(
+                f"training uses {used} of the pod's {self._memory} bytes, and stopped after {done}",
+                hint="Give the pods of the quantize stage more memory (a smaller batchSize changes nothing: one sample "
+                "is held at a time)",
+            )
+
+
+def limits_from_environment() -> Limits:
+    """The pod's limits."""
+    seconds = os.environ.get(TIME_VARIABLE)
+    return Limits(float(seconds) if seconds else None, _memory_limit())
+
+
+def resident_bytes() -> int:
+    """Memory that this process has in use."""
+    return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+def _memory_limit() -> int | None:
+    text = os.environ.get(MEMORY_VARIABLE) or (_CGROUP_LIMIT.read_text().strip() if _CGROUP_LIMIT.is_file() else "")
+    return int(text) if text.isdecimal() else None

@@ -1,0 +1,157 @@
+"""The rung `qat` of the quantize stage: train, convert, carry the learned scales over, prove that nothing got lost."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch.fx import GraphModule
+
+from ...api.errors import ArtifactMissing, QuantizationFailed
+from ...api.stages import QatRecipe, QuantizeRecipe, recipe_digest
+from ..context import StageContext
+from ..dataset import Dataset
+from ..evaluate import first_outputs as onnx_outputs
+from ..progress import silent
+from ..schemes import Scheme, scheme_for
+from .checkpoints import Checkpoints
+from .limits import limits_from_environment
+from .losses import Loss
+from .program import example_inputs, load_program, trainable
+from .requantize import requantize
+from .samples import Indices, Parts, Samples, first_outputs, outputs_of, parts
+from .snapshot import converted, judge, prepared, quiet, to_onnx
+from .strip import strip
+from .trainer import Settings, Trainer
+
+HISTORY = "training.json"
+"""The file with one row per epoch; it holds no times, so that the same recipe gives the same bytes."""
+TRANSFER_TOLERANCE = {8: 0.05, 16: 0.02}
+"""Largest mean difference between the written file and the trained net, as a share of the outputs' standard
+deviation, by activation bits. The same grids leave ties, fused arithmetic and 32-bit biases to differ."""
+_CALIBRATION_SAMPLES = 32
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What training made beside the model file."""
+
+    scheme: str
+    notes: str
+    history: Path
+
+
+def train_variant(
+    recipe: QuantizeRecipe,
+    resolved: dict[str, Path],
+    target: Path,
+    dataset: Dataset,
+    evaluation: Indices,
+    context: StageContext,
+) -> Outcome:
+    """Write the trained QDQ model to `target`. No sample of `evaluation` is trained or judged on.
+
+    Raises QuantizationFailed (no PyTorch program, diverged, transfer not exact), DatasetInvalid (too few samples),
+    TimeLimitReached, MemoryLimitReached.
+    """
+    if "source" not in resolved:
+        raise ArtifactMissing("the resolved artifact lacks source", hint="Run its resolve stage again")
+    scheme = scheme_for(recipe.toolchain, recipe.precision, recipe.static)
+    qat = recipe.qat or QatRecipe()
+    divided = parts(len(dataset), evaluation, recipe.seed)
+    with _reproducible(recipe.seed):
+        program = load_program(resolved["source"], target.with_name("safe.pt2"), context.limit_bytes)
+        module = trainable(program)
+        names = [str(name) for name in program.graph_signature.user_inputs]
+        training, held_out = (Samples(dataset, which, names) for which in (divided.training, divided.held_out))
+        for samples, step in ((training, "teach"), (held_out, "teach-held-out")):
+            samples.ask(module, context.progress, step)
+        loss = Loss(recipe.metric, training.teacher)
+        checkpoints = Checkpoints(context.store.uri, recipe_digest(recipe), context.roots)
+        trainer = Trainer(
+            prepared(module, scheme),
+            training,
+            loss,
+            judge(held_out, recipe.metric, loss),
+            Settings(**qat.model_dump(), seed=recipe.seed),
+            checkpoints,
+            limits_from_environment(),
+            context.progress,
+        )
+        history = trainer.train()
+        final = converted(trainer.model)
+        unseen = _write(final, example_inputs(program), names, resolved, target, scheme, training)
+    difference = _transfer_difference(final, held_out, target, dataset, scheme)
+    checkpoints.remove()
+    report = target.with_name(HISTORY)
+    rows = [asdict(row) for row in history]
+    facts = {"transferDifference": difference, "calibratedAfterTraining": unseen, "chosenEpoch": trainer.best_epoch}
+    report.write_text(json.dumps({**facts, "epochs": rows}, indent=2) + "\n")
+    return Outcome(scheme.name, _notes(divided, trainer, len(history) - 1, dataset.labels is not None), report)
+
+
+def _write(
+    final: GraphModule,
+    example: tuple[torch.Tensor, ...],
+    inputs: Sequence[str],
+    resolved: dict[str, Path],
+    target: Path,
+    scheme: Scheme,
+    training: Samples,
+) -> list[str]:
+    float_model = onnx.load_model(resolved["model.onnx"], load_external_data=False)
+    outputs = [value.name for value in float_model.graph.output]
+    model = to_onnx(final, example, inputs, outputs)
+    count = min(_CALIBRATION_SAMPLES, len(training))
+    feeds = (dict(zip(inputs, map(torch.Tensor.numpy, training.inputs(at)), strict=True)) for at in range(count))
+    with quiet():
+        return requantize(strip(model), target, scheme, feeds)
+
+
+def _transfer_difference(
+    final: GraphModule, held_out: Samples, target: Path, dataset: Dataset, scheme: Scheme
+) -> float:
+    """Mean difference of the file's outputs from the trained net's, as a share of their standard deviation.
+
+    Raises QuantizationFailed beyond TRANSFER_TOLERANCE.
+    """
+    trained = first_outputs(outputs_of(final, held_out, silent, "compare")).astype(np.float64)
+    written: NDArray[Any] = onnx_outputs(target, dataset, held_out.indices).astype(np.float64)
+    difference = float(np.abs(written - trained).mean() / max(float(trained.std()), 1e-12))
+    if difference > TRANSFER_TOLERANCE[scheme.activation_bits]:
+        raise QuantizationFailed(
+            f"the quantized file differs from the trained net by {difference:.1%} of its outputs' spread, more than "
+            f"{TRANSFER_TOLERANCE[scheme.activation_bits]:.0%}",
+            hint="Use method: static, and report this model",
+        )
+    return round(difference, 6)
+
+
+def _notes(divided: Parts, trainer: Trainer, epochs: int, labelled: bool) -> str:
+    source = "labels and the fp32 model" if labelled else "the fp32 model"
+    notes = (
+        f"trained on {len(divided.training)} samples by {source}, {epochs} epochs, judged on {len(divided.held_out)} "
+        f"held-out samples; epoch {trainer.best_epoch} was best"
+    )
+    return notes if trainer.best_epoch else f"{notes}: training brought nothing, try another learningRate"
+
+
+@contextlib.contextmanager
+def _reproducible(seed: int) -> Iterator[None]:
+    """Same seed, same bytes: deterministic algorithms, and a fixed number of threads."""
+    threads, before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.use_deterministic_algorithms(True)
+    torch.manual_seed(seed)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+        torch.set_num_threads(threads)

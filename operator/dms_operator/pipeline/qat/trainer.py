@@ -1,0 +1,248 @@
+"""The training loop. It can be stopped after any step, and goes on to the same bytes."""
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch.fx import GraphModule
+
+from ..progress import Progress
+from .checkpoints import Checkpoints, State
+from .limits import Diverged, Limits
+from .losses import Loss
+from .program import used_parameters
+from .samples import Samples, float_outputs
+
+FREEZE_AT = 0.6
+"""Share of the steps after which the ranges stay as they are (reference measurements)."""
+CALIBRATION_SAMPLES = 64
+"""Samples that set the ranges before the first step; as many as the reference measurements used."""
+CHECKPOINT_STEPS = 50
+"""Steps between checkpoints inside an epoch; the end of an epoch always writes one."""
+EPOCHS_INSIDE = 2
+"""Epochs in a row inside the accuracy gate after which training stops: one alone may be luck of a small sample."""
+DIVERGENCE = 4.0
+"""An epoch whose mean loss is this many times that before training (and not small) has diverged."""
+SMALL_LOSS = 0.1
+"""Losses are in nats or in shares of an output's power; below a tenth nothing is lost."""
+FINAL_RATE = 0.01
+"""Share of the learning rate that is left at the last step."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the recipe says about training."""
+
+    epochs: int
+    learning_rate: float
+    batch_size: int
+    max_accuracy_drop: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A converted snapshot on the held-out samples."""
+
+    score: float
+    drop: float
+    loss: float
+
+
+@dataclass
+class Epoch:
+    """One row of the history. Epoch 0 is the net before training."""
+
+    epoch: int
+    training_loss: float | None
+    score: float
+    drop: float
+    held_out_loss: float
+
+
+@dataclass
+class Run:
+    """Everything that a checkpoint holds beside the weights."""
+
+    step: int = 0
+    loss_sum: float = 0.0
+    history: list[Epoch] = field(default_factory=list)
+    best: State | None = None
+    best_epoch: int = 0
+
+
+Judge = Callable[[GraphModule], Verdict]
+
+
+class Trainer:
+    """Trains a prepared model in place."""
+
+    def __init__(
+        self,
+        model: GraphModule,
+        samples: Samples,
+        loss: Loss,
+        judge: Judge,
+        settings: Settings,
+        checkpoints: Checkpoints,
+        limits: Limits,
+        progress: Progress,
+    ) -> None:
+        """`samples` carry the teacher's answers; `judge` scores a converted copy on held-out samples."""
+        self.model, self._samples, self._loss, self._judge = model, samples, loss, judge
+        self._settings, self._checkpoints, self._limits, self._progress = settings, checkpoints, limits, progress
+        self._parameters = list(used_parameters(model).values())
+        self._optimizer = torch.optim.Adam(self._parameters, lr=settings.learning_rate)
+        self._steps_per_epoch = math.ceil(len(samples) / settings.batch_size)
+        self._steps = self._steps_per_epoch * settings.epochs
+        self._run = Run()
+
+    def train(self) -> list[Epoch]:
+        """Train until the gate is passed or the epochs are over; the model is then the best snapshot.
+
+        Raises Diverged, TimeLimitReached, MemoryLimitReached (a checkpoint is written first).
+        """
+        state = self._checkpoints.load()
+        if state is None:
+            self._begin()
+        else:
+            self._restore(state)
+        while self._run.step < self._steps and not self._is_inside():
+            self._guarded_step()
+        assert self._run.best is not None
+        self.model.load_state_dict(self._run.best)
+        set_observers(self.model, enabled=False)
+        return self._run.history
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch whose snapshot was chosen."""
+        return self._run.best_epoch
+
+    def _begin(self) -> None:
+        """Set the ranges from training samples, and judge the net as it is."""
+        set_fake_quantization(self.model, enabled=False)
+        count = min(CALIBRATION_SAMPLES, len(self._samples))
+        with torch.no_grad():
+            for place in range(count):
+                self.model(*self._samples.inputs(place))
+                self._progress("ranges", place + 1, count)
+        set_fake_quantization(self.model, enabled=True)
+        self._close_epoch(None)
+
+    def _guarded_step(self) -> None:
+        """One step, then whatever is due: the end of an epoch, a checkpoint, a limit."""
+        self._step()
+        run, per_epoch = self._run, self._steps_per_epoch
+        if run.step % per_epoch == 0:
+            self._close_epoch(run.loss_sum / per_epoch)
+            self._checkpoints.save(self._state())
+        elif run.step % CHECKPOINT_STEPS == 0:
+            self._checkpoints.save(self._state())
+        try:
+            self._limits.check(f"step {run.step} of {self._steps}")
+        except Exception:
+            self._checkpoints.save(self._state())
+            raise
+
+    def _step(self) -> None:
+        """Gradients of one batch, summed sample by sample, and one move of the optimizer."""
+        run, settings = self._run, self._settings
+        set_observers(self.model, enabled=run.step < FREEZE_AT * self._steps)
+        for group in self._optimizer.param_groups:
+            group["lr"] = settings.learning_rate * cosine(run.step / self._steps)
+        batch = self._batch()
+        self._optimizer.zero_grad()
+        total = 0.0
+        for place in batch:
+            outputs = float_outputs(self.model(*self._samples.inputs(place)))
+            loss = self._loss(outputs, self._samples.teacher[place], self._samples.label(place)) / len(batch)
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += loss.item()
+        self._refuse_divergence(total)
+        self._optimizer.step()
+        run.step, run.loss_sum = run.step + 1, run.loss_sum + total
+        self._progress("train", run.step, self._steps)
+
+    def _batch(self) -> list[int]:
+        """Places of the step's samples: every epoch has an order of its own, decided by seed and number alone."""
+        epoch, step = divmod(self._run.step, self._steps_per_epoch)
+        order = np.random.default_rng([self._settings.seed, epoch]).permutation(len(self._samples))
+        size = self._settings.batch_size
+        return [int(place) for place in order[step * size : (step + 1) * size]]
+
+    def _refuse_divergence(self, loss: float) -> None:
+        gradients = all(bool(torch.isfinite(p.grad).all()) for p in self._parameters if p.grad is not None)
+        if not (math.isfinite(loss) and gradients):
+            raise self._diverged("became NaN or infinite")
+
+    def _diverged(self, what: str) -> Diverged:
+        self._checkpoints.remove()  # a retry must not take up a run that is lost
+        epoch = 1 + (self._run.step - 1) // self._steps_per_epoch
+        return Diverged(
+            f"training diverged: the loss {what} in epoch {epoch} (learning rate {self._settings.learning_rate:g})",
+            hint="Lower spec.quantization.qat.learningRate, ten times for a start",
+        )
+
+    def _close_epoch(self, training_loss: float | None) -> None:
+        """Judge a snapshot, and keep it if it is the best so far."""
+        run = self._run
+        if training_loss is not None:
+            before = run.history[0].held_out_loss
+            if training_loss > DIVERGENCE * max(before, SMALL_LOSS):
+                raise self._diverged(f"rose from {before:.3g} to {training_loss:.3g}")
+        verdict = self._judge(self.model)
+        row = Epoch(len(run.history), training_loss, verdict.score, verdict.drop, verdict.loss)
+        if not run.history or _rank(row) < min(map(_rank, run.history)):
+            run.best, run.best_epoch = copy.deepcopy(self.model.state_dict()), row.epoch
+        run.history.append(row)
+        run.loss_sum = 0.0
+
+    def _is_inside(self) -> bool:
+        """Whether the last epochs were inside the accuracy gate."""
+        last = self._run.history[1:][-EPOCHS_INSIDE:]
+        at_end_of_epoch = self._run.step % self._steps_per_epoch == 0
+        inside = all(row.drop <= self._settings.max_accuracy_drop for row in last)
+        return at_end_of_epoch and len(last) == EPOCHS_INSIDE and inside
+
+    def _state(self) -> State:
+        run: dict[str, Any] = {key: value for key, value in vars(self._run).items() if key != "history"}
+        history = [asdict(row) for row in self._run.history]
+        return {**run, "history": history, "model": self.model.state_dict(), "optimizer": self._optimizer.state_dict()}
+
+    def _restore(self, state: State) -> None:
+        self.model.load_state_dict(state["model"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        history = [Epoch(**row) for row in state["history"]]
+        self._run = Run(state["step"], state["loss_sum"], history, state["best"], state["best_epoch"])
+
+
+def cosine(share: float) -> float:
+    """Factor of the learning rate after a share of the steps: a half cosine from 1 to FINAL_RATE."""
+    return FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * share))
+
+
+def set_observers(model: GraphModule, *, enabled: bool) -> None:
+    """Let ranges follow the data, or leave them as they are."""
+    _switch(model, "observer_enabled", enabled)
+
+
+def set_fake_quantization(model: GraphModule, *, enabled: bool) -> None:
+    """Round tensors to their grids, or only watch them."""
+    _switch(model, "fake_quant_enabled", enabled)
+
+
+def _switch(model: GraphModule, name: str, enabled: bool) -> None:
+    for module in model.modules():
+        buffer = getattr(module, name, None)
+        if isinstance(buffer, torch.Tensor):
+            buffer[0] = int(enabled)
+
+
+def _rank(row: Epoch) -> tuple[float, float]:
+    """Least drop first; among equals the least loss."""
+    return row.drop, row.held_out_loss
