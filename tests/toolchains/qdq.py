@@ -12,7 +12,9 @@ from onnxruntime.quantization.execution_providers.qnn import get_qnn_qdq_config
 from model_fixtures import INPUT_NAME, INPUT_SHAPE
 
 
-class _Reader(CalibrationDataReader):  # type: ignore[misc]
+class Reader(CalibrationDataReader):  # type: ignore[misc]
+    """Eight samples for calibration."""
+
     def __init__(self) -> None:
         self._samples = iter(samples(8))
 
@@ -30,7 +32,7 @@ def quantized(model: Path, path: Path, *, uint8: Sequence[str] = ()) -> Path:
     """Quantize a float model; the initializers in `uint8` get unsigned weights."""
     overrides = {name: [{"quant_type": QuantType.QUInt8}] for name in uint8}
     config = get_qnn_qdq_config(
-        model, _Reader(), weight_type=QuantType.QInt8, per_channel=True, init_overrides=overrides
+        model, Reader(), weight_type=QuantType.QInt8, per_channel=True, init_overrides=overrides
     )
     quantize(model, path, config)
     return path

@@ -24,18 +24,6 @@ def test_tis_tools_without_tis_onnxruntime_are_told_apart(tmp_path: Path, monkey
         toolchain("tidl").convert(tmp_path / "model.onnx", "tda4vm", {}, tmp_path, silent)
 
 
-@pytest.mark.parametrize("variable", [None, "SNPE_ROOT", "QAIRT_SDK_ROOT"])
-def test_the_snpe_sdk_never_pretends_to_convert(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str | None
-) -> None:
-    for name in ("SNPE_ROOT", "QAIRT_SDK_ROOT", "QNN_SDK_ROOT"):
-        monkeypatch.delenv(name, raising=False)
-    if variable:
-        monkeypatch.setenv(variable, str(tmp_path))
-    with pytest.raises(ToolchainUnavailable, match=r"QAIRT/SNPE SDK.*Toolchain qnn"):
-        toolchain("snpe-sdk").convert(tmp_path / "model.onnx", "sa8255", {}, tmp_path, silent)
-
-
 def test_the_host_toolchain_takes_no_options(tmp_path: Path, tiny_qdq: Path) -> None:
     with pytest.raises(InvalidSpec, match="allow-cpu-fallback"):
         toolchain("onnxruntime").convert(tiny_qdq, "generic-x86", {"allow-cpu-fallback": "true"}, tmp_path, silent)

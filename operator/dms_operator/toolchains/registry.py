@@ -10,7 +10,7 @@ _CLASSES: dict[ToolchainName, tuple[str, str]] = {
     "qnn": (".qnn.toolchain", "Qnn"),
     "onnxruntime": (".onnxruntime_cpu", "OnnxRuntimeCpu"),
     "tidl": (".tidl", "Tidl"),
-    "snpe-sdk": (".snpe_sdk", "SnpeSdk"),
+    "snpe-sdk": (".snpe_sdk.toolchain", "SnpeSdk"),
 }
 
 

@@ -82,7 +82,7 @@ def read_target(binary: Path) -> BinaryTarget:
     """Read the binding of a context binary. Raises ConversionFailed when QNN cannot read it."""
     data = binary.read_bytes()
     info = _binary_info(data)
-    record = _record(binary)
+    record = read_record(binary)
     return BinaryTarget(info.soc_model, record.architecture, info.sdk, info.graphs, record.soc_name, record.vtcm)
 
 
@@ -139,19 +139,21 @@ def _succeed(status: int) -> None:
 
 
 @dataclass(frozen=True)
-class _Record:
+class BuildRecord:
+    """What a context binary's build records agree on; None where there is none or they differ."""
+
     soc_name: str | None
     architecture: int | None
     vtcm: int | None
 
 
-def _record(binary: Path) -> _Record:
-    """What all build records agree on; None where there is none or they differ."""
+def read_record(binary: Path) -> BuildRecord:
+    """Read the records that the compiler leaves in clear text; needs no library of Qualcomm's."""
     with binary.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         found = [(match[1].decode(), int(match[2])) for match in _RECORD.finditer(content)]
         sizes = {int(match[1]) for match in _VTCM.finditer(content)}
     names, architectures = {name for name, _ in found}, {architecture for _, architecture in found}
-    return _Record(_only(names), _only(architectures), _only(sizes))
+    return BuildRecord(_only(names), _only(architectures), _only(sizes))
 
 
 def _only(values: set[T]) -> T | None:
