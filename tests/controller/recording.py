@@ -60,7 +60,7 @@ class RecordingCluster:
             self.jobs[name] = {**job, "status": {}}
         return deepcopy(self.jobs[name])
 
-    async def delete_job(self, name: ObjectName, uid: str) -> None:
+    async def delete_job(self, name: ObjectName, uid: str, *, after_pods: bool = False) -> None:
         self._called("delete_job", name.name)
         if name in self.jobs and self.jobs[name]["metadata"]["uid"] == uid:
             del self.jobs[name]
@@ -73,6 +73,19 @@ class RecordingCluster:
         status = merged(body.get("status") or {}, patch)
         if status != body.get("status"):
             self.deployments[name] = self.stamp({**body, "status": status})
+        return deepcopy(self.deployments[name])
+
+    async def set_finalizers(self, name: ObjectName, finalizers: list[str], version: str) -> Raw | None:
+        self._called("set_finalizers", f"{name.name} {','.join(finalizers)}")
+        body = self.deployments.get(name)
+        if body is None:
+            return None
+        if body["metadata"]["resourceVersion"] != version:
+            raise ApiError(CONFLICT, "Conflict", "the object has been modified")
+        if not finalizers and "deletionTimestamp" in body["metadata"]:
+            return self.deployments.pop(name)
+        metadata = {**body["metadata"], "finalizers": finalizers}
+        self.deployments[name] = self.stamp({**body, "metadata": metadata})
         return deepcopy(self.deployments[name])
 
     async def node(self, name: str) -> Raw | None:

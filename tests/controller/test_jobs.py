@@ -154,3 +154,9 @@ def test_long_names_with_a_common_start_do_not_share_jobs() -> None:
 def test_deployments_share_no_jobs() -> None:
     one, other = (World(deployment(copy.deepcopy(spec(COCKPIT, ENTRY)), name)).run() for name in ("one", "other"))
     assert not set(one.jobs) & set(other.jobs)
+
+
+def test_only_a_benchmark_is_told_its_node(jobs: dict[str, dict[str, Any]]) -> None:
+    node = {"name": "DMS_NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
+    told = {stage for stage, job in jobs.items() if node in pod_of(job)["containers"][0]["env"]}
+    assert told == {"benchmark"}

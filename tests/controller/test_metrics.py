@@ -48,7 +48,7 @@ def test_a_ready_deployment_shows_its_figures_in_base_units(shown: Shown) -> Non
     latency = "dms_model_latency_seconds"
     assert shown(latency, **labels, provenance="simulated", quantile="0.5") == pytest.approx(0.0004)
     assert shown(latency, **labels, provenance="host", quantile="bound") == pytest.approx(0.009)
-    assert shown("dms_model_throughput_ips", **TARGET) == 2500
+    assert shown("dms_model_throughput_ips", **TARGET, provenance="simulated") == 2500
     assert shown("dms_model_power_watts", **TARGET) == pytest.approx(0.8)
     assert shown("dms_model_energy_joules_per_inference", **TARGET) == pytest.approx(0.8 / 2500)
     assert shown("dms_model_accuracy_ratio", **TARGET, stage="reference") == pytest.approx(0.98)

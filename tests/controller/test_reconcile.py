@@ -71,8 +71,8 @@ class World:
                 self.cluster.pods.append(self._pod(job, script))
 
     def _pod(self, job: dict[str, Any], script: Script) -> dict[str, Any]:
-        environment = {one["name"]: one["value"] for one in job["spec"]["template"]["spec"]["containers"][0]["env"]}
-        request = StageRequest.model_validate_json(environment["DMS_REQUEST"])
+        request_variable = job["spec"]["template"]["spec"]["containers"][0]["env"][0]
+        request = StageRequest.model_validate_json(request_variable["value"])
         answer = script.answer(request.recipe).model_dump_json(by_alias=True, exclude_none=True)
         metadata = {
             "name": f"{job['metadata']['name']}-x",

@@ -29,7 +29,11 @@ BUILD = f"{GROUP}/build"
 RETRY = f"{GROUP}/retry"
 """Annotation on a deployment, a revision or recipe digest: run its failed stages once more."""
 DELETE_ARTIFACTS = f"{GROUP}/delete-artifacts"
+"""Annotation on a deployment, `true`: when it is deleted, its artifacts go too, but those that others use."""
 FINALIZER = f"{GROUP}/operator"
+"""On deployments with DELETE_ARTIFACTS alone."""
+REMOVES_FOR = f"{GROUP}/removes-for"
+"""Annotation on a removal Job, which has no owner: name of the deployment that it works for."""
 
 
 def board_resource(board: str) -> str:

@@ -18,7 +18,7 @@ REQUEST_VARIABLE = "DMS_REQUEST"
 RESULT_LIMIT_BYTES = 4096
 """Kubernetes' limit for one container's termination message."""
 
-StageName = Literal["resolve", "quantize", "convert", "benchmark"]
+StageName = Literal["resolve", "quantize", "convert", "benchmark", "remove"]
 Provenance = Literal["measured", "simulated", "estimated", "host"]
 ModelFormat = Literal["pt2", "torchscript", "onnx"]
 Method = Literal["none", "cast", "dynamic", "static", "qat"]
@@ -70,6 +70,27 @@ class QatRecipe(Model):
     """Training stops early once it stays inside this drop on held-out samples."""
 
 
+class StaticRecipe(Model):
+    """What static quantization does beyond the toolchain's own scheme; the defaults do nothing."""
+
+    activation_bits: Literal[8, 16] | None = None
+    """Width of activations; None = the toolchain's own for the precision (8; for int4 weights 16)."""
+    per_channel: bool | None = None
+    """One scale per output channel of a weight, or one for all; None = the toolchain's own."""
+    symmetric_activations: bool | None = None
+    """Ranges of activations that are symmetric around 0; None = the toolchain's own."""
+    equalize: bool = False
+    """Cross-layer equalization before calibration."""
+    correct_bias: bool = False
+    """Add to each bias what rounding its weights takes from the layer's mean output on calibration samples."""
+    rounding: Literal["nearest", "learned"] = "nearest"
+    """learned: round weights for least error of the layers' outputs on calibration samples."""
+    mixed: bool = False
+    """Give the most sensitive layers more bits (activations 16, or int4 weights 8), as few as the drop allows."""
+    max_accuracy_drop: float = 0.01
+    """What mixed precision aims at, on calibration samples; nothing else depends on it."""
+
+
 class QuantizeRecipe(Model):
     """Make one variant from a resolved model and score it on the evaluation samples.
 
@@ -93,6 +114,8 @@ class QuantizeRecipe(Model):
     seed: int = 0
     qat: QatRecipe | None = None
     """Only with the method qat, whose defaults None stands for."""
+    static: StaticRecipe | None = None
+    """Only with the method static, whose defaults None stands for."""
 
 
 class ConvertRecipe(Model):
@@ -130,7 +153,19 @@ class BenchmarkRecipe(Model):
     """Time camera to decision as well."""
 
 
-Recipe = Annotated[ResolveRecipe | QuantizeRecipe | ConvertRecipe | BenchmarkRecipe, Field(discriminator="stage")]
+class RemoveRecipe(Model):
+    """Delete artifacts and records of recipes from the store, for a deployment that is being deleted."""
+
+    stage: Literal["remove"] = "remove"
+    image: str
+    artifacts: list[Digest] = Field(default=[], max_length=640)
+    """Artifacts that no other deployment uses. Bound: what a status of bounded lists can name."""
+    recipes: list[Digest] = Field(default=[], max_length=640)
+    """Recipes whose recorded results no other deployment uses."""
+
+
+AnyRecipe = ResolveRecipe | QuantizeRecipe | ConvertRecipe | BenchmarkRecipe | RemoveRecipe
+Recipe = Annotated[AnyRecipe, Field(discriminator="stage")]
 
 
 class StageRequest(Model):
@@ -281,6 +316,14 @@ class BenchmarkFacts(Observed):
     node: str = ""
 
 
+class RemovalFacts(Observed):
+    """What remove deleted; what was gone already is not counted."""
+
+    artifacts: int
+    recipes: int
+    freed_bytes: int
+
+
 class Failure(Observed):
     """Why a stage failed, in the user's words."""
 
@@ -290,7 +333,10 @@ class Failure(Observed):
 
 
 class StageResult(Observed):
-    """A stage pod's answer; exactly one of the fact fields is set on success, `failure` otherwise."""
+    """A stage pod's answer; exactly one of the fact fields is set on success, `failure` otherwise.
+
+    Every success has an artifact, but that of remove.
+    """
 
     stage: StageName
     recipe: Digest
@@ -299,16 +345,19 @@ class StageResult(Observed):
     variant: VariantFacts | None = None
     compiled: CompiledFacts | None = None
     benchmark: BenchmarkFacts | None = None
+    removal: RemovalFacts | None = None
     failure: Failure | None = None
     seconds: float = 0.0
     cached: bool = False
 
 
-def recipe_digest(recipe: ResolveRecipe | QuantizeRecipe | ConvertRecipe | BenchmarkRecipe) -> str:
+def recipe_digest(recipe: AnyRecipe) -> str:
     """The cache key of a recipe: digest of its canonical JSON."""
     return digest_of(recipe.to_wire())
 
 
-def is_cacheable(recipe: ResolveRecipe | QuantizeRecipe | ConvertRecipe | BenchmarkRecipe) -> bool:
+def is_cacheable(recipe: AnyRecipe) -> bool:
     """Whether an earlier result may be reused: an unpinned URI may hold other bytes tomorrow."""
-    return not isinstance(recipe, ResolveRecipe) or (recipe.model_sha256 is not None and recipe.dataset_uri is None)
+    if isinstance(recipe, ResolveRecipe):
+        return recipe.model_sha256 is not None and recipe.dataset_uri is None
+    return not isinstance(recipe, RemoveRecipe)

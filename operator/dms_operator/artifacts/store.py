@@ -8,6 +8,7 @@ import io
 import json
 import logging
 import re
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,10 +18,11 @@ from pydantic import ValidationError
 
 from ..api.base import canonical_json, digest_of
 from ..api.errors import ArtifactMissing, DigestMismatch, SourceRefused, StoreUnavailable
-from ..api.stages import Artifact, StageResult
+from ..api.stages import Artifact, RemovalFacts, StageResult
 from .blobs import BlobWriter, store_errors
 from .copying import copy_hashed, file_digest
 from .paths import allowed_roots
+from .removal import Sweep
 from .uris import local_path, parse_uri, shown
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -91,6 +93,49 @@ class Store:
                 for entry in self._manifest(digest).values()
                 for path in [self._blob_path(entry["digest"])]
             )
+
+    def remove(self, artifacts: Iterable[str], recipes: Iterable[str]) -> RemovalFacts:
+        """Delete artifacts by digest and the records of recipes; what is gone already is no error.
+
+        A file stays while any other artifact of the store holds the same bytes. Records go first, so that no stage
+        finds a result whose artifact is on its way out. Raises StoreUnwritable, StoreUnavailable.
+        """
+        doomed = {digest: manifest for digest in artifacts if (manifest := self._manifest_at(digest)) is not None}
+        with store_errors(self.uri):
+            records = sum([self._delete(self._recipe_path(recipe)) for recipe in recipes])
+            sweep = Sweep(
+                doomed, lambda: self._manifests_besides(doomed), lambda blob: self._delete(self._blob_path(blob))
+            )
+            freed = sweep()
+            manifests = sum([self._delete(self._blob_path(digest)) for digest in doomed])
+            freed += sweep()
+        return RemovalFacts(artifacts=manifests, recipes=records, freed_bytes=freed)
+
+    def _manifest_at(self, digest: str) -> dict[str, dict[str, Any]] | None:
+        """A manifest, or None when it is gone or corrupt."""
+        try:
+            return self._manifest(digest)
+        except (ArtifactMissing, DigestMismatch):
+            return None
+
+    def _manifests_besides(self, digests: Container[str]) -> Iterator[dict[str, dict[str, Any]]]:
+        """All manifests of the store but these. Which blob is one is known by its content and length alone."""
+        folder = f"{self._root}/blobs/sha256"
+        for entry in self._filesystem.ls(folder, detail=True) if self._filesystem.exists(folder) else ():
+            digest = f"sha256:{entry['name'].rsplit('/', 1)[-1]}"
+            is_small = entry["type"] == "file" and entry["size"] <= _MANIFEST_LIMIT_BYTES
+            if is_small and _DIGEST.fullmatch(digest) and digest not in digests:
+                manifest = self._manifest_at(digest)
+                if manifest is not None:
+                    yield manifest
+
+    def _delete(self, path: str) -> bool:
+        """Delete a file; says whether there was one."""
+        try:
+            self._filesystem.rm_file(path)
+        except FileNotFoundError:
+            return False
+        return True
 
     def _put_blob(self, digest: str, source: Path) -> None:
         path = self._blob_path(digest)

@@ -171,11 +171,12 @@ class Caches:
         self.nodes = ObjectCache(cut_node)
 
     def deployment_of(self, body: Raw) -> ObjectName | None:
-        """The deployment that a Job or a pod works for, by owner references; None when a link is not known (yet)."""
+        """The deployment that a Job or a pod works for, by owner or its own word; None when a link is not known yet."""
         above = owner(body)
         if above.get("kind") == labels.KIND:
             return ObjectName(body["metadata"]["namespace"], above["name"])
         if above.get("kind") == "Job":
             job = self.jobs.get(ObjectName(body["metadata"]["namespace"], above["name"]))
             return self.deployment_of(job) if job else None
-        return None
+        served = (body["metadata"].get("annotations") or {}).get(labels.REMOVES_FOR)
+        return ObjectName(body["metadata"]["namespace"], served) if served else None

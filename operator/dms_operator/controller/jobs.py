@@ -8,7 +8,7 @@ from ..api.base import digest_of
 from ..api.errors import TERMINAL_EXIT_CODE
 from ..api.resource import Metadata
 from ..api.spec import DeploymentSpec, TargetSpec
-from ..api.stages import REQUEST_VARIABLE, StageName, StageRequest
+from ..api.stages import REQUEST_VARIABLE, RemoveRecipe, StageName, StageRequest, recipe_digest
 from .pods import CONTAINER
 from .settings import Settings, StageVolume
 from .steps import Step
@@ -18,6 +18,8 @@ NAME_LIMIT = 63
 DIGEST_DIGITS = 12
 """Digits of the recipe digest in a Job's name."""
 FILE_ROOTS_VARIABLE = "DMS_FILE_ROOTS"
+REMOVAL_LOGS_SECONDS = 600
+"""How long a finished removal Job and its logs can still be looked at; the deployment itself is gone by then."""
 SCRATCH = "/tmp"
 """The only writable folder of a stage pod besides its volumes."""
 
@@ -57,10 +59,35 @@ def job_manifest(
     }
 
 
+def removal_job_manifest(
+    recipe: RemoveRecipe, metadata: Metadata, spec: DeploymentSpec, settings: Settings
+) -> dict[str, Any]:
+    """The Job that removes a deployment's artifacts. It has no owner, because it has to outlive a foreground deletion.
+
+    Bounded in every way: it ends after its deadline, wherever it hangs, and is gone a while after that.
+    """
+    step = Step("remove", recipe, recipe_digest(recipe), None, None)
+    manifest = job_manifest(step, metadata, spec, settings, "")
+    del manifest["metadata"]["ownerReferences"]
+    manifest["metadata"]["name"] = removal_job_name(metadata)
+    manifest["metadata"]["annotations"][labels.REMOVES_FOR] = metadata.name
+    manifest["spec"]["activeDeadlineSeconds"] = settings.deadline("remove")
+    manifest["spec"]["ttlSecondsAfterFinished"] = REMOVAL_LOGS_SECONDS
+    return manifest
+
+
+def removal_job_name(metadata: Metadata) -> str:
+    """Name of the removal Job of this very deployment, whatever there is to remove."""
+    return job_name(metadata.name, "remove", digest_of(metadata.uid))
+
+
 def template_digest(manifest: dict[str, Any]) -> str:
     """Digest of the pod template that a manifest was made with."""
     return str(manifest["metadata"]["annotations"][labels.TEMPLATE_DIGEST])
 
+
+_NODE_NAME = [{"name": "DMS_NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}]
+"""A figure says where it was taken; the rest need not know."""
 
 _POD_FAILURE_POLICY: dict[str, Any] = {
     "rules": [
@@ -148,7 +175,7 @@ def _container(step: Step, metadata: Metadata, spec: DeploymentSpec, settings: S
     return container
 
 
-def _environment(step: Step, metadata: Metadata, spec: DeploymentSpec, settings: Settings) -> list[dict[str, str]]:
+def _environment(step: Step, metadata: Metadata, spec: DeploymentSpec, settings: Settings) -> list[dict[str, Any]]:
     request = StageRequest(
         deployment=f"{metadata.namespace}/{metadata.name}",
         target=step.target.name if step.target else None,
@@ -161,6 +188,7 @@ def _environment(step: Step, metadata: Metadata, spec: DeploymentSpec, settings:
         {"name": REQUEST_VARIABLE, "value": text},
         {"name": FILE_ROOTS_VARIABLE, "value": ":".join(settings.file_roots)},
         {"name": "HOME", "value": SCRATCH},
+        *(_NODE_NAME if step.recipe.stage == "benchmark" else []),
     ]
 
 

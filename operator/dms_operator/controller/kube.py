@@ -44,11 +44,14 @@ class Cluster(Protocol):
     async def create_job(self, manifest: Raw) -> Raw:
         """Create a Job; one of that name that exists already is returned instead."""
 
-    async def delete_job(self, name: ObjectName, uid: str) -> None:
-        """Delete this very Job and its pods in the background; one that is gone is success."""
+    async def delete_job(self, name: ObjectName, uid: str, *, after_pods: bool = False) -> None:
+        """Delete this very Job and its pods, which may outlive it unless `after_pods`; one that is gone is success."""
 
     async def patch_status(self, name: ObjectName, patch: Raw, version: str) -> Raw:
         """Merge-patch a deployment's status if it still has this resource version (409 otherwise)."""
+
+    async def set_finalizers(self, name: ObjectName, finalizers: list[str], version: str) -> Raw | None:
+        """Replace a deployment's finalizers if it still has this resource version (409); None when it is gone."""
 
     async def node(self, name: str) -> Raw | None:
         """A node, asked for live; None when it is gone."""
@@ -79,15 +82,23 @@ class Kube:
                 raise
         return await self._call("GET", _jobs(name.namespace, name.name))
 
-    async def delete_job(self, name: ObjectName, uid: str) -> None:
+    async def delete_job(self, name: ObjectName, uid: str, *, after_pods: bool = False) -> None:
         """As Cluster says. 409: another Job has that name by now."""
-        options = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        policy = "Foreground" if after_pods else "Background"
+        options = {"propagationPolicy": policy, "preconditions": {"uid": uid}}
         await self._call("DELETE", _jobs(name.namespace, name.name), accept=(NOT_FOUND, CONFLICT), json=options)
 
     async def patch_status(self, name: ObjectName, patch: Raw, version: str) -> Raw:
         """As Cluster says."""
         body = {"metadata": {"resourceVersion": version}, "status": patch}
         return await self._patch(f"{deployments_path(name.namespace)}/{name.name}/status", body, _MERGE)
+
+    async def set_finalizers(self, name: ObjectName, finalizers: list[str], version: str) -> Raw | None:
+        """As Cluster says."""
+        body = {"metadata": {"resourceVersion": version, "finalizers": finalizers}}
+        path = f"{deployments_path(name.namespace)}/{name.name}"
+        answer = await self._patch(path, body, _MERGE, accept=(NOT_FOUND,))
+        return answer if "metadata" in answer and "uid" in answer["metadata"] else None
 
     async def node(self, name: str) -> Raw | None:
         """As Cluster says."""

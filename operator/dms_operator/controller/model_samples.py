@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from ..api.quantities import Duration
 from ..api.reasons import PHASES
+from ..api.stages import PROVENANCE_ORDER
 from ..api.status import CandidateStatus, DeploymentStatus, TargetStatus
 from .caches import ObjectName
 
@@ -33,7 +34,11 @@ LATENCY = Family(
     (*_TARGET, "board", "precision", "provenance", "quantile"),
 )
 BUDGET = Family("dms_model_latency_budget_seconds", "Latency budget", _OBJECT)
-THROUGHPUT = Family("dms_model_throughput_ips", "Inferences per second of the selected variant", _TARGET)
+THROUGHPUT = Family(
+    "dms_model_throughput_ips",
+    "Inferences per second of the selected variant, of the strongest provenance",
+    (*_TARGET, "provenance"),
+)
 POWER = Family("dms_model_power_watts", "Mean power above idle of the selected variant", _TARGET)
 ENERGY = Family("dms_model_energy_joules_per_inference", "Energy of one inference above idle", _TARGET)
 ACCURACY = Family(
@@ -94,13 +99,12 @@ def _target(name: ObjectName, status: DeploymentStatus, target: TargetStatus) ->
         yield Sample(SIZE, labels, target.artifact.size_bytes)
     if target.delegation is not None and target.delegation.total:
         yield Sample(DELEGATION, labels, target.delegation.npu / target.delegation.total)
-    if target.throughput is not None:
-        yield Sample(THROUGHPUT, labels, target.throughput)
     if target.power is not None:
         yield from _power(labels, target)
     yield from _accuracy(labels, status, target)
     for candidate in target.candidates:
         if candidate.variant == target.variant:
+            yield from _throughput(labels, candidate)
             yield from _latencies((*labels, target.board, precision), candidate)
 
 
@@ -109,6 +113,13 @@ def _power(labels: tuple[str, ...], target: TargetStatus) -> Iterator[Sample]:
     yield Sample(POWER, labels, target.power.value)
     if target.throughput:
         yield Sample(ENERGY, labels, target.power.value / target.throughput)
+
+
+def _throughput(labels: tuple[str, ...], candidate: CandidateStatus) -> Iterator[Sample]:
+    facts = candidate.benchmark
+    if facts is not None and facts.throughput is not None and facts.latencies:
+        strongest = max((one.provenance for one in facts.latencies), key=PROVENANCE_ORDER.index)
+        yield Sample(THROUGHPUT, (*labels, strongest), facts.throughput)
 
 
 def _latencies(labels: tuple[str, ...], candidate: CandidateStatus) -> Iterator[Sample]:

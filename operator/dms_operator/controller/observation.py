@@ -40,6 +40,8 @@ class JobView:
     template: str = ""
     """Digest of the pod template that it was made with."""
     deleting: bool = False
+    created_at: str | None = None
+    deleted_at: str | None = None
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,8 @@ def job_view(job: Raw, job_pods: Iterable[Raw]) -> JobView:
         attempt=annotations.get(labels.ATTEMPT, ""),
         template=annotations.get(labels.TEMPLATE_DIGEST, ""),
         deleting=metadata.get("deletionTimestamp") is not None,
+        created_at=metadata.get("creationTimestamp"),
+        deleted_at=metadata.get("deletionTimestamp"),
     )
 
 

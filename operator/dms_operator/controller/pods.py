@@ -23,6 +23,7 @@ FACTS: dict[StageName, str] = {
     "quantize": "variant",
     "convert": "compiled",
     "benchmark": "benchmark",
+    "remove": "removal",
 }
 """The field of a StageResult that a stage fills."""
 
@@ -76,7 +77,8 @@ def read_result(text: str, stage: StageName, recipe: str) -> StageResult:
         return _invalid(stage, recipe, f"it is not a result ({_first_line(error)})")
     if result.recipe != recipe or result.stage != stage:
         return _invalid(stage, recipe, "it belongs to another recipe")
-    if result.failure is None and (result.artifact is None or getattr(result, FACTS[stage]) is None):
+    has_artifact = result.artifact is not None or stage == "remove"
+    if result.failure is None and not (has_artifact and getattr(result, FACTS[stage])):
         return _invalid(stage, recipe, "it holds neither facts nor a failure")
     return result
 

@@ -5,18 +5,21 @@ nothing changed.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
-from ..api.labels import API_VERSION, KIND
+from ..api.labels import API_VERSION, FINALIZER, KIND
 from ..api.reasons import EVENT_STAGE_FAILED
+from ..api.resource import Metadata
 from ..api.status import DeploymentStatus
+from . import removal
 from .boards import count_boards
 from .caches import Caches, ObjectName, Raw, owner
+from .jobs import removal_job_name
 from .kube import CONFLICT, ApiError, Cluster
 from .merge import merge_patch
-from .observation import Observed, observe
+from .observation import Observed, job_view, observe
 from .plan import Event, Plan, plan
 from .posts import event_manifest
 from .settings import Settings
@@ -65,8 +68,9 @@ class Reconciler:
             self._progress.forget(name)
             return None
         if "deletionTimestamp" in body["metadata"]:
-            return None
-        await self._find_lost_pods(body)
+            return await self._clean_up(body) if FINALIZER in body["metadata"].get("finalizers", []) else None
+        body = await self._set_finalizer(body)
+        await self._find_lost_pods(self._caches.jobs.owned_by(body["metadata"]["uid"]))
         observed = self._observe(body)
         steps = plan(observed, self._settings, self._now())
         acted = await self._act(body, observed, steps)
@@ -77,9 +81,54 @@ class Reconciler:
         with_pods = [(job, self._caches.pods.owned_by(job["metadata"]["uid"])) for job in jobs]
         return observe(body, with_pods, count_boards(self._caches.nodes.values()))
 
-    async def _find_lost_pods(self, body: Raw) -> None:
+    async def _set_finalizer(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Put the finalizer on, or take it off, as the annotations ask; gives the deployment as it is then."""
+        name = ObjectName.of(body)
+        wanted = removal.finalizers(Metadata.model_validate(body["metadata"]))
+        if wanted is None:
+            return body
+        answer = await self._cluster.set_finalizers(name, wanted, body["metadata"]["resourceVersion"])
+        if answer is not None:
+            self._caches.deployments.put(answer)
+        return self._caches.deployments.get(name) or body
+
+    async def _clean_up(self, body: Raw) -> float | None:
+        """The next step of a deployment that is being deleted and whose artifacts may have to go."""
+        observed = self._observe(body)
+        job = self._caches.jobs.get(ObjectName(observed.metadata.namespace, removal_job_name(observed.metadata)))
+        await self._find_lost_pods([job] if job else [])
+        view = job_view(job, self._caches.pods.owned_by(job["metadata"]["uid"])) if job else None
+        step = removal.removal(observed, view, lambda: self._used_by_others(body), self._settings, self._now())
+        for name in step.delete:
+            await self._delete(ObjectName(observed.metadata.namespace, name), after_pods=True)
+        if step.create is not None:
+            step = await self._start_removal(observed, step.create)
+        if step.done is not None:
+            await self._post(body, step.done)
+            left = removal.without_ours(observed.metadata.finalizers)
+            # The answer is not put into the cache: the watch may have dropped the deployment by then.
+            await self._cluster.set_finalizers(ObjectName.of(body), left, body["metadata"]["resourceVersion"])
+        return step.requeue_after
+
+    async def _start_removal(self, observed: Observed, manifest: Raw) -> removal.Removal:
+        try:
+            self._caches.jobs.put(await self._cluster.create_job(manifest))
+        except ApiError as error:
+            given_up = removal.refused(observed, error.message, error.is_refusal, self._settings, self._now())
+            if given_up is None:
+                raise
+            return given_up
+        return removal.Removal(requeue_after=_SETTLE_SECONDS)
+
+    def _used_by_others(self, body: Raw) -> frozenset[str]:
+        others = self._caches.deployments.values()
+        return removal.used_by_others(
+            body, ((other, self._caches.jobs.owned_by(other["metadata"]["uid"])) for other in others)
+        )
+
+    async def _find_lost_pods(self, jobs: Iterable[dict[str, Any]]) -> None:
         """Ask once for the pods of a finished Job that shows no such pod: the pods' watch may lag behind the Jobs'."""
-        for job in self._caches.jobs.owned_by(body["metadata"]["uid"]):
+        for job in jobs:
             phase = _last_phase(job)
             pods = self._caches.pods.owned_by(job["metadata"]["uid"])
             if phase is None or _ASKED in job or any(pod["status"].get("phase") == phase for pod in pods):
@@ -100,11 +149,11 @@ class Reconciler:
             await self._post(body, event)
         return any(deleted) or bool(steps.create) or written
 
-    async def _delete(self, name: ObjectName) -> bool:
+    async def _delete(self, name: ObjectName, *, after_pods: bool = False) -> bool:
         job = self._caches.jobs.get(name)
         if job is None or "deletionTimestamp" in job["metadata"]:
             return False
-        await self._cluster.delete_job(name, job["metadata"]["uid"])
+        await self._cluster.delete_job(name, job["metadata"]["uid"], after_pods=after_pods)
         # Until its watch event comes, the cache would have us delete it again.
         job["metadata"]["deletionTimestamp"] = self._now().isoformat()
         return True

@@ -16,7 +16,7 @@ class Images(Model):
     """Container image of each stage. They are part of every recipe: another image means another result."""
 
     resolve: str
-    """Fetches and exports models."""
+    """Fetches and exports models; also removes artifacts."""
     quantize: str
     """Quantizes and scores."""
     convert: dict[ToolchainName, str] = Field(default={})
@@ -27,7 +27,7 @@ class Images(Model):
     def of(self, stage: StageName, toolchain: ToolchainName) -> str | None:
         """Image that runs a stage, or None when none is configured for the toolchain."""
         match stage:
-            case "resolve":
+            case "resolve" | "remove":
                 return self.resolve
             case "quantize":
                 return self.quantize
@@ -71,6 +71,7 @@ DEADLINES: dict[StageName, Duration] = {
     "quantize": Duration("12h"),
     "convert": Duration("2h"),
     "benchmark": Duration("2h"),
+    "remove": Duration("10m"),
 }
 """Generous by default: they catch a pod that hangs, and do not hurry one that works."""
 

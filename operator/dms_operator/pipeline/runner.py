@@ -15,6 +15,7 @@ from ..api.stages import (
     Failure,
     ModelFacts,
     Recipe,
+    RemoveRecipe,
     StageName,
     StageRequest,
     StageResult,
@@ -23,6 +24,7 @@ from ..api.stages import (
     recipe_digest,
 )
 from ..artifacts.store import open_store
+from . import remove
 from .context import Facts, StageContext, StageOutput
 from .progress import Progress, silent
 from .termination import printable
@@ -66,6 +68,8 @@ def failure_of(error: Exception) -> Failure:
 
 def _cached_or_run(request: StageRequest, digest: str, workdir: Path, progress: Progress) -> StageResult:
     store = open_store(request.store)
+    if isinstance(request.recipe, RemoveRecipe):
+        return StageResult(stage="remove", recipe=digest, removal=remove.run(request.recipe, store))
     cached = store.lookup(digest) if is_cacheable(request.recipe) else None
     if cached is not None:
         return cached

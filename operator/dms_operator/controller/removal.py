@@ -1,0 +1,194 @@
+"""What becomes of a deployment's artifacts when it is deleted: they stay, unless an annotation asks for their removal.
+
+The annotation puts a finalizer on the deployment. After its deletion its Jobs go first, then one Job removes what no
+other deployment of the same store names, then the finalizer goes: also when that fails, or takes too long.
+"""
+
+import json
+import re
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from ..api.errors import InvalidSpec
+from ..api.labels import DELETE_ARTIFACTS, FINALIZER
+from ..api.reasons import EVENT_CLEANED_UP, EVENT_CLEANUP_FAILED
+from ..api.resource import Metadata
+from ..api.spec import DeploymentSpec
+from ..api.stages import RemoveRecipe, StageResult
+from ..api.status import DeploymentStatus
+from .events import MESSAGE_LIMIT, Event
+from .facts import recorded_results
+from .jobs import removal_job_manifest
+from .observation import JobView, Observed, Raw
+from .plan import LOST_RESULT_GRACE
+from .settings import Settings
+from .text import clip, number, parse_timestamp
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_SLACK = timedelta(seconds=60)
+"""On top of a Job's own deadline, until its end is known here."""
+
+
+@dataclass(frozen=True)
+class Removal:
+    """The next step of a deployment that is being deleted."""
+
+    delete: list[str] = field(default_factory=list)
+    """Names of its Jobs, which must have ended before anything is removed."""
+    create: dict[str, Any] | None = None
+    """The Job that removes its artifacts."""
+    done: Event | None = None
+    """To be posted; then the finalizer goes."""
+    requeue_after: float | None = None
+
+
+def finalizers(metadata: Metadata) -> list[str] | None:
+    """The finalizers that a living deployment should have instead of its present ones; None: they are right."""
+    if is_asked_for(metadata) == (FINALIZER in metadata.finalizers):
+        return None
+    return [*metadata.finalizers, FINALIZER] if is_asked_for(metadata) else without_ours(metadata.finalizers)
+
+
+def without_ours(present: Iterable[str]) -> list[str]:
+    """Finalizers without the operator's."""
+    return [one for one in present if one != FINALIZER]
+
+
+def is_asked_for(metadata: Metadata) -> bool:
+    """Whether the deployment's artifacts shall go with it."""
+    return metadata.annotations.get(DELETE_ARTIFACTS) == "true"
+
+
+def used_by_others(body: Raw, others: Iterable[tuple[Raw, Iterable[Raw]]]) -> frozenset[str]:
+    """Every digest that other deployments of the same store name, in whatever field, or that their Jobs work on.
+
+    `others` are raw deployments each with its Jobs; those that are being removed in the same way do not count.
+    """
+    store = _store(body)
+    used: set[str] = set()
+    for other, jobs in others:
+        if other["metadata"]["uid"] == body["metadata"]["uid"] or _store(other) != store or _goes_too(other):
+            continue
+        used.update(_DIGEST.findall(json.dumps([other.get("spec"), other.get("status")])))
+        for job in jobs:
+            used.update((job["metadata"].get("annotations") or {}).values())
+    return frozenset(used)
+
+
+def _store(body: Raw) -> str:
+    uri = ((body.get("spec") or {}).get("artifacts") or {}).get("uri") or ""
+    return str(uri).replace("file://localhost/", "file:///").rstrip("/")
+
+
+def _goes_too(body: Raw) -> bool:
+    metadata = body["metadata"]
+    asked = (metadata.get("annotations") or {}).get(DELETE_ARTIFACTS) == "true"
+    return asked and "deletionTimestamp" in metadata and FINALIZER in (metadata.get("finalizers") or [])
+
+
+def removal_recipe(status: DeploymentStatus, used: Collection[str], image: str) -> RemoveRecipe:
+    """What a status names and no other deployment uses; an artifact stays when its recipe is used, too."""
+    results = list(recorded_results(status))
+    kept = {_artifact(result) for result in results if result.recipe in used} | set(used)
+    return RemoveRecipe(
+        image=image,
+        artifacts=sorted({_artifact(result) for result in results} - kept),
+        recipes=sorted({result.recipe for result in results} - set(used)),
+    )
+
+
+def _artifact(result: StageResult) -> str:
+    assert result.artifact is not None, "status holds results with artifacts alone"
+    return result.artifact.digest
+
+
+def removal(
+    observed: Observed, job: JobView | None, used: Callable[[], frozenset[str]], settings: Settings, now: datetime
+) -> Removal:
+    """The next step for a deployment that is being deleted and has our finalizer; `job` is its removal Job.
+
+    `used` is asked for only when it is needed: it looks at every deployment.
+    """
+    if not is_asked_for(observed.metadata):
+        return Removal(done=_kept(f"annotation {DELETE_ARTIFACTS} is not true (any more)"))
+    if isinstance(observed.spec, InvalidSpec):
+        return Removal(done=_given_up("", f"the spec is invalid ({observed.spec.message})"))
+    if observed.jobs:
+        return _end_stages(observed.jobs.values(), observed.spec, settings, now)
+    if job is None:
+        return _begin(observed, observed.spec, used(), settings)
+    return _wait_for(job, observed, observed.spec, used, settings, now)
+
+
+def refused(observed: Observed, why: str, is_final: bool, settings: Settings, now: datetime) -> Removal | None:
+    """What to do after the removal Job could not be created: give up, or None to try again."""
+    since = observed.metadata.deletion_timestamp
+    if not is_final and not _is_overdue(since, settings, now):
+        return None
+    uri = observed.spec.artifacts.uri if isinstance(observed.spec, DeploymentSpec) else ""
+    return Removal(done=_given_up(uri, f"the removal Job cannot be created ({why})"))
+
+
+def _end_stages(jobs: Iterable[JobView], spec: DeploymentSpec, settings: Settings, now: datetime) -> Removal:
+    """A stage that still runs could store an artifact after all were removed."""
+    living = [job.name for job in jobs if not job.deleting]
+    stuck = [job.name for job in jobs if job.deleting and _is_overdue(job.deleted_at, settings, now)]
+    if stuck and not living:
+        return Removal(done=_given_up(spec.artifacts.uri, f"Job {stuck[0]} does not end"))
+    return Removal(delete=living, requeue_after=settings.deadline("remove"))
+
+
+def _begin(observed: Observed, spec: DeploymentSpec, used: frozenset[str], settings: Settings) -> Removal:
+    recipe = removal_recipe(observed.status, used, settings.images.resolve)
+    if not recipe.artifacts and not recipe.recipes:
+        made = any(recorded_results(observed.status))
+        return Removal(done=_kept("other deployments use them all" if made else "there are none"))
+    return Removal(create=removal_job_manifest(recipe, observed.metadata, spec, settings))
+
+
+def _wait_for(
+    job: JobView,
+    observed: Observed,
+    spec: DeploymentSpec,
+    used: Callable[[], frozenset[str]],
+    settings: Settings,
+    now: datetime,
+) -> Removal:
+    failure = job.result.failure if job.result else job.failure if job.state == "Failed" else None
+    if failure is not None:
+        return Removal(done=_given_up(spec.artifacts.uri, failure.message))
+    if job.result is not None:
+        return Removal(done=_removed(job.result, observed.status, used()))
+    if job.state == "Complete":
+        finished = parse_timestamp(job.finished_at) if job.finished_at else now
+        grace = LOST_RESULT_GRACE - (now - finished).total_seconds()
+        lost = Event("Normal", EVENT_CLEANED_UP, f"artifacts removed by Job {job.name}, whose answer is lost")
+        return Removal(requeue_after=grace) if grace > 0 else Removal(done=lost)
+    if _is_overdue(job.created_at, settings, now):
+        return Removal(done=_given_up(spec.artifacts.uri, f"Job {job.name} does not end"))
+    return Removal(requeue_after=settings.deadline("remove"))
+
+
+def _is_overdue(since: str | None, settings: Settings, now: datetime) -> bool:
+    limit = timedelta(seconds=settings.deadline("remove")) + _SLACK
+    return since is not None and now - parse_timestamp(since) > limit
+
+
+def _removed(result: StageResult, status: DeploymentStatus, used: frozenset[str]) -> Event:
+    facts = result.removal
+    assert facts is not None, "a removal that succeeded has its facts"
+    own = {_artifact(one) for one in recorded_results(status)}
+    kept = len(own) - len(removal_recipe(status, used, "").artifacts)
+    text = f"{facts.artifacts} artifacts removed, {number(facts.freed_bytes / 1e6)} MB freed"
+    return Event("Normal", EVENT_CLEANED_UP, text + (f"; {kept} stay: other deployments use them" if kept else ""))
+
+
+def _kept(why: str) -> Event:
+    return Event("Normal", EVENT_CLEANED_UP, f"no artifact removed: {why}")
+
+
+def _given_up(uri: str, why: str) -> Event:
+    place = f" in {uri}" if uri else ""
+    return Event("Warning", EVENT_CLEANUP_FAILED, clip(f"artifacts were left{place}: {why}", MESSAGE_LIMIT))
