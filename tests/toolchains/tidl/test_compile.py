@@ -1,5 +1,6 @@
 """The OSRT route against TI's provider, faked as documented, in a process of its own."""
 
+import ast
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from dms_operator.api.errors import UnsupportedOperators
 from dms_operator.toolchains.tidl import Tidl
 from dms_operator.toolchains.tidl.predict import predict
+from dms_operator.toolchains.tidl.process import CHILD
 from dms_operator.toolchains.tidl.samples import CALIBRATION_FILE, save_samples
 from model_fixtures import tiny_classifier
 from toolchains.conftest import silent
@@ -127,3 +129,11 @@ def test_pc_emulation_gives_the_outputs_of_the_compiled_model(powers_qdq: Path, 
     assert outputs is not None
     for found, wanted in zip(outputs, expected, strict=True):
         np.testing.assert_allclose(found["logits"], wanted["logits"], atol=1e-6)
+
+
+def test_tis_python_can_read_the_child() -> None:
+    tree = ast.parse(CHILD.read_text(), feature_version=(3, 10))
+    modules = {name.name for each in ast.walk(tree) if isinstance(each, ast.Import) for name in each.names}
+    modules |= {str(each.module) for each in ast.walk(tree) if isinstance(each, ast.ImportFrom)}
+    known = {"ctypes", "json", "os", "signal", "sys", "collections.abc", "pathlib", "typing", "numpy", "onnxruntime"}
+    assert modules == known  # TI's Python has nothing else

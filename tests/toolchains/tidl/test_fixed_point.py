@@ -108,3 +108,23 @@ def test_the_given_model_is_left_as_it_was(tmp_path: Path) -> None:
 
 def test_equal_outputs_have_no_noise() -> None:
     assert signal_to_noise({"y": np.ones(3)}, {"y": np.ones(3)}) == float("inf")
+
+
+def test_the_model_computes_what_integer_arithmetic_does(tmp_path: Path) -> None:
+    """A layer in whole numbers: products summed in 32 bits, shifted by powers of two, rounded to even, saturated."""
+    random = np.random.default_rng(3)
+    weight = random.normal(0, 0.2, (16, 4)).astype(np.float32)
+    bias = random.normal(0, 0.5, 4).astype(np.float32)
+    model = graph_of([node("Gemm", ["x", "w", "b"], "y")], {"x": [1, 16]}, ["y"], {"w": weight, "b": bias})
+    ranges = {"x": (-2.0, 2.0), "y": (-1.5, 1.5)}
+    value = random.uniform(-2.5, 2.5, (1, 16)).astype(np.float32)
+    found = predict(to_fixed_point(model, ranges), [{"x": value}], silent)[0]["y"]
+
+    exponent_x, exponent_y = 1 - 7, 1 - 7  # both ranges round up to 2
+    exponent_w = int(np.ceil(np.log2(np.abs(weight).max()))) - 7
+    x = np.clip(np.rint(value * 2.0**-exponent_x), -128, 127).astype(np.int64)
+    w = np.clip(np.rint(weight * 2.0**-exponent_w), -128, 127).astype(np.int64)
+    accumulator = x @ w + np.rint(bias * 2.0 ** -(exponent_x + exponent_w)).astype(np.int64)
+    y = np.clip(np.rint(accumulator * 2.0 ** (exponent_x + exponent_w - exponent_y)), -128, 127)
+    np.testing.assert_array_equal(found, (y * 2.0**exponent_y).astype(np.float32))
+    assert len(np.unique(y)) > 1

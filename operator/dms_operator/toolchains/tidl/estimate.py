@@ -64,7 +64,7 @@ def price_model(
     bits = 8 if prequantized else int(options["tensor-bits"])
     wide = frozenset(name.strip() for name in options["output-16bit-names"].split(",") if name.strip())
     priced = estimate(layers, bits, wide)
-    return priced, facts(options.soc, priced, len(preflight.refused))
+    return priced, facts(options.soc, priced, len(preflight.refused), wide=bits == 16 or bool(wide))
 
 
 def predicted_outputs(compiled: Path, samples: list[Arrays], progress: Progress) -> list[Arrays]:

@@ -87,23 +87,26 @@ def seconds(priced: Iterable[Priced]) -> float:
     return sum(each.seconds for each in priced)
 
 
-def facts(soc: Soc, priced: list[Priced], left_on_cpu: int) -> LatencyFacts:
-    """The estimate for reports and gates; without an upper bound where Arm cores do part of the work.
+def facts(soc: Soc, priced: list[Priced], left_on_cpu: int, *, wide: bool = False) -> LatencyFacts:
+    """The estimate for reports and gates.
 
-    Raises InvalidSpec for chips that no published figure checks the model on.
+    No upper bound where Arm cores do part of the work, or where layers are `wide` (16 bits): no published figure
+    checks those. Raises InvalidSpec for chips that no published figure checks the model on.
     """
     if soc.name != VALIDATED:
         raise InvalidSpec(f"no latency estimate for {soc.title}: the model is checked on TDA4VM alone")
     total = seconds(priced)
-    notes = f"{len(priced)} layers, {100 * share(priced, 'setup'):.0f} % of the time is set-up"
+    notes = [f"{len(priced)} layers, {100 * share(priced, 'setup'):.0f} % of the time is set-up"]
     if left_on_cpu:
-        notes = f"without {left_on_cpu} nodes on the Arm cores and the trips there, so too low; {notes}"
+        notes.insert(0, f"without {left_on_cpu} nodes on the Arm cores and the trips there, so too low")
+    if wide:
+        notes.insert(0, "no published figure checks 16-bit layers")
     return LatencyFacts(
         provenance="estimated",
         p50=Duration.of_seconds(total),
-        bound=None if left_on_cpu else Duration.of_seconds(total * (1 + WORST_ERROR)),
+        bound=None if left_on_cpu or wide else Duration.of_seconds(total * (1 + WORST_ERROR)),
         source=f"roofline of {soc.title}, error up to {WORST_ERROR:.0%} on published nets",
-        notes=notes,
+        notes="; ".join(notes),
     )
 
 
