@@ -1,24 +1,36 @@
 """Stages convert and benchmark on real artifacts: the real quantizer, compiler, simulator and cost model."""
 
 import json
+import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from dms_operator.api.capabilities import BoardType, ToolchainName
+from dms_operator.api.end_to_end import EndToEnd
 from dms_operator.api.errors import ArtifactMissing, ConversionFailed, ToolchainUnavailable
-from dms_operator.api.stages import BenchmarkFacts, BenchmarkRecipe, CompiledFacts, ConvertRecipe, QuantizeRecipe
+from dms_operator.api.stages import (
+    RESULT_LIMIT_BYTES,
+    BenchmarkFacts,
+    BenchmarkRecipe,
+    CompiledFacts,
+    ConvertRecipe,
+    QuantizeRecipe,
+)
 from dms_operator.artifacts.store import Store, open_store
-from dms_operator.pipeline import benchmark, convert, quantize
+from dms_operator.pipeline import benchmark, convert, power_figures, quantize
 from dms_operator.pipeline.context import StageContext
 from dms_operator.pipeline.latency import PROFILES, Profile
+from dms_operator.pipeline.power import PowerMeter
 from dms_operator.pipeline.target_accuracy import errors, first_outputs, judge
 from model_fixtures import tiny_classifier, tiny_dataset
 
 SAMPLES = 8
+OWN_BOARD: BoardType = "generic-x86" if platform.machine() == "x86_64" else "generic-arm64"
 
 
 @dataclass(frozen=True)
@@ -46,11 +58,13 @@ class Bench:
         board: BoardType = "qcs8255",
         toolchain: ToolchainName = "qnn",
         progress: Callable[[str, int, int], None] = lambda *_: None,
-    ) -> tuple[dict[str, object], BenchmarkFacts]:
-        recipe = BenchmarkRecipe(
-            image="i", resolved=self.resolved, variant=self.variant, compiled=compiled, board=board,
-            toolchain=toolchain, profile="rapid", warmup=2, percentile=90, simulation_samples=SAMPLES,
-        )  # fmt: skip
+        **fields: Any,
+    ) -> tuple[dict[str, Any], BenchmarkFacts]:
+        defaults: dict[str, Any] = {
+            "image": "i", "resolved": self.resolved, "variant": self.variant, "compiled": compiled, "board": board,
+            "toolchain": toolchain, "profile": "rapid", "warmup": 2, "percentile": 90, "simulation_samples": SAMPLES,
+        }  # fmt: skip
+        recipe = BenchmarkRecipe(**(defaults | fields))
         files, facts = benchmark.run(recipe, self.context(progress))
         assert isinstance(facts, BenchmarkFacts)
         return json.loads(files["report.json"].read_text()), facts
@@ -117,6 +131,71 @@ def test_without_a_board_there_are_simulated_and_host_figures_and_nothing_is_cal
     assert host.samples == 64 and host.p90 is not None and host.bound is not None
     assert facts.throughput == pytest.approx(1 / simulated.p50.value)
     assert facts.power is None and facts.power_source == "unavailable"
+    assert facts.power_note == "the board is not at hand, and the power of another machine says nothing about it"
+
+
+def test_the_fp32_model_on_the_same_cpu_is_there_for_ratios(bench: Bench, compiled: str) -> None:
+    report, facts = bench.benchmark(compiled)
+    assert facts.reference is not None and facts.reference.source.startswith("fp32 reference, onnxruntime")
+    assert facts.reference.provenance == "host" and facts.reference.samples >= 64
+    assert report["reference"]["p50"] == facts.reference.p50
+
+
+def test_every_timed_row_tells_load_first_inference_and_how_steady_it_was(bench: Bench, compiled: str) -> None:
+    report, facts = bench.benchmark(compiled)
+    host = facts.latencies[1]
+    assert host.load and host.first and host.min and host.max and host.stddev and host.p999 and host.throughput
+    (only,) = report["rows"][1]["passes"]
+    assert only["queries"] == 64 and set(only["stability"]) == {"halves", "drift", "outliers", "complaints"}
+    assert "before" in only["machine"]
+
+
+def test_memory_without_a_board_is_a_lower_limit_and_says_so(bench: Bench, compiled: str) -> None:
+    report, facts = bench.benchmark(compiled)
+    assert facts.memory is not None and facts.memory_provenance == "estimated"
+    assert facts.memory.value >= report["compiled"]["sizeBytes"]
+
+
+def test_camera_to_decision_without_a_board_is_an_estimate(bench: Bench, compiled: str) -> None:
+    _, facts = bench.benchmark(compiled, end_to_end=EndToEnd(width=64, height=48))
+    assert facts.end_to_end is not None and facts.end_to_end.provenance == "estimated"
+    assert facts.end_to_end.p50.value > facts.latencies[0].p50.value
+
+
+def test_camera_to_decision_on_the_board_is_measured_whole(bench: Bench) -> None:
+    compiled, _ = bench.convert(OWN_BOARD, "onnxruntime")
+    _, facts = bench.benchmark(compiled, OWN_BOARD, "onnxruntime", end_to_end=EndToEnd(width=64, height=48))
+    assert facts.end_to_end is not None and facts.end_to_end.provenance == "measured"
+    assert facts.end_to_end.samples >= 64 and facts.memory_provenance == "measured"
+
+
+def test_a_result_with_everything_in_it_fits_the_termination_message(bench: Bench, compiled: str) -> None:
+    _, facts = bench.benchmark(compiled, end_to_end=EndToEnd(width=64, height=48))
+    wordy = facts.model_copy(update={"power_note": "x" * 300})
+    assert len(json.dumps(wordy.to_wire())) < RESULT_LIMIT_BYTES - 500
+
+
+def test_power_is_sampled_beside_the_boards_run(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rail whose figure rises when the idle time is over; the sensor is a file, everything else is real."""
+    chip = tmp_path / "class/hwmon/hwmon5"
+    chip.mkdir(parents=True)
+    (chip / "name").write_text("ina226\n")
+    (chip / "power1_input").write_text("1000000\n")
+    compiled, _ = bench.convert(OWN_BOARD, "onnxruntime")
+    monkeypatch.setattr(power_figures, "IDLE_SECONDS", 0.4)
+    monkeypatch.setattr(power_figures, "PowerMeter", lambda: PowerMeter(tmp_path, 0.01))
+    monkeypatch.setitem(PROFILES, "rapid", Profile(64, 0.4))
+
+    def rise(step: str, done: int, total: int) -> None:
+        if step == "time-measured" and done == 0:
+            (tmp_path / "risen").write_text("3000000\n")
+            (tmp_path / "risen").rename(chip / "power1_input")
+
+    _, facts = bench.benchmark(compiled, OWN_BOARD, "onnxruntime", rise)
+    assert facts.idle_power == "1000mW" and facts.power == "2000mW"
+    assert facts.power_source.startswith("hwmon ina226") and facts.throughput
+    assert facts.energy_per_inference is not None
+    assert facts.energy_per_inference.value == pytest.approx(2.0 / facts.throughput, abs=2e-6)
 
 
 def test_the_simulator_scores_the_targets_arithmetic_on_evaluation_samples(bench: Bench, compiled: str) -> None:
@@ -144,11 +223,8 @@ def test_the_report_tells_where_and_with_what_the_figures_were_made(bench: Bench
 
 
 def test_a_generic_board_is_the_machine_itself_so_its_figures_are_measured(bench: Bench) -> None:
-    import platform
-
-    board: BoardType = "generic-x86" if platform.machine() == "x86_64" else "generic-arm64"
-    compiled, _ = bench.convert(board, "onnxruntime")
-    _, facts = bench.benchmark(compiled, board, "onnxruntime")
+    compiled, _ = bench.convert(OWN_BOARD, "onnxruntime")
+    _, facts = bench.benchmark(compiled, OWN_BOARD, "onnxruntime")
     assert [row.provenance for row in facts.latencies] == ["measured"]
     assert facts.accuracy_provenance == "measured" and facts.accuracy_on_target is not None
     assert facts.accuracy_on_target.value == 1.0

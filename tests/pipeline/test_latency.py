@@ -1,4 +1,6 @@
+import gc
 import math
+import time
 
 import numpy as np
 import pytest
@@ -110,3 +112,58 @@ def test_every_profile_of_the_api_has_its_queries_and_seconds() -> None:
     assert {name: (profile.queries, profile.seconds) for name, profile in PROFILES.items()} == {
         "rapid": (64, 6), "quick": (128, 10), "normal": (1024, 60), "official": (1024, 600)
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("percent", "queries"), [(90, 64), (99, 662)])
+def test_needed_is_the_first_number_of_queries_that_gives_a_bound(percent: float, queries: int) -> None:
+    assert needed(percent) == queries
+    assert discardable(needed(99.9), 99.9) == 0 and discardable(needed(99.9) - 1, 99.9) is None
+
+
+def test_a_run_that_lacks_queries_for_its_bound_goes_on_for_three_times_its_seconds_at_most() -> None:
+    slow = [lambda: time.sleep(0.002)]
+    enough = measure(slow, Profile(1, 0.1), 0, silent, wanted=60)
+    assert len(enough.nanoseconds) >= 60
+    endless = measure(slow, Profile(1, 0.05), 0, silent, wanted=10**6)
+    assert endless.seconds >= 0.15 and len(endless.nanoseconds) < 10**6
+
+
+def test_queries_rotate_through_the_inputs() -> None:
+    calls: list[int] = []
+    measure([lambda i=index: calls.append(i) for index in range(3)], Profile(6, 0.0), 2, silent)
+    assert calls == [0, 1, 2] * 3
+
+
+def test_nothing_is_reported_while_queries_are_timed() -> None:
+    """A report lies between two queries' clocks only after a whole segment, and an untimed query follows it."""
+    events: list[str] = []
+    measure([lambda: events.append("query")], Profile(10, 0.0), 0, lambda *_: events.append("report"))
+    assert events == ["query", "report", *["query"] * 10, "report", "report"]
+
+
+def test_the_garbage_collector_rests_during_the_run_and_works_again_after_a_failure() -> None:
+    seen: list[bool] = []
+
+    def fail() -> None:
+        seen.append(gc.isenabled())
+        if len(seen) > 2:
+            raise RuntimeError("no inference")
+
+    with pytest.raises(RuntimeError):
+        measure([fail], Profile(5, 0.0), 1, silent)
+    assert seen == [True, True, False] and gc.isenabled()
+
+
+def test_first_inference_and_load_are_reported_apart_from_the_distribution() -> None:
+    delays = iter([0.05])
+    timing = measure([lambda: time.sleep(next(delays, 0.0))], Profile(64, 0.0), 0, silent)
+    facts = latency_facts(timing, 90, "host", "test", load_seconds=1.5)
+    assert facts.first is not None and facts.first.value >= 0.05
+    assert facts.load == "1500.000ms" and facts.samples == 64
+
+
+def test_facts_hold_the_whole_distribution() -> None:
+    facts = latency_facts(Timing(counting(1000), 2.0), 99, "host", "test")
+    assert (facts.min, facts.mean, facts.max) == ("0.001ms", "0.501ms", "1.000ms")
+    assert (facts.p95, facts.p999) == ("0.950ms", "0.999ms")
+    assert facts.stddev == "0.289ms" and facts.throughput == 500.0

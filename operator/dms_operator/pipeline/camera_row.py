@@ -6,7 +6,7 @@ from ..toolchains.onnxruntime_cpu import open_cpu_session
 from .context import StageContext
 from .end_to_end import camera_queries
 from .latency import PROFILES
-from .rows import REFERENCE_PROFILE, Plan, Row, host_source, timed
+from .rows import Plan, Row, host_source, shorter, timed
 from .subject import Subject, load
 
 STEP = "time-camera"
@@ -27,7 +27,7 @@ def camera_row(model: Row, subject: Subject, recipe: BenchmarkRecipe, context: S
         plan = Plan(provenance, f"camera to decision, {model.facts.source}", PROFILES[recipe.profile], STEP, True)
         return timed(queries, plan, recipe, context, 0.0)
     queries = camera_queries(wanted, specs, subject.rotation, None, answer)
-    plan = Plan("host", host_source(), REFERENCE_PROFILE, STEP, counts=True)
+    plan = Plan("host", host_source(), shorter(recipe), STEP, counts=True)
     processing = timed(queries, plan, recipe, context, 0.0)
     return Row(together(model.facts, processing.facts), processing.passes)
 

@@ -13,7 +13,9 @@ NANOSECOND = 1e-9
 
 def percentile(nanoseconds: NDArray[np.int64], percent: float) -> float:
     """The smallest observed latency, in seconds, that at least `percent` % of the queries did not exceed."""
-    return float(np.percentile(nanoseconds, percent, method="inverted_cdf")) * NANOSECOND
+    # 99.9 % of 1000 is 999.0000000000001 in floats
+    rank = max(1, math.ceil(len(nanoseconds) * percent / 100 - 1e-6))
+    return float(np.partition(nanoseconds, rank - 1)[rank - 1]) * NANOSECOND
 
 
 def upper_bound(nanoseconds: NDArray[np.int64], percent: float, confidence: float = CONFIDENCE) -> float | None:

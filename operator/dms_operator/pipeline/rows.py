@@ -90,7 +90,7 @@ def host_row(subject: Subject, recipe: BenchmarkRecipe, context: StageContext) -
 def reference_row(subject: Subject, recipe: BenchmarkRecipe, context: StageContext) -> Row:
     """The fp32 model on this machine's CPU."""
     host = load(lambda: open_cpu_session(subject.original))
-    plan = Plan("host", f"fp32 reference, {host_source()}", _shorter(recipe), "time-fp32", counts=False)
+    plan = Plan("host", f"fp32 reference, {host_source()}", shorter(recipe), "time-fp32", counts=False)
     return timed(_queries(host.session, subject), plan, recipe, context, host.seconds)
 
 
@@ -106,7 +106,8 @@ def host_source() -> str:
     return f"onnxruntime {host['onnxruntime']} on {host['machine']} ({host['cpu']}, {host['cores']} cores)"
 
 
-def _shorter(recipe: BenchmarkRecipe) -> Profile:
+def shorter(recipe: BenchmarkRecipe) -> Profile:
+    """The profile of rows that only make ratios, never longer than the recipe's own."""
     return min(REFERENCE_PROFILE, PROFILES[recipe.profile], key=lambda profile: profile.seconds)
 
 
