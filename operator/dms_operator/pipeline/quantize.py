@@ -1,6 +1,7 @@
 """Stage quantize: make one variant of a resolved model, and score it against the fp32 reference."""
 
 import shutil
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,9 @@ from .sampling import Split, split
 
 _METHODS = {"fp32": ("none",), "fp16": ("cast",), "int8": ("static", "dynamic", "qat"), "int4": ("static", "qat")}
 
+_NOTES_LIMIT = 500
+"""Bound of VariantFacts.notes."""
+
 
 def run(recipe: QuantizeRecipe, context: StageContext) -> StageOutput:
     """Give `model.onnx` and `reference.npz` (the fp32 outputs on the evaluation samples, in every variant).
@@ -30,17 +34,13 @@ def run(recipe: QuantizeRecipe, context: StageContext) -> StageOutput:
     chosen = choose_samples(recipe, len(dataset), reference)
     workdir = context.scratch("quantize")
     files = {"model.onnx": workdir / "model.onnx", REFERENCE_FILE: workdir / REFERENCE_FILE}
-    if recipe.method == "qat":
-        from .qat.stage import HISTORY, train_variant  # torch and torchao: seconds that other methods need not wait
-
-        trained = train_variant(recipe, resolved, files["model.onnx"], dataset, chosen.evaluation, context)
-        files[HISTORY], scheme = trained.history, trained.scheme
-        chosen = Split(chosen.calibration, chosen.evaluation, trained.notes)
-    else:
-        scheme = _make(recipe, resolved["model.onnx"], files["model.onnx"], dataset, chosen, context)
+    made = _make(recipe, resolved, files["model.onnx"], dataset, chosen, context)
+    files |= made.files
+    notes = "; ".join(note for note in (chosen.notes, *made.notes) if note)[:_NOTES_LIMIT]
+    chosen = replace(chosen, notes=notes)
     outputs = first_outputs(files["model.onnx"], dataset, chosen.evaluation, context.progress)
     (reference or Reference(chosen.evaluation, outputs)).save(files[REFERENCE_FILE])
-    return files, _facts(recipe, scheme, dataset, chosen, outputs, reference, files["model.onnx"])
+    return files, _facts(recipe, made.scheme, dataset, chosen, outputs, reference, files["model.onnx"])
 
 
 def check_recipe(recipe: QuantizeRecipe) -> None:
@@ -88,34 +88,45 @@ def _dataset(recipe: QuantizeRecipe, resolved: dict[str, Path], context: StageCo
     return load_dataset(resolved["dataset.npz"], inputs, context.limit_bytes, labels_required)
 
 
+@dataclass(frozen=True)
+class _Made:
+    """What became of a recipe, beside the model file."""
+
+    scheme: str
+    notes: list[str] = field(default_factory=list)
+    files: dict[str, Path] = field(default_factory=dict)
+
+
 def _make(
-    recipe: QuantizeRecipe, source: Path, target: Path, dataset: Dataset, chosen: Split, context: StageContext
-) -> str:
-    """Write the variant's model; gives the scheme's short form."""
+    recipe: QuantizeRecipe,
+    resolved: dict[str, Path],
+    target: Path,
+    dataset: Dataset,
+    chosen: Split,
+    context: StageContext,
+) -> _Made:
+    """Write the variant's model. Libraries are imported where needed: torch takes seconds that others need not wait."""
+    source = resolved["model.onnx"]
     if recipe.precision == "fp32":
         shutil.copyfile(source, target)
-        return "float32"
-    # onnxruntime's tools import torch when it is installed: two seconds that the reference needs not wait
+        return _Made("float32")
+    if recipe.method == "qat":
+        from .qat.stage import HISTORY, train_variant
+
+        trained = train_variant(recipe, resolved, target, dataset, chosen.evaluation, context)
+        return _Made(trained.scheme, [trained.notes], {HISTORY: trained.history})
     from . import quantizer
-    from .schemes import scheme_for
 
     if recipe.precision == "fp16":
         quantizer.to_fp16(source, target)
-        return "float16"
+        return _Made("float16")
     if recipe.method == "dynamic":
         quantizer.to_dynamic_int8(source, target)
-        return "w8 dynamic"
-    scheme = scheme_for(recipe.toolchain, recipe.precision)
-    quantizer.to_static(
-        source,
-        target,
-        scheme,
-        recipe.calibration or "minmax",
-        lambda: (dataset.feed(int(index)) for index in chosen.calibration),
-        len(chosen.calibration),
-        context.progress,
-    )
-    return scheme.name
+        return _Made("w8 dynamic", ["runs on CPUs only: NPUs do not take dynamic quantization"])
+    from .static import make_static
+
+    variant = make_static(recipe, source, target, dataset, chosen, context.progress)
+    return _Made(variant.scheme.name, variant.notes, variant.files)
 
 
 def _facts(

@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,45 +13,30 @@ from onnxruntime.quantization.execution_providers.qnn import get_qnn_qdq_config,
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from ..api.errors import QuantizationFailed
-from ..api.stages import Calibration
-from .calibration import Feed, Range, calibrate
-from .progress import Progress
-from .schemes import Scheme, weight_overrides
+from .histogram import Range
+from .schemes import Overrides, Scheme
 
 
 def to_fp16(source: Path, target: Path) -> None:
     """Cast weights and arithmetic to float16; inputs and outputs stay float32. Raises QuantizationFailed."""
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
-    with _failures("cast to float16"):
+    with failures("cast to float16"):
         onnx.save_model(convert_float_to_float16(onnx.load_model(source), keep_io_types=True), target)
 
 
 def to_dynamic_int8(source: Path, target: Path) -> None:
     """Quantize weights to int8; activations get their ranges at run time, on CPUs only. Raises QuantizationFailed."""
-    with _failures("dynamically quantized"):
+    with failures("dynamically quantized"):
         quantize_dynamic(source, target, per_channel=True, weight_type=QuantType.QInt8)
 
 
-def to_static(
-    source: Path,
-    target: Path,
-    scheme: Scheme,
-    method: Calibration,
-    feeds: Callable[[], Iterable[Feed]],
-    samples: int,
-    progress: Progress,
-) -> None:
-    """Quantize weights and activations (QDQ) by a scheme, with ranges from calibration. Raises QuantizationFailed."""
-    prepared = _prepared(source, target.with_name("prepared.onnx"), scheme)
-    ranges = calibrate(prepared, feeds, samples, method, scheme.activation_bits, progress)
-    with _failures("quantized"):
-        _quantize(prepared, target, scheme, _range_file(ranges, target.with_name("ranges.json")))
+def prepare(source: Path, target: Path, scheme: Scheme) -> Path:
+    """Infer shapes, fold batch norms and, for the HTP, fuse Gelu and LayerNormalization written out in small nodes.
 
-
-def _prepared(source: Path, target: Path, scheme: Scheme) -> Path:
-    """Infer shapes, fold batch norms and, for the HTP, fuse Gelu and LayerNormalization written out in small nodes."""
-    with _failures("prepared for quantization"):
+    Gives `target`. Raises QuantizationFailed.
+    """
+    with failures("prepared for quantization"):
         if scheme.htp:
             model, fused = onnx.load_model(source), target.with_name("fused.onnx")
             del model.metadata_props[:]  # qnn_preprocess_model of onnxruntime 1.32 fails on any
@@ -61,9 +46,17 @@ def _prepared(source: Path, target: Path, scheme: Scheme) -> Path:
     return target
 
 
-def _quantize(prepared: Path, target: Path, scheme: Scheme, ranges: Path) -> None:
+def quantize(prepared: Path, target: Path, scheme: Scheme, ranges: dict[str, Range], overrides: Overrides) -> None:
+    """Put Q/DQ around every operator that the scheme quantizes. Raises QuantizationFailed.
+
+    `ranges` has every float activation; `overrides` say what other type or scale a tensor gets.
+    """
+    with failures("quantized"):
+        _quantize(prepared, target, scheme, _range_file(ranges, target.with_name("ranges.json")), overrides)
+
+
+def _quantize(prepared: Path, target: Path, scheme: Scheme, ranges: Path, overrides: Overrides) -> None:
     model = onnx.load_model(prepared)
-    overrides = weight_overrides(scheme, model)
     options = {
         "ActivationSymmetric": scheme.symmetric_activations,
         "WeightSymmetric": True,
@@ -76,9 +69,12 @@ def _quantize(prepared: Path, target: Path, scheme: Scheme, ranges: Path) -> Non
             model,
             None,
             activation_type=scheme.activation,
+            activation_symmetric=scheme.symmetric_activations,
             weight_type=scheme.weight,
+            weight_symmetric=True,
             per_channel=scheme.per_channel,
             init_overrides=overrides,
+            add_qtype_converts=True,
         )
         options, operators = config.extra_options, config.op_types_to_quantize
     quantize_static(
@@ -103,7 +99,7 @@ def _range_file(ranges: dict[str, Range], path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _failures(what: str) -> Iterator[None]:
+def failures(what: str) -> Iterator[None]:
     """Name failures: onnxruntime's tools raise whatever they meet, and log advice that does not apply here."""
     previous = logging.root.manager.disable
     logging.disable(logging.WARNING)

@@ -1,6 +1,6 @@
 """How each toolchain wants a quantized model: one row each; the quantizer knows no toolchain by name."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import onnx
@@ -8,6 +8,7 @@ from onnxruntime.quantization import QuantType
 
 from ..api.capabilities import Precision, ToolchainName
 from ..api.errors import QuantizationFailed
+from ..api.stages import StaticRecipe
 
 Overrides = dict[str, list[dict[str, Any]]]
 
@@ -30,11 +31,16 @@ class Scheme:
         """Bits of an activation."""
         return 16 if self.activation in (QuantType.QInt16, QuantType.QUInt16) else 8
 
+    def weight_bits(self, operator: str) -> int:
+        """Bits of the weights of an operator."""
+        return 4 if self.weight == QuantType.QInt4 and operator not in self.wide_weights else 8
+
     @property
     def name(self) -> str:
         """Short form such as `w8a8 per-channel`."""
-        weight_bits = 4 if self.weight == QuantType.QInt4 else 8
-        return f"w{weight_bits}a{self.activation_bits} {'per-channel' if self.per_channel else 'per-tensor'}"
+        granularity = "per-channel" if self.per_channel else "per-tensor"
+        symmetric = " symmetric" if self.htp and self.symmetric_activations else ""
+        return f"w{self.weight_bits('')}a{self.activation_bits} {granularity}{symmetric}"
 
 
 _HTP_INT8 = Scheme(QuantType.QUInt8, QuantType.QInt8, per_channel=True, symmetric_activations=False, htp=True)
@@ -54,14 +60,42 @@ _SCHEMES: dict[tuple[ToolchainName, Precision], Scheme] = {
 }
 
 
-def scheme_for(toolchain: ToolchainName, precision: Precision) -> Scheme:
-    """The static scheme of a toolchain for a precision. Raises QuantizationFailed where there is none."""
+_WIDE = {
+    QuantType.QUInt8: QuantType.QUInt16,
+    QuantType.QInt8: QuantType.QInt16,
+    QuantType.QUInt16: QuantType.QUInt16,
+}
+_NARROW = {wide: narrow for narrow, wide in _WIDE.items() if narrow != wide}
+_SIXTEEN_BITS: frozenset[ToolchainName] = frozenset({"qnn", "snpe-sdk"})
+"""Toolchains that take 16-bit activations beside 8-bit weights. TIDL's 16 bits are those of a whole layer, which its
+own compiler chooses; ONNX Runtime has no such kernels for CPUs."""
+
+
+def scheme_for(toolchain: ToolchainName, precision: Precision, wanted: StaticRecipe | None = None) -> Scheme:
+    """The static scheme of a toolchain for a precision, changed as wanted. Raises QuantizationFailed."""
     if (toolchain, precision) not in _SCHEMES:
         offered = ", ".join(sorted(p for t, p in _SCHEMES if t == toolchain))
         raise QuantizationFailed(
             f"the toolchain {toolchain} has no static {precision} scheme", hint=f"It takes {offered}"
         )
-    return _SCHEMES[toolchain, precision]
+    scheme = _SCHEMES[toolchain, precision]
+    return scheme if wanted is None else _changed(scheme, toolchain, wanted)
+
+
+def _changed(scheme: Scheme, toolchain: ToolchainName, wanted: StaticRecipe) -> Scheme:
+    if wanted.activation_bits == 16 and toolchain not in _SIXTEEN_BITS:
+        raise QuantizationFailed(f"the toolchain {toolchain} takes no 16-bit activations", hint="Use activationBits: 8")
+    if toolchain == "tidl" and wanted.symmetric_activations is False:
+        raise QuantizationFailed("TIDL takes symmetric activations only", hint="Leave symmetricActivations out")
+    types = {16: _WIDE, 8: _NARROW}.get(wanted.activation_bits or 0, {})
+    return replace(
+        scheme,
+        activation=types.get(scheme.activation, scheme.activation),
+        per_channel=scheme.per_channel if wanted.per_channel is None else wanted.per_channel,
+        symmetric_activations=(
+            scheme.symmetric_activations if wanted.symmetric_activations is None else wanted.symmetric_activations
+        ),
+    )
 
 
 def weight_overrides(scheme: Scheme, model: onnx.ModelProto) -> Overrides:

@@ -1,0 +1,195 @@
+"""The rungs of static quantization: equalize, learn rounding, calibrate, correct biases, mix precisions, quantize."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnxruntime.quantization import QuantType
+
+from ..api.errors import QuantizationFailed
+from ..api.stages import QuantizeRecipe, StaticRecipe
+from . import quantizer
+from .bias import correct_bias
+from .calibration import Feed, calibrate
+from .dataset import Dataset
+from .encodings import decoded_weights, overrides_json, read_encodings
+from .equalize import equalize
+from .evaluate import first_outputs
+from .histogram import Range
+from .linear_layers import Array, LinearLayer, uses
+from .metrics import drop, score
+from .mixed import Mixture, search
+from .progress import Progress, silent
+from .rounding import Grid, learn_rounding
+from .sampling import Split
+from .schemes import Overrides, Scheme, scheme_for, weight_overrides
+
+ENCODINGS = "encodings.json"
+SENSITIVITY = "sensitivity.json"
+SEARCH_SAMPLES = 128
+"""Most calibration samples that the search for a mixture counts its accuracy on."""
+
+
+@dataclass
+class StaticVariant:
+    """A variant in the making: its model file and what came out."""
+
+    recipe: QuantizeRecipe
+    scheme: Scheme
+    prepared: Path
+    target: Path
+    dataset: Dataset
+    indices: list[int]
+    """Calibration samples."""
+    progress: Progress
+    notes: list[str] = field(default_factory=list)
+    files: dict[str, Path] = field(default_factory=dict)
+
+    @property
+    def wanted(self) -> StaticRecipe:
+        """What the recipe asks for beyond the scheme."""
+        return self.recipe.static or StaticRecipe()
+
+    def feeds(self) -> Iterator[Feed]:
+        """The calibration samples, one at a time."""
+        return (self.dataset.feed(index) for index in self.indices)
+
+
+def make_static(
+    recipe: QuantizeRecipe, source: Path, target: Path, dataset: Dataset, chosen: Split, progress: Progress
+) -> StaticVariant:
+    """Write the QDQ model to `target`, and `encodings.json` (with a mixture `sensitivity.json`) beside it.
+
+    Raises QuantizationFailed.
+    """
+    scheme = scheme_for(recipe.toolchain, recipe.precision, recipe.static)
+    prepared = quantizer.prepare(source, target.with_name("prepared.onnx"), scheme)
+    indices = [int(index) for index in chosen.calibration]
+    variant = StaticVariant(recipe, scheme, prepared, target, dataset, indices, progress)
+    _check_wishes(variant)
+    with quantizer.failures("prepared for quantization"):
+        _rewrite(prepared, _name_nodes)
+    if variant.wanted.equalize:
+        _rewrite(prepared, lambda model: _note_pairs(variant, model))
+    overrides = _round(variant) if variant.wanted.rounding == "learned" else {}
+    overrides = weight_overrides(scheme, onnx.load_model(prepared)) | overrides
+    ranges = calibrate(
+        prepared, variant.feeds(), len(indices), recipe.calibration or "minmax", scheme.activation_bits, progress
+    )
+    quantizer.quantize(prepared, target, scheme, ranges, overrides)
+    if variant.wanted.correct_bias and variant.wanted.rounding != "learned":  # which keeps the means by itself
+        _correct_biases(variant)
+        quantizer.quantize(prepared, target, scheme, ranges, overrides)
+    if variant.wanted.mixed:
+        _mix(variant, ranges, overrides)
+    variant.files[ENCODINGS] = _write_json(target.with_name(ENCODINGS), overrides_json(read_encodings(_load(target))))
+    return variant
+
+
+def _check_wishes(variant: StaticVariant) -> None:
+    wanted, scheme = variant.wanted, variant.scheme
+    if wanted.mixed and not scheme.htp:
+        raise QuantizationFailed(
+            f"mixed precision is not made for {variant.recipe.toolchain}", hint="Use it for qnn or snpe-sdk"
+        )
+    if wanted.mixed and scheme.activation_bits == 16 and scheme.weight != QuantType.QInt4:
+        raise QuantizationFailed("w8a16 has nothing left to widen", hint="Use 8-bit activations with mixed precision")
+
+
+def _name_nodes(model: onnx.ModelProto) -> None:
+    """Onnxruntime tells nodes apart by name where it converts between types."""
+    names = [node.name for node in model.graph.node]
+    for number, node in enumerate(model.graph.node):
+        if not node.name or names.count(node.name) > 1:
+            node.name = f"{node.op_type}_node_{number}"
+
+
+def _note_pairs(variant: StaticVariant, model: onnx.ModelProto) -> None:
+    variant.notes.append(f"{len(equalize(model))} pairs of layers equalized")
+
+
+def _round(variant: StaticVariant) -> Overrides:
+    def chooser(layer: LinearLayer) -> tuple[int, bool] | None:
+        operator = layer.node.op_type
+        return variant.scheme.weight_bits(operator), variant.scheme.per_channel and operator == "Conv"
+
+    grids: dict[str, Grid] = {}
+    _rewrite(
+        variant.prepared,
+        lambda model: grids.update(learn_rounding(model, variant.feeds(), chooser, variant.progress)),
+    )
+    variant.notes.append(f"rounding of {len(grids)} weights learned")
+    return {name: _grid_override(grid) for name, grid in grids.items()}
+
+
+def _grid_override(grid: Grid) -> list[dict[str, Any]]:
+    kind = QuantType.QInt4 if grid.bits == 4 else QuantType.QInt8
+    axis = {} if grid.axis is None else {"axis": grid.axis}
+    return [
+        {"quant_type": kind, "scale": scale, "zero_point": np.int8(0), **axis} for scale in np.atleast_1d(grid.scale)
+    ]
+
+
+def _correct_biases(variant: StaticVariant) -> None:
+    rounded = dict(decoded_weights(_load(variant.target)))
+
+    def correct(model: onnx.ModelProto) -> None:
+        count = correct_bias(model, rounded, variant.feeds(), len(variant.indices), variant.progress)
+        variant.notes.append(f"{count} biases corrected")
+
+    _rewrite(variant.prepared, correct)
+
+
+def _mix(variant: StaticVariant, ranges: dict[str, Range], overrides: Overrides) -> None:
+    """Search, quantize again with the choice, and write the table."""
+    indices = variant.indices[:SEARCH_SAMPLES]
+    feeds = [variant.dataset.feed(index) for index in indices]
+    reference = first_outputs(variant.prepared, variant.dataset, indices, silent)
+    quantized, model = _load(variant.target), _load(variant.prepared)
+    mixture: Mixture = search(
+        model,
+        variant.scheme,
+        read_encodings(quantized),
+        dict(decoded_weights(quantized)),
+        feeds,
+        _drop_counter(variant, indices, reference),
+        variant.wanted.max_accuracy_drop,
+        variant.progress,
+    )
+    ranges = ranges | _relu_ranges(model, ranges)
+    quantizer.quantize(variant.prepared, variant.target, variant.scheme, ranges, overrides | mixture.overrides)
+    variant.notes.append(mixture.summary)
+    variant.files[SENSITIVITY] = _write_json(variant.target.with_name(SENSITIVITY), mixture.table())
+
+
+def _drop_counter(variant: StaticVariant, indices: list[int], reference: Array) -> Callable[[Array], float]:
+    metric, labels = variant.recipe.metric, variant.dataset.labels
+    chosen = None if labels is None else labels[indices]
+    base = score(metric, reference, chosen, reference).value
+    return lambda outputs: drop(metric, base, score(metric, outputs, chosen, reference).value)
+
+
+def _relu_ranges(model: onnx.ModelProto, ranges: dict[str, Range]) -> dict[str, Range]:
+    """What feeds a ReLU alone needs no negative values, and gets the ReLU's own range."""
+    read = uses(model)
+    relus = [node for node in model.graph.node if node.op_type == "Relu" and read[node.input[0]] == 1]
+    return {node.input[0]: ranges[node.output[0]] for node in relus if node.output[0] in ranges}
+
+
+def _load(path: Path) -> onnx.ModelProto:
+    return onnx.load_model(path)
+
+
+def _rewrite(path: Path, change: Callable[[onnx.ModelProto], object]) -> None:
+    model = onnx.load_model(path)
+    change(model)
+    onnx.save_model(model, path)
+
+
+def _write_json(path: Path, content: object) -> Path:
+    path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+    return path
