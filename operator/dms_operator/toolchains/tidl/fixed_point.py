@@ -36,6 +36,8 @@ _TYPES: dict[tuple[int, bool], tuple[int, type[np.integer[Any]]]] = {
     (16, True): (TensorProto.INT16, np.int16),
     (16, False): (TensorProto.UINT16, np.uint16),
 }
+_BEFORE, _DEQUANTIZED = "_QuantizeLinear_Input", "_DequantizeLinear_Output"
+"""What onnxruntime's quantizer adds to names; its other readers know tensors by them."""
 _CONTRIB = "com.microsoft"
 """Holds 16-bit Q/DQ for opsets below 21, which TI's opset 19 is."""
 
@@ -148,7 +150,7 @@ class _Quantizer:
         graph = self._model.graph
         views = {node.index: node for node in self._graph.nodes}
         renamed = {
-            name: self._pair(name, name, f"{name}/dequantized") for name in self._graph.inputs if name in self._steps
+            name: self._pair(name, name, f"{name}{_DEQUANTIZED}") for name in self._graph.inputs if name in self._steps
         }
         for index, node in enumerate(graph.node):
             for at, name in enumerate(node.input):
@@ -169,18 +171,20 @@ class _Quantizer:
     def _quantize_outputs(self, node: onnx.NodeProto) -> None:
         for at, name in enumerate(node.output):
             if name in self._steps:
-                node.output[at] = f"{name}/float"
-                self._pair(name, f"{name}/float", name)
+                node.output[at] = f"{name}{_BEFORE}"
+                self._pair(name, f"{name}{_BEFORE}", name)
 
     def _pair(self, tensor: str, source: str, target: str) -> str:
         """Quantize and dequantize `source` by the step of `tensor`."""
         step = self._steps[tensor]
-        scale, zero = self._parameters(tensor, step)
-        middle = f"{tensor}/quantized"
+        scale, zero = self._parameters(tensor, step.scale, _TYPES[step.bits, step.signed][0])
+        middle = f"{tensor}_QuantizeLinear_Output"
         domain = _CONTRIB if step.bits == 16 else ""
-        quantize = helper.make_node("QuantizeLinear", [source, scale, zero], [middle], f"{tensor}/q", domain=domain)
+        quantize = helper.make_node(
+            "QuantizeLinear", [source, scale, zero], [middle], f"{tensor}_QuantizeLinear", domain=domain
+        )
         dequantize = helper.make_node(
-            "DequantizeLinear", [middle, scale, zero], [target], f"{tensor}/dq", domain=domain
+            "DequantizeLinear", [middle, scale, zero], [target], f"{tensor}_DequantizeLinear", domain=domain
         )
         self._nodes += [quantize, dequantize]
         return target
@@ -194,11 +198,14 @@ class _Quantizer:
             value = self._graph.constant(name) if name else None
             if value is not None and value.size > 1 and np.issubdtype(value.dtype, np.floating):
                 weight = step_for((-float(np.abs(value).max()), 0.0), bits)
-                node.input[at] = self._constant(f"{name}/{bits}", value, weight)
+                key = name if bits == self._precision.bits else f"{name}/{bits}"
+                node.input[at] = self._constant(key, quantized(value, weight), weight.scale, weight.bits)
         bias = self._graph.constant(view.inputs[2]) if len(view.inputs) > 2 and view.op in _WEIGHTED else None
         source = self._steps.get(_origin(self._graph, view.inputs[0]))
         if bias is not None and weight and source and bits == source.bits == 8:
-            node.input[2] = self._bias(f"{view.output}/bias", bias, source.scale * weight.scale)
+            shared = f"{view.inputs[2]}{_DEQUANTIZED}" in self._known
+            key = f"{view.output}/bias" if shared else view.inputs[2]
+            node.input[2] = self._bias(key, bias, source.scale * weight.scale)
 
     def _layer_output(self, view: Node) -> str:
         """The tensor that the layer of a node ends in, past what is fused to it."""
@@ -207,32 +214,31 @@ class _Quantizer:
             name = reader.output
         return name
 
-    def _constant(self, key: str, value: NDArray[Any], step: Step) -> str:
-        target = f"{key}/dequantized"
-        if target not in self._known:
-            self._known.add(target)
-            scale, zero = self._parameters(key, step)
-            self._model.graph.initializer.append(numpy_helper.from_array(quantized(value, step), f"{key}/quantized"))
-            domain = _CONTRIB if step.bits == 16 else ""
-            inputs = [f"{key}/quantized", scale, zero]
-            self._nodes.append(helper.make_node("DequantizeLinear", inputs, [target], f"{key}/dq", domain=domain))
-        return target
-
     def _bias(self, key: str, value: NDArray[Any], scale: float) -> str:
         limits = np.iinfo(np.int32)
-        integers = np.clip(np.rint(value.astype(np.float64) / scale), limits.min, limits.max).astype(np.int32)
-        self._model.graph.initializer.append(numpy_helper.from_array(integers, f"{key}/quantized"))
-        self._model.graph.initializer.append(helper.make_tensor(f"{key}/scale", TensorProto.FLOAT, [], [scale]))
-        inputs = [f"{key}/quantized", f"{key}/scale"]
-        self._nodes.append(helper.make_node("DequantizeLinear", inputs, [f"{key}/dequantized"], f"{key}/dq"))
-        return f"{key}/dequantized"
+        integers = np.clip(np.rint(value.astype(np.float64) / scale), limits.min, limits.max)
+        return self._constant(key, integers.astype(np.int32), scale, bits=8)
 
-    def _parameters(self, key: str, step: Step) -> tuple[str, str]:
-        scale, zero = f"{key}/scale", f"{key}/zero"
-        kind = _TYPES[step.bits, step.signed][0]
-        self._model.graph.initializer.append(helper.make_tensor(scale, TensorProto.FLOAT, [], [step.scale]))
-        self._model.graph.initializer.append(helper.make_tensor(zero, kind, [], [0]))
-        return scale, zero
+    def _constant(self, key: str, integers: NDArray[Any], scale: float, bits: int) -> str:
+        """Store a constant's integers, once per key; gives the name of the dequantized tensor."""
+        target = f"{key}{_DEQUANTIZED}"
+        if target not in self._known:
+            self._known.add(target)
+            stored = numpy_helper.from_array(integers, f"{key}_quantized")
+            self._model.graph.initializer.append(stored)
+            names = self._parameters(key, scale, stored.data_type)
+            domain = _CONTRIB if bits == 16 else ""
+            inputs = [stored.name, *names]
+            self._nodes.append(
+                helper.make_node("DequantizeLinear", inputs, [target], f"{key}_DequantizeLinear", domain=domain)
+            )
+        return target
+
+    def _parameters(self, key: str, scale: float, kind: int) -> tuple[str, str]:
+        names = f"{key}_scale", f"{key}_zero_point"
+        self._model.graph.initializer.append(helper.make_tensor(names[0], TensorProto.FLOAT, [], [scale]))
+        self._model.graph.initializer.append(helper.make_tensor(names[1], kind, [], [0]))
+        return names
 
     def _drop_unused(self) -> None:
         graph = self._model.graph
