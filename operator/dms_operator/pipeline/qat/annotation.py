@@ -93,9 +93,11 @@ class SchemeQuantizer(Quantizer):  # type: ignore[misc]
 
     def _inputs(self, node: Node) -> dict[Node, QuantizationSpecBase | None]:
         """Specs of the parameters that a node reads; its other inputs are the outputs of nodes."""
-        parameters = [(place, value) for place, value in enumerate(node.args) if is_parameter(value)]
-        specs = {value: self._parameter(node, place) for place, value in parameters}
-        return {value: spec for value, spec in specs.items() if spec is not None}
+        specs: dict[Node, QuantizationSpecBase | None] = {}
+        for place, value in enumerate(node.args):
+            if isinstance(value, Node) and is_parameter(value) and (spec := self._parameter(node, place)):
+                specs[value] = spec
+        return specs
 
     def _parameter(self, node: Node, place: int) -> QuantizationSpecBase | None:
         if node.target in WEIGHTED:
@@ -118,9 +120,9 @@ def is_float(node: Node) -> bool:
     return isinstance(value, torch.Tensor) and value.is_floating_point()
 
 
-def is_parameter(value: object) -> bool:
-    """Whether an argument is a float parameter or constant of the program."""
-    return isinstance(value, Node) and value.op == "get_attr" and is_float(value)
+def is_parameter(node: Node) -> bool:
+    """Whether a node is a float parameter or constant of the program."""
+    return node.op == "get_attr" and is_float(node)
 
 
 def keeps_values(node: Node) -> bool:

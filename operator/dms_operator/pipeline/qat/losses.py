@@ -1,7 +1,6 @@
 """What training minimizes: the labels' error, the distance from the fp32 model, or both where there are labels."""
 
 from collections.abc import Sequence
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -32,8 +31,7 @@ class Loss:
 
     def __call__(self, outputs: Outputs, teacher: Outputs, labels: Tensor | None) -> Tensor:
         """Mean loss of a batch; `labels` [N] (class metrics) or [N, ...] (mae), None without labels."""
-        first, *others = [self._distance(place, outputs, teacher) for place in range(len(outputs))]
-        distillation = cast(Tensor, sum(others, start=first))
+        distillation = torch.stack([self._distance(place, outputs, teacher) for place in range(len(outputs))]).sum()
         if labels is None or self._metric == "cosine":
             return distillation
         return LABEL_SHARE * self._label_loss(outputs[0], labels) + (1 - LABEL_SHARE) * distillation

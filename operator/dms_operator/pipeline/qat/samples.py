@@ -55,34 +55,40 @@ class Samples:
     def __len__(self) -> int:
         return len(self.indices)
 
-    def inputs(self, place: int) -> tuple[Tensor, ...]:
-        """Inputs of the sample at `place`."""
-        feed = self._dataset.feed(int(self.indices[place]))
-        return tuple(torch.from_numpy(feed[name]) for name in self._names)
+    def inputs(self, places: Sequence[int]) -> tuple[Tensor, ...]:
+        """Inputs of some samples, one behind the other along the batch axis."""
+        feeds = [self._dataset.feed(int(self.indices[place])) for place in places]
+        return tuple(torch.from_numpy(np.concatenate([feed[name] for feed in feeds])) for name in self._names)
 
-    def label(self, place: int) -> Tensor | None:
-        """Its label [1, ...]; None without labels."""
+    def answers(self, places: Sequence[int]) -> Outputs:
+        """What fp32 says to them."""
+        return tuple(torch.cat(parts) for parts in zip(*(self.teacher[place] for place in places), strict=True))
+
+    def labels_of(self, places: Sequence[int]) -> Tensor | None:
+        """Their labels [N, ...]; None without labels."""
         if self._dataset.labels is None:
             return None
-        return torch.from_numpy(np.asarray(self._dataset.labels[self.indices[place]])[None])
+        return torch.from_numpy(np.asarray(self._dataset.labels[self.indices[list(places)]]))
 
     def labels(self) -> NDArray[np.generic] | None:
         """All labels [N, ...]."""
         return None if self._dataset.labels is None else self._dataset.labels[self.indices]
 
-    def ask(self, teacher: GraphModule, progress: Progress, step: str) -> None:
-        """Keep the answers of the fp32 model."""
-        self.teacher = outputs_of(teacher, self, progress, step)
 
-
-def outputs_of(model: GraphModule, samples: Samples, progress: Progress, step: str) -> list[Outputs]:
-    """Float outputs of a model on each sample."""
-    found = []
+def outputs_of(model: GraphModule, samples: Samples, together: int, progress: Progress, step: str) -> list[Outputs]:
+    """Float outputs of a model on each sample, asked `together` samples at once."""
+    found: list[Outputs] = []
     with torch.no_grad():
-        for place in range(len(samples)):
-            found.append(float_outputs(model(*samples.inputs(place))))
-            progress(step, place + 1, len(samples))
+        for places in groups(list(range(len(samples))), together):
+            outputs = float_outputs(model(*samples.inputs(places)))
+            found.extend(zip(*(torch.chunk(output, len(places)) for output in outputs), strict=True))
+            progress(step, len(found), len(samples))
     return found
+
+
+def groups(places: Sequence[int], size: int) -> list[Sequence[int]]:
+    """Parts of at most `size`."""
+    return [places[start : start + size] for start in range(0, len(places), size)]
 
 
 def float_outputs(value: object) -> Outputs:

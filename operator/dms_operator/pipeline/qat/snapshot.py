@@ -29,27 +29,31 @@ OPSET = 20
 def prepared(module: GraphModule, scheme: Scheme) -> GraphModule:
     """A copy of the net with fake quantization for a scheme."""
     with quiet():
-        return prepare_qat_pt2e(copy.deepcopy(module), SchemeQuantizer(scheme))
+        model: GraphModule = prepare_qat_pt2e(copy.deepcopy(module), SchemeQuantizer(scheme))
+    return model
 
 
 def converted(model: GraphModule) -> GraphModule:
     """A copy of a prepared net in integer weights and Q/DQ."""
     with quiet():
-        return convert_pt2e(copy.deepcopy(model))
+        quantized: GraphModule = convert_pt2e(copy.deepcopy(model))
+    return quantized
 
 
-def judge(held_out: Samples, metric: Metric, loss: Loss) -> Judge:
+def judge(held_out: Samples, together: int, metric: Metric, loss: Loss) -> Judge:
     """Score converted snapshots on held-out samples, against what the fp32 model scores there."""
     labels = held_out.labels()
     expected = first_outputs(held_out.teacher)
     base = score(metric, expected, labels, None).value
 
     def verdict(model: GraphModule) -> Verdict:
-        outputs = outputs_of(converted(model), held_out, silent, "judge")
+        outputs = outputs_of(converted(model), held_out, together, silent, "judge")
         found = score(metric, first_outputs(outputs), labels, expected).value
         places = range(len(held_out))
-        losses = [float(loss(outputs[at], held_out.teacher[at], held_out.label(at))) for at in places]
-        return Verdict(found, drop(metric, base, found), sum(losses) / len(losses))
+        distance = loss(
+            tuple(map(torch.cat, zip(*outputs, strict=True))), held_out.answers(places), held_out.labels_of(places)
+        )
+        return Verdict(found, drop(metric, base, found), float(distance))
 
     return verdict
 

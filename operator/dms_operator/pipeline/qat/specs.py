@@ -33,7 +33,7 @@ def activation_spec(scheme: Scheme) -> QuantizationSpec:
 
 
 def constant_spec(scheme: Scheme) -> QuantizationSpec:
-    """Per-tensor spec of parameters that weigh no convolution or matrix product; onnxruntime rounds them as activations."""
+    """Per-tensor spec of parameters that weigh no convolution or matrix product, rounded as activations."""
     return _tensor_spec(scheme.activation, scheme.symmetric_activations, 1.0)
 
 

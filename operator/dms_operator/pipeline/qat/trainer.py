@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ from .checkpoints import Checkpoints, State
 from .limits import Diverged, Limits
 from .losses import Loss
 from .program import used_parameters
-from .samples import Samples, float_outputs
+from .samples import Samples, float_outputs, groups
 
 FREEZE_AT = 0.6
 """Share of the steps after which the ranges stay as they are (reference measurements)."""
@@ -42,6 +42,8 @@ class Settings:
     batch_size: int
     max_accuracy_drop: float
     seed: int
+    together: int = 1
+    """Samples that the net takes at once; a batch is worked off in groups of so many."""
 
 
 @dataclass(frozen=True)
@@ -128,9 +130,9 @@ class Trainer:
         set_fake_quantization(self.model, enabled=False)
         count = min(CALIBRATION_SAMPLES, len(self._samples))
         with torch.no_grad():
-            for place in range(count):
-                self.model(*self._samples.inputs(place))
-                self._progress("ranges", place + 1, count)
+            for places in groups(range(count), self._settings.together):
+                self.model(*self._samples.inputs(places))
+                self._progress("ranges", places[-1] + 1, count)
         set_fake_quantization(self.model, enabled=True)
         self._close_epoch(None)
 
@@ -150,23 +152,25 @@ class Trainer:
             raise
 
     def _step(self) -> None:
-        """Gradients of one batch, summed sample by sample, and one move of the optimizer."""
+        """Gradients of one batch, and one move of the optimizer."""
         run, settings = self._run, self._settings
         set_observers(self.model, enabled=run.step < FREEZE_AT * self._steps)
         for group in self._optimizer.param_groups:
             group["lr"] = settings.learning_rate * cosine(run.step / self._steps)
         batch = self._batch()
         self._optimizer.zero_grad()
-        total = 0.0
-        for place in batch:
-            outputs = float_outputs(self.model(*self._samples.inputs(place)))
-            loss = self._loss(outputs, self._samples.teacher[place], self._samples.label(place)) / len(batch)
-            loss.backward()  # type: ignore[no-untyped-call]
-            total += loss.item()
+        total = sum(self._accumulate(places, len(places) / len(batch)) for places in groups(batch, settings.together))
         self._refuse_divergence(total)
         self._optimizer.step()
         run.step, run.loss_sum = run.step + 1, run.loss_sum + total
         self._progress("train", run.step, self._steps)
+
+    def _accumulate(self, places: Sequence[int], share: float) -> float:
+        """Add the gradients of a group of samples that is a share of the batch; gives its part of the loss."""
+        outputs = float_outputs(self.model(*self._samples.inputs(places)))
+        loss = share * self._loss(outputs, self._samples.answers(places), self._samples.labels_of(places))
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.item()
 
     def _batch(self) -> list[int]:
         """Places of the step's samples: every epoch has an order of its own, decided by seed and number alone."""
@@ -182,7 +186,7 @@ class Trainer:
 
     def _diverged(self, what: str) -> Diverged:
         self._checkpoints.remove()  # a retry must not take up a run that is lost
-        epoch = 1 + (self._run.step - 1) // self._steps_per_epoch
+        epoch = len(self._run.history)  # the first row is the net before training
         return Diverged(
             f"training diverged: the loss {what} in epoch {epoch} (learning rate {self._settings.learning_rate:g})",
             hint="Lower spec.quantization.qat.learningRate, ten times for a start",
