@@ -21,16 +21,16 @@ TDA4VM = soc_named("J721E")
 @pytest.mark.parametrize(
     ("net", "macs", "weights"),
     [
-        ("MobileNetV1", 569e6, 4.2e6),  # Howard et al. 2017, table 8
-        ("MobileNetV2", 300e6, 3.4e6),  # Sandler et al. 2018, table 4
-        ("MobileNetV2 1.4", 585e6, 6.9e6),
+        ("MobileNetV1", 569e6, 4.24e6),  # these three: tensorflow/models research/slim/nets/mobilenet/README.md
+        ("MobileNetV2", 300e6, 3.47e6),
+        ("MobileNetV2 1.4", 582e6, 6.06e6),
         ("RegNetX-200MF", 200e6, 2.7e6),  # Radosavovic et al. 2020, table 2
     ],
 )
 def test_the_published_nets_have_their_published_size(net: str, macs: float, weights: float) -> None:
     sums = totals(next(anchor for anchor in ANCHORS if anchor.net == net).layers())
     assert sums["macs"] == pytest.approx(macs, rel=0.01)
-    assert sums["weights"] == pytest.approx(weights, rel=0.13)  # without biases and batch norms
+    assert sums["weights"] == pytest.approx(weights, rel=0.02)  # ours are without batch norms
 
 
 def test_the_constants_in_use_are_those_of_the_fit() -> None:
