@@ -16,6 +16,8 @@ from ..base import Arrays, Compiled, Progress
 from ..manifest import MANIFEST, read_manifest, write_manifest
 from ..onnx_graph import read_graph
 from ..ort_session import OrtSession
+from ..samples import checked_samples, input_shapes
+from ..scratch import all_or_nothing
 from . import provider
 from .binary import check_target, read_target
 from .child import CONTEXT_BINARY, CONTEXT_MODEL, PROFILE
@@ -46,7 +48,13 @@ class Qnn:
     def convert(
         self, model: Path, board: BoardType, options: Mapping[str, str], workdir: Path, progress: Progress
     ) -> Compiled:
-        """Write context model, context binary, DLC, profiles, delegation report and manifest; all verified."""
+        """Write context model, context binary, DLC, profiles, delegation report and manifest; on failure, nothing."""
+        with all_or_nothing(workdir):
+            return self._convert(model, board, options, workdir, progress)
+
+    def _convert(
+        self, model: Path, board: BoardType, options: Mapping[str, str], workdir: Path, progress: Progress
+    ) -> Compiled:
         chosen, version = parse_options(options, board), self.version
         compiled = compile_model(model, chosen, workdir, progress)
         files, graph = compiled.files, read_graph(model)
@@ -106,13 +114,15 @@ class Qnn:
         """Run the samples on the x86 functional simulator of the HTP, on all cores."""
         chosen = _options(compiled)
         check_target(read_target(compiled / CONTEXT_BINARY), chosen.soc)
-        return simulate_samples(compiled, chosen, samples, workdir, progress)
+        fitting = list(checked_samples(input_shapes(compiled / CONTEXT_MODEL), samples))
+        return simulate_samples(compiled, chosen, fitting, workdir, progress)
 
     def simulate_stream(self, compiled: Path, samples: Iterable[Arrays], workdir: Path) -> Iterator[tuple[int, Arrays]]:
         """Like `simulate` for any number of samples: (index, outputs) as they finish, few of them in memory."""
         chosen = _options(compiled)
         check_target(read_target(compiled / CONTEXT_BINARY), chosen.soc)
-        return simulate_stream(compiled, chosen, samples, workdir)
+        fitting = checked_samples(input_shapes(compiled / CONTEXT_MODEL), samples)
+        return simulate_stream(compiled, chosen, fitting, workdir)
 
     def cost(self, compiled: Path) -> LatencyFacts | None:
         """Qualcomm's cost model, as recorded when the model was compiled."""

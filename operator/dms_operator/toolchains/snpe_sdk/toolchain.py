@@ -10,6 +10,7 @@ from ...api.errors import ConversionFailed, InvalidSpec, ToolchainUnavailable, W
 from ...api.stages import CompiledFacts, LatencyFacts
 from ..base import Arrays, Compiled, Progress, Session
 from ..manifest import MANIFEST, read_manifest, write_manifest
+from ..scratch import all_or_nothing
 from . import argv
 from .convert import BINARY, DLC, PIPELINES, Run, steps_of
 from .inputs import INPUT_LIST, write_inputs
@@ -17,7 +18,6 @@ from .network import OVERRIDES, Network, read_network
 from .options import SdkOptions, chosen_generation, parse_options
 from .outputs import read_results
 from .run import run_tool
-from .scratch import all_or_nothing
 from .sdk import Generation, find_sdk
 
 _LOADED: dict[Generation, str] = {"qairt": BINARY, "snpe": DLC}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ...api.errors import StoreFull
+from ..api.errors import StoreFull
 
 
 @contextlib.contextmanager
@@ -19,13 +19,13 @@ def all_or_nothing(workdir: Path) -> Iterator[Path]:
     workdir.mkdir(parents=True, exist_ok=True)
     before = set(workdir.iterdir())
     try:
-        with TemporaryDirectory(prefix="sdk-", dir=workdir) as name:
+        with TemporaryDirectory(prefix="scratch-", dir=workdir) as name:
             yield Path(name)
     except BaseException as error:
         for path in set(workdir.iterdir()) - before:
             _remove(path)
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            raise StoreFull("no space is left in the pod's scratch space for the SDK's tools") from error
+            raise StoreFull("no space is left in the pod's scratch space for the conversion") from error
         raise
 
 
