@@ -112,7 +112,7 @@ def generate_context(given: dict[str, list[str]]) -> None:
     htp = json.loads(existing(extension["config_file_path"]).read_text())
     if htp["graphs"][0]["graph_names"] != [Path(one(given, "--dlc_path")).stem]:
         refuse("no graph of that name", 1)
-    names = {52: "SA8255", 93: "QCS6490", 77: "QCS9100"}
+    names = {52: "SA8255", 93: "QCS6490", 43: "SM8550"}
     device = htp["devices"][0]
     vtcm = htp["graphs"][0]["vtcm_mb"] << 20
     record = f"soc_type={names[device['soc_id']]};arch={device['dsp_arch'][1:]};vtcm_size={vtcm}"

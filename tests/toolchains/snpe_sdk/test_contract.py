@@ -62,10 +62,10 @@ def test_a_float_model_becomes_fp16_without_a_quantizer(sdk: FakeSdk, tmp_path: 
 
 
 def test_the_options_reach_the_tools(sdk: FakeSdk, tiny_qdq: Path, tmp_path: Path) -> None:
-    options = {"vtcm": "4", "graph-optimization": "2", "soc": "QCS9100"}
-    compiled = toolchain("snpe-sdk").convert(tiny_qdq, "sa8255", options, tmp_path / "out", silent)
-    assert b"soc_type=QCS9100;arch=73;vtcm_size=4194304" in compiled.files["model.bin"].read_bytes()
-    assert sdk.calls[0][-1] == "QCS9100"
+    options = {"vtcm": "4", "graph-optimization": "2", "soc": "SM8550"}
+    compiled = toolchain("snpe-sdk").convert(tiny_qdq, "qcs8550", options, tmp_path / "out", silent)
+    assert b"soc_type=SM8550;arch=73;vtcm_size=4194304" in compiled.files["model.bin"].read_bytes()
+    assert sdk.calls[0][-1] == "SM8550"
 
 
 def test_a_binary_for_no_soc_is_refused(sdk: FakeSdk, tiny_qdq: Path, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ class Option:
 
 OPTIONS: dict[str, Option] = {
     ALLOW_CPU_FALLBACK: Option((), "false", "true, false, or a share such as 5%", "how many nodes may run on the CPU"),
-    "soc": Option((), "the board's", "name or QNN id of the same die family", "SoC that the binary is bound to"),
+    "soc": Option((), "the board's", "the same die's other name or QNN id", "SoC that the binary is bound to"),
     "htp-arch": Option((), "the SoC's", "v73 or 73", "refused unless it is the SoC's: QNN ignores a differing one"),
     "vtcm": Option((), "all", "1 up to the SoC's MiB", "scratch memory to plan with, when other models share the HTP"),
     "graph-optimization": Option(("3", "2", "1"), "3", "1, 2 or 3", "effort of the HTP's graph preparation"),

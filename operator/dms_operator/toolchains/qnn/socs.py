@@ -63,8 +63,8 @@ _BOARDS: dict[BoardType, str] = {
     "qcs6490": "QCS6490",
 }
 
-_SIBLINGS = ({"SM7325", "QCS6490"}, {"SM8550", "QCS8550"}, {"SA8255", "QCS9100"})
-"""SoCs of one die family: a board may be built for under either id (`soc` option), for runtimes that know only one."""
+_SIBLINGS = ({"SM7325", "QCS6490"}, {"SM8550", "QCS8550"})
+"""One die under two ids, a phone's and an IoT part's: the `soc` option chooses, for runtimes that know only one."""
 
 
 def soc_of(board: BoardType, override: str | None = None) -> Soc:
@@ -97,7 +97,7 @@ def _sibling(carried: Soc, override: str, board: str) -> Soc:
         wanted = override if found is None else found.title
         allowed = ", ".join(f"{name} ({SOCS[name].model})" for name in sorted(family))
         raise InvalidSpec(
-            f"option soc is {wanted}, but board {board} carries {carried.title} and could not load that",
+            f"option soc is {wanted}, but board {board} carries {carried.title} and is not built for under that",
             hint=f"Write {allowed}, or choose another board",
         )
     return found
