@@ -90,24 +90,19 @@ def digests(status: dict[str, Any]) -> set[str]:
     return {each["artifact"]["digest"] for each in [*made, *(candidate["benchmark"] for candidate in candidates)]}
 
 
-def test_artifacts_go_with_the_deployment_that_asks_for_it(scene: Scene) -> None:
-    scene.start("asks")
-    made = digests(scene.ready("asks"))
-    assert all(scene.store.is_complete(digest) for digest in made)
-    scene.ask("asks")
-    scene.kubectl("delete", "dmsd", "asks", "--timeout=90s")
-    assert scene.files() == []
-    assert any(message.startswith(f"{len(made)} artifacts removed") for message in scene.messages("asks"))
-    stages = {job["metadata"]["labels"]["dms.edge/stage"] for job in scene.kubectl.json("get", "jobs")["items"]}
-    assert stages <= {"remove"}
-
-
-def test_artifacts_of_a_deployment_that_does_not_ask_stay(scene: Scene) -> None:
+@pytest.mark.slow
+def test_artifacts_go_with_the_deployment_that_asks_for_it_and_with_no_other(scene: Scene) -> None:
     scene.start("silent")
     made = digests(scene.ready("silent"))
     assert scene.finalizers("silent") == []
     scene.kubectl("delete", "dmsd", "silent", "--timeout=60s")
     assert all(scene.store.is_complete(digest) for digest in made)
+    scene.start("asks")
+    assert digests(scene.ready("asks")) == made
+    scene.ask("asks")
+    scene.kubectl("delete", "dmsd", "asks", "--timeout=90s")
+    assert scene.files() == []
+    assert any(message.startswith(f"{len(made)} artifacts removed") for message in scene.messages("asks"))
 
 
 def test_what_two_deployments_share_stays_until_the_second_goes(scene: Scene) -> None:
@@ -124,3 +119,5 @@ def test_what_two_deployments_share_stays_until_the_second_goes(scene: Scene) ->
     assert any(f"; {len(first & second)} stay" in message for message in scene.messages("first"))
     scene.kubectl("delete", "dmsd", "second", "--timeout=90s")
     assert scene.files() == []
+    stages = {job["metadata"]["labels"]["dms.edge/stage"] for job in scene.kubectl.json("get", "jobs")["items"]}
+    assert stages <= {"remove"}
