@@ -53,6 +53,21 @@ def test_a_mean_over_any_axes_becomes_pooling_with_the_same_values(axes: list[in
     np.testing.assert_allclose(run(ready, x), run(model, x), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize(("op", "more"), [("GlobalAveragePool", {}), ("ReduceMean", {"axes": [2, 3]})])
+def test_a_mean_over_a_large_plane_becomes_a_product(op: str, more: dict[str, Any]) -> None:
+    model = graph_of([node(op, ["x"], "y", **more)], {"x": [1, 3, 40, 40]}, ["y"], opset=17)
+    x = np.random.default_rng(1).normal(size=(1, 3, 40, 40)).astype(np.float32)
+    ready = lowered(model)
+    assert [each.op_type for each in ready.graph.node] == ["Reshape", "MatMul", "Reshape"]
+    assert not check_model(ready).refused
+    np.testing.assert_allclose(run(ready, x), run(model, x), rtol=1e-4, atol=1e-6)
+
+
+def test_a_small_global_pool_stays() -> None:
+    model = graph_of([node("GlobalAveragePool", ["x"], "y")], {"x": [1, 3, 32, 32]}, ["y"])
+    assert [each.op_type for each in lowered(model).graph.node] == ["GlobalAveragePool"]
+
+
 def test_the_means_inside_a_layer_norm_stay() -> None:
     assert [each.op_type for each in lowered(written_out_layer_norm()).graph.node].count("ReduceMean") == 2
 

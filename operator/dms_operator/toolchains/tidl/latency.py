@@ -78,8 +78,8 @@ def utilization(layer: Layer) -> float:
 
 
 def estimate(layers: Iterable[Layer], bits: int = 8, wide: frozenset[str] = frozenset()) -> list[Priced]:
-    """Every layer's price; layers named in `wide` work in 16 bits."""
-    return [price(layer, 16 if layer.name in wide else bits) for layer in layers]
+    """Every layer's price; layers that end in a tensor of `wide` work in 16 bits."""
+    return [price(layer, 16 if layer.output in wide else bits) for layer in layers]
 
 
 def seconds(priced: Iterable[Priced]) -> float:

@@ -1,7 +1,7 @@
 """A model as the list of layers that the C7x runs, each with its arithmetic and its data: what `latency` prices."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import onnx
 
@@ -29,6 +29,8 @@ class Layer:
     written: int
     weights: int
     """Weights, each read once per inference."""
+    output: str = ""
+    """The tensor that the layer ends in, past what is merged into it: TI's name for the layer."""
 
 
 def layers_of(model: onnx.ModelProto) -> list[Layer]:
@@ -40,7 +42,8 @@ def layers_of(model: onnx.ModelProto) -> list[Layer]:
         fusion = fused.get(node.index)
         if node.op in _FREE or (fusion and fusion.output not in node.outputs) or _rides_along(graph, node):
             continue
-        found.append(_layer(graph, node, fusion.kind if fusion else node.op))
+        layer = _layer(graph, node, fusion.kind if fusion else node.op)
+        found.append(replace(layer, output=_end(graph, node)))
     return found
 
 
@@ -80,6 +83,13 @@ def _rides_along(graph: Graph, node: Node) -> bool:
         return False
     before = graph.producers.get(node.inputs[0])
     return before is not None and before.op not in MOVES and graph.only_consumer(node.inputs[0]) is not None
+
+
+def _end(graph: Graph, node: Node) -> str:
+    name = node.output
+    while (reader := graph.only_consumer(name)) and _rides_along(graph, reader):
+        name = reader.output
+    return name
 
 
 def _layer(graph: Graph, node: Node, op: str) -> Layer:

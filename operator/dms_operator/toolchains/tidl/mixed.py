@@ -71,19 +71,12 @@ def quality(
 
 def _costs(model: onnx.ModelProto, ranges: Mapping[str, Range]) -> dict[str, float]:
     """Seconds more per quantized output of a changeable layer."""
-    graph, layers = Graph(model), {layer.name: layer for layer in layers_of(model)}
-    steps = activation_steps(graph, ranges, Precision())
-    found: dict[str, float] = {}
-    for node in graph.nodes:
-        layer = layers.get(node.name or node.output)
-        if node.op not in CHANGEABLE or layer is None:
-            continue
-        tensor = node.output
-        while tensor not in steps and (reader := graph.only_consumer(tensor)):
-            tensor = reader.output
-        if tensor in steps:
-            found[tensor] = found.get(tensor, 0.0) + price(layer, 16).seconds - price(layer).seconds
-    return found
+    steps = activation_steps(Graph(model), ranges, Precision())
+    return {
+        layer.output: price(layer, 16).seconds - price(layer).seconds
+        for layer in layers_of(model)
+        if layer.op in CHANGEABLE and layer.output in steps
+    }
 
 
 def _silent(step: str, done: int, total: int) -> None:

@@ -94,7 +94,7 @@ HINTS: dict[str, str] = {
     "ReduceMean": "give it constant axes and static shapes: it is then rewritten as GlobalAveragePool",
     "Erf": "export GELU in one piece (Div, Erf, Add, Mul, Mul), or train with Relu",
     "Gelu": "use the exact GELU, not the tanh approximation: it is then rewritten as Div, Erf, Add, Mul, Mul",
-    "GlobalAveragePool": "for planes above 1024 use TI's rule convert_large_global_avg_pooling_to_matmul",
+    "GlobalAveragePool": "give it a static shape: a plane above 1024 is then rewritten as a product",
     "Gemm": "write Gemm as MatMul and Add (TI's rule convert_gemm_to_matmul_and_add)",
     "GRU": "use a Transformer encoder or a temporal convolution instead",
     "LSTM": "use a Transformer encoder or a temporal convolution instead",

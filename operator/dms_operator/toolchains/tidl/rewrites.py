@@ -11,6 +11,7 @@ from onnx import helper, numpy_helper
 
 from .graph import Graph, Node, Shape, elements
 from .patterns import find_fusions
+from .rules import LARGEST_GLOBAL_PLANE
 
 Nodes = list[onnx.NodeProto]
 
@@ -73,18 +74,42 @@ def _mean(graph: onnx.GraphProto, view: Graph, node: Node, proto: onnx.NodeProto
     kept = [axis for axis in range(len(before)) if axis not in axes]
     order = kept + axes
     channels = elements(tuple(before[axis] for axis in kept))
-    plane = (1, channels, elements(tuple(before[axis] for axis in axes)), 1)
+    plane = (1, channels, elements(tuple(before[axis] for axis in axes)))
     target, name = proto.output[0], node.name or node.output
-    moved, flat, pooled = (f"{target}/{step}" for step in ("moved", "flat", "pooled"))
-    first = (
-        []
-        if order == sorted(order)
-        else [helper.make_node("Transpose", [proto.input[0]], [moved], f"{name}/move", perm=order)]
-    )
+    moved = f"{target}/moved"
+    if order == sorted(order):
+        return _average(graph, proto.input[0], target, plane, after, name)
+    first = helper.make_node("Transpose", [proto.input[0]], [moved], f"{name}/move", perm=order)
+    return [first, *_average(graph, moved, target, plane, after, name)]
+
+
+def _large_pool(graph: onnx.GraphProto, view: Graph, node: Node, proto: onnx.NodeProto) -> Nodes | None:
+    """A global pool over a plane that TIDL's pooling layer does not hold."""
+    before, after = view.shape(node.inputs[0]), view.shape(node.output)
+    if before is None or after is None or elements(before[2:]) <= LARGEST_GLOBAL_PLANE:
+        return None
+    plane = (1, before[0] * before[1], elements(before[2:]))
+    return _average(graph, proto.input[0], proto.output[0], plane, after, node.name or node.output)
+
+
+def _average(
+    graph: onnx.GraphProto, source: str, target: str, plane: tuple[int, int, int], after: Shape, name: str
+) -> Nodes:
+    """The mean of [1, channels, values] over its values: by pooling, or for many values by a product.
+
+    The product is TI's own rule convert_large_global_avg_pooling_to_matmul.
+    """
+    flat, pooled, values = f"{target}/flat", f"{target}/pooled", plane[2]
+    if values <= LARGEST_GLOBAL_PLANE:
+        shape: Shape = (*plane, 1)
+        average = helper.make_node("GlobalAveragePool", [flat], [pooled], f"{name}/pool")
+    else:
+        shape = plane
+        share = _constant(graph, f"{target}/share", np.full((values, 1), 1 / values, np.float32))
+        average = helper.make_node("MatMul", [flat, share], [pooled], f"{name}/product")
     return [
-        *first,
-        _reshape(graph, first[0].output[0] if first else proto.input[0], flat, plane, f"{name}/flat"),
-        helper.make_node("GlobalAveragePool", [flat], [pooled], f"{name}/pool"),
+        _reshape(graph, source, flat, shape, f"{name}/flat"),
+        average,
         _reshape(graph, pooled, target, after, f"{name}/shape"),
     ]
 
@@ -113,4 +138,5 @@ def _constant(graph: onnx.GraphProto, name: str, value: np.ndarray | np.float32)
 _REWRITES: dict[str, Callable[[onnx.GraphProto, Graph, Node, onnx.NodeProto], Nodes | None]] = {
     "Gelu": _gelu,
     "ReduceMean": _mean,
+    "GlobalAveragePool": _large_pool,
 }

@@ -15,7 +15,7 @@ _DEPTHWISE = {(1, 3, 1), (3, 3, 1), (3, 3, 2), (5, 5, 1), (5, 5, 2), (7, 7, 1), 
 """Height, width and stride of the depthwise convolutions that there are."""
 _POOLING = {(3, 1), (3, 2), (2, 2), (1, 1), (1, 2)}
 """Kernel and stride of the validated poolings."""
-_LARGEST_GLOBAL_PLANE = 1024
+LARGEST_GLOBAL_PLANE = 1024
 
 
 def refusal(graph: Graph, node: Node) -> str | None:
@@ -79,8 +79,8 @@ def _pooling(graph: Graph, node: Node) -> str | None:
 
 def _global_pooling(graph: Graph, node: Node) -> str | None:
     shape = graph.shape(node.inputs[0])
-    if shape and elements(shape[2:]) > _LARGEST_GLOBAL_PLANE:
-        return f"a plane of {elements(shape[2:])} values, at most {_LARGEST_GLOBAL_PLANE}"
+    if shape and elements(shape[2:]) > LARGEST_GLOBAL_PLANE:
+        return f"a plane of {elements(shape[2:])} values, at most {LARGEST_GLOBAL_PLANE}"
     return None
 
 
