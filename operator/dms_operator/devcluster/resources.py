@@ -110,6 +110,9 @@ def from_definition(crd: Mapping[str, Any]) -> Iterator[ResourceInfo]:
         )
 
 
+Tree = dict[str, dict[str, list[ResourceInfo]]]
+
+
 class Resources:
     """The resources served now; looked up by path, by kind or by name. `changes` counts additions and removals."""
 
@@ -118,6 +121,7 @@ class Resources:
         self._by_kind: dict[tuple[str, str], ResourceInfo] = {}
         self._by_name: dict[str, ResourceInfo] = {}
         self.changes = 0
+        self._tree: tuple[int, Tree] = (-1, {})
         for row in BUILTINS:
             self.add(_builtin(row))
 
@@ -154,9 +158,11 @@ class Resources:
         """By plural (`pods`) or plural and group (`widgets.demo.example`); raises KeyError."""
         return self._by_name[name]
 
-    def versions(self) -> dict[str, dict[str, list[ResourceInfo]]]:
+    def versions(self) -> Tree:
         """Resources by group and version, both in order of appearance."""
-        tree: dict[str, dict[str, list[ResourceInfo]]] = {}
-        for info in self:
-            tree.setdefault(info.group, {}).setdefault(info.version, []).append(info)
-        return tree
+        if self._tree[0] != self.changes:
+            tree: Tree = {}
+            for info in self:
+                tree.setdefault(info.group, {}).setdefault(info.version, []).append(info)
+            self._tree = (self.changes, tree)
+        return self._tree[1]

@@ -39,6 +39,15 @@ class Record:
             self._json = orjson.dumps(self.object)
         return self._json
 
+    @property
+    def item_json(self) -> bytes:
+        """The same without kind and apiVersion, as items of lists are; most objects begin with both."""
+        (first, one), (second, two), *_ = self.object.items()
+        if {first, second} != {"apiVersion", "kind"}:
+            left_out = ("apiVersion", "kind")
+            return orjson.dumps({name: part for name, part in self.object.items() if name not in left_out})
+        return b"{" + self.json[len(orjson.dumps({first: one, second: two})) :]
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -81,13 +90,13 @@ class Subscription:
             return None
         return self._inbox.popleft()
 
-    async def wait(self, timeout: float | None = None) -> bool:
-        """Wait for an event or the end; False when `timeout` seconds passed."""
-        try:
-            await asyncio.wait_for(self._wake.wait(), timeout)
-        except TimeoutError:
-            return False
-        return True
+    async def wait(self) -> None:
+        """Wait for an event, the end, or a call of `wake`."""
+        await self._wake.wait()
+
+    def wake(self) -> None:
+        """Let who waits look around."""
+        self._wake.set()
 
     def close(self) -> None:
         """Stop receiving."""

@@ -74,11 +74,13 @@ class Kubelet:
             await self._stop_all()
 
     async def _heartbeats(self) -> None:
-        while True:
+        """Renew the nodes' leases one after the other, so that many nodes do not hold up the API at once."""
+        pause = self._config.heartbeat_seconds / max(1, len(self._reporters))
+        while self._reporters:
             for name, reporter in self._reporters.items():
                 if name not in self._silent:
                     reporter.renew(self._clock())
-            await asyncio.sleep(self._config.heartbeat_seconds)
+                await asyncio.sleep(pause)
 
     async def _follow(self) -> None:
         while True:  # the store ends a watch that has fallen behind

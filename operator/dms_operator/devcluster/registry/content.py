@@ -24,7 +24,7 @@ _KEPT_NULLS = frozenset({"lastProbeTime", "eventTime"})  # Go types without omit
 def with_kind(info: ResourceInfo, obj: Mapping[str, Any]) -> Mapping[str, Any]:
     """The object with its kind; built-in ones need not say it, as the path does."""
     stated = {name: obj[name] for name in ("apiVersion", "kind") if obj.get(name)}
-    return obj if info.custom else {**obj, "apiVersion": info.api_version, "kind": info.kind, **stated}
+    return obj if info.custom else {"apiVersion": info.api_version, "kind": info.kind, **obj, **stated}
 
 
 def check_identity(info: ResourceInfo, obj: Mapping[str, Any], namespace: str) -> None:

@@ -14,7 +14,7 @@ from dms_operator.devcluster.registry import DeleteOptions, WriteOptions
 from dms_operator.devcluster.server import protobuf
 from dms_operator.devcluster.server.query import flag, number
 
-BODY_FILTER = "body-filter"
+BODY_FILTER = web.RequestKey[Callable[[bytes], bytes]]("BODY_FILTER")
 """A request may carry a function under this key through which its body goes."""
 _JSON_TYPES = ("", "application/json", "application/octet-stream")
 _YAML_TYPES = ("application/yaml", "application/apply-patch+yaml")
@@ -35,7 +35,7 @@ def _dry_run(query: Mapping[str, str]) -> bool:
 
 async def _body(request: web.Request) -> bytes:
     raw = await request.read()
-    change: Callable[[bytes], bytes] | None = request.get(BODY_FILTER)
+    change = request.get(BODY_FILTER)
     return raw if change is None else change(raw)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any
 
 import orjson
@@ -13,7 +13,8 @@ from multidict import CIMultiDict
 from dms_operator.devcluster.errors import ApiError
 
 JSON = "application/json"
-STREAM_FILTER = "stream-filter"
+Chunks = AsyncGenerator[bytes, None]
+STREAM_FILTER = web.RequestKey[Callable[[Chunks], Chunks]]("STREAM_FILTER")
 """A request may carry a function under this key through which the chunks of its answer go."""
 
 
@@ -31,7 +32,7 @@ def json_response(body: Any, code: int = 200, content_type: str = JSON) -> web.R
     return raw(orjson.dumps(body), code, content_type=content_type)
 
 
-async def streamed(request: web.Request, chunks: AsyncGenerator[bytes, None], content_type: str) -> web.StreamResponse:
+async def streamed(request: web.Request, chunks: Chunks, content_type: str) -> web.StreamResponse:
     """Chunks as they come. The headers go out at once, so that the client knows that it is heard."""
     response = web.StreamResponse(headers={"Content-Type": content_type})
     chunks = request.get(STREAM_FILTER, lambda unchanged: unchanged)(chunks)

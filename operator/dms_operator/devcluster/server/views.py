@@ -56,6 +56,8 @@ def many(
 
 
 def _bare(info: ResourceInfo, record: Record) -> bytes:
+    if record.object.get("apiVersion") == info.api_version:
+        return record.item_json
     obj = to_api(info, record.object)
     return orjson.dumps({name: value for name, value in obj.items() if name not in ("apiVersion", "kind")})
 

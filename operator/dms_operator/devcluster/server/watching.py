@@ -18,6 +18,7 @@ from dms_operator.devcluster.storage import Event, Record, RevisionTooOld, Store
 
 BOOKMARK_SECONDS = 60.0  # k8s.io/apiserver cacher defaultBookmarkFrequency
 BEFORE_END_SECONDS = 2.0  # and one bookmark this long before the end
+_LATE = 0.001  # seconds; asyncio's timers may fire a tick of the clock too early
 DEFAULT_SECONDS = (1800, 3600)  # kube-apiserver --min-request-timeout, and up to twice that
 
 
@@ -74,16 +75,21 @@ class Watch:
         loop = asyncio.get_running_loop()
         end = loop.time() + self._seconds
         due = self._next_bookmark(loop.time(), end)
-        while not subscription.closed and (now := loop.time()) < end:
-            chunk = self._pending(subscription)
-            if chunk:
-                yield chunk
-            elif now >= due:
-                if now < end - BEFORE_END_SECONDS or self._bookmarked < self._store.revision:
-                    yield self._bookmark()
-                due = self._next_bookmark(now, end)
-            else:
-                await subscription.wait(min(due, end) - now)
+        # one timer a bookmark: one a wait would cost as much as the event that is waited for
+        alarm = loop.call_at(min(due, end) + _LATE, subscription.wake)
+        try:
+            while not subscription.closed and (now := loop.time()) < end:
+                if chunk := self._pending(subscription):
+                    yield chunk
+                elif now >= due:
+                    if now < end - BEFORE_END_SECONDS or self._bookmarked < self._store.revision:
+                        yield self._bookmark()
+                    due = self._next_bookmark(now, end)
+                    alarm = loop.call_at(min(due, end) + _LATE, subscription.wake)
+                else:
+                    await subscription.wait()
+        finally:
+            alarm.cancel()
 
     def _next_bookmark(self, now: float, end: float) -> float:
         """Every minute, and once shortly before the end."""
