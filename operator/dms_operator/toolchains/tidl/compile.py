@@ -124,9 +124,10 @@ def _offload(folder: Path, log: list[str]) -> Offload:
 def _checked(model: onnx.ModelProto, preflight: Preflight, offload: Offload, options: TidlOptions) -> Delegation:
     """Count the compute nodes on the C7x; refuse what stays on the Arm cores unless that is allowed."""
     total = len(model.graph.node)
-    if offload.nodes not in (None, total):
+    seen = max([offload.nodes or total, *(number + 1 for number in offload.offloaded)])
+    if seen != total:
         raise ConversionFailed(
-            f"TI's provider saw {offload.nodes} nodes, the model has {total}: its report cannot be read",
+            f"TI's provider saw {seen} nodes, the model has {total}: its report cannot be read",
             hint="Convert the model as exported, with no optimizer of ONNX Runtime's own",
         )
     predicted = {node.index: node.reason for node in preflight.refused}

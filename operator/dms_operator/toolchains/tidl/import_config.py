@@ -199,14 +199,29 @@ def _parsed(key: str, text: str) -> Value:
     words = [_NAMED.get(key, {}).get(word.lower(), word) for word in text.replace(",", " ").split()]
     try:
         if kind in ("integer", "integers"):
-            numbers: tuple[int, ...] | tuple[float, ...] = tuple(int(word) for word in words)
+            numbers: tuple[int, ...] | tuple[float, ...] = tuple(_integer(word) for word in words)
         else:
-            numbers = tuple(float(word) for word in words)
+            numbers = tuple(_number(word) for word in words)
     except ValueError as error:
         raise InvalidSpec(f"{key} takes numbers: {text!r}") from error
     if not numbers or (len(numbers) > 1 and kind in ("integer", "number")):
         raise InvalidSpec(f"{key} takes one value: {text!r}")
     return numbers if kind in ("integers", "numbers") else numbers[0]
+
+
+def _integer(word: str | int) -> int:
+    """Python reads `1_0` as ten, TI's tool does not."""
+    if isinstance(word, int) or re.fullmatch(r"[+-]?[0-9]{1,18}", word):
+        return int(word)
+    raise ValueError(word)
+
+
+def _number(word: str | int) -> float:
+    if isinstance(word, int) or re.fullmatch(
+        r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]{1,3})?", word, re.IGNORECASE
+    ):
+        return float(word)
+    raise ValueError(word)
 
 
 def _text(value: Value) -> str:

@@ -17,6 +17,8 @@ IMPORT_TIMEOUT = "import-timeout"
 BOARD_RELEASE = "board-release"
 PERFSIM = "perfsim"
 _SHARE = re.compile(r"[0-9]{1,3}(\.[0-9]+)?%")
+_WHOLE = re.compile(r"[0-9]{1,9}")
+_DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 Check = Callable[[str], str | None]
 """Takes a value; gives what to write instead, or None when the value is good."""
@@ -35,10 +37,7 @@ def _integer(low: int, high: int) -> Check:
 
 
 def _factor(value: str) -> str | None:
-    try:
-        good = value == "-1" or 1 < float(value) <= 16
-    except ValueError:
-        good = False
+    good = value == "-1" or (_DECIMAL.fullmatch(value) and 1 < float(value) <= 16)
     return None if good else "a latency factor above 1 and at most 16, such as 1.2 (or -1: off)"
 
 

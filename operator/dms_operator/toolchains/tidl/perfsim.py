@@ -14,9 +14,9 @@ from ...api.quantities import Duration
 from ...api.stages import LatencyFacts
 from .socs import Soc
 
-_TIME = re.compile(r"Total Network Time \(us\)\s*=\s*([\d.]+)", re.IGNORECASE)
-_TRAFFIC = re.compile(r"DDR BW \(Mega Bytes\) : Total\s*=\s*([\d.]+)", re.IGNORECASE)
-_MACS = re.compile(r"Total Giga Macs\s*:\s*([\d.]+)\s*$", re.IGNORECASE | re.MULTILINE)
+_TIME = re.compile(r"Total Network Time \(us\)\s*=\s*([0-9]+(?:\.[0-9]+)?)", re.IGNORECASE)
+_TRAFFIC = re.compile(r"DDR BW \(Mega Bytes\) : Total\s*=\s*([0-9]+(?:\.[0-9]+)?)", re.IGNORECASE)
+_MACS = re.compile(r"Total Giga Macs\s*:\s*([0-9]+(?:\.[0-9]+)?)\s*$", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True)
