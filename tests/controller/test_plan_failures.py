@@ -25,7 +25,7 @@ def test_a_lost_accuracy_says_how_much_and_what_to_try() -> None:
     done = world(script=Script(drops={"int8": 0.03, "int8-percentile": 0.023})).run()
     assert target(done)["reason"] == "AccuracyGateFailed"
     assert target(done)["message"] == (
-        "int8: lost 2.3 points of top1 on 1000 samples, 1.0 points allowed (best of 4 calibrations: percentile). "
+        "int8: lost 2.3 points of top1 on 1000 samples, 1.0 points allowed (best of 8 tried: int8-qnn-percentile). "
         "Try: add fp16 to precisions, more calibrationSamples, a larger maxAccuracyDrop (now 1.0 points)"
     )
     assert not any("convert" in stage for stage in done.stages())

@@ -6,6 +6,9 @@ import pytest
 
 from controller.builders import COCKPIT, world
 from dms_operator.api.spec import QuantizationSpec
+from dms_operator.api.stages import StaticRecipe
+from dms_operator.api.status import GateStatus
+from dms_operator.controller.ladder import Candidate
 from dms_operator.controller.rungs import REFERENCE, Rung, rungs
 
 
@@ -74,8 +77,6 @@ def test_a_cpu_target_deploys_the_float_reference_itself() -> None:
     [
         ("fp32", {}, [REFERENCE]),
         ("fp16", {}, [Rung("fp16", "cast")]),
-        ("int8", {}, [Rung("int8", "static", each) for each in ("minmax", "percentile", "entropy", "mse")]),
-        ("int4", {"calibration": "mse"}, [Rung("int4", "static", "mse")]),
         ("int8", {"method": "dynamic"}, [Rung("int8", "dynamic")]),
         ("int8", {"method": "qat"}, [Rung("int8", "qat")]),
     ],
@@ -84,13 +85,63 @@ def test_rungs_follow_method_and_calibration(precision: Any, asked: dict[str, An
     assert rungs(precision, QuantizationSpec.model_validate(asked), "qnn") == expected
 
 
-def test_names_of_variants_are_unique() -> None:
-    names = [
-        rung.name(toolchain)
-        for toolchain in ("qnn", "tidl")
-        for precision in ("int4", "int8", "fp16")
-        for method in ("auto", "qat", "dynamic")
-        for rung in rungs(precision, QuantizationSpec(method=method), toolchain)  # type: ignore[arg-type]
-        if not (precision == "fp16" and method != "auto")
+def names(precision: Any, toolchain: Any, trainable: bool = True, **asked: Any) -> list[str]:
+    return [rung.name(toolchain) for rung in rungs(precision, QuantizationSpec(**asked), toolchain, trainable)]
+
+
+def test_auto_climbs_from_calibration_over_equalization_and_more_bits_to_training() -> None:
+    assert names("int8", "qnn") == [
+        "int8-qnn",
+        "int8-qnn-percentile",
+        "int8-qnn-entropy",
+        "int8-qnn-mse",
+        "int8-qnn-equalized",
+        "int8-qnn-a16",
+        "int8-qnn-mixed",
+        "int8-qnn-qat",
     ]
-    assert len(names) == len(set(names))
+
+
+def test_four_bit_weights_try_rounding_before_training_and_no_other_ranges() -> None:
+    assert names("int4", "qnn") == [
+        "int4-qnn",
+        "int4-qnn-equalized",
+        "int4-qnn-mixed",
+        "int4-qnn-rounded",
+        "int4-qnn-qat",
+    ]
+
+
+def test_more_bits_are_tried_only_where_the_toolchain_takes_them() -> None:
+    for toolchain in ("tidl", "onnxruntime"):
+        assert not [name for name in names("int8", toolchain) if name.endswith(("a16", "mixed"))]
+
+
+def test_training_needs_the_pytorch_program_and_the_method_auto() -> None:
+    assert "int8-qnn-qat" not in names("int8", "qnn", trainable=False)
+    assert "int8-qnn-qat" not in names("int8", "qnn", method="static")
+
+
+def test_a_fixed_calibration_is_used_on_every_rung() -> None:
+    found = rungs("int8", QuantizationSpec(calibration="mse"), "qnn")
+    assert {rung.calibration for rung in found} == {"mse"}
+
+
+def test_the_accepted_drop_is_part_of_the_mixed_recipe_alone() -> None:
+    before, after = (rungs("int8", QuantizationSpec(max_accuracy_drop=drop), "qnn") for drop in (0.01, 0.02))
+    changed = [one.name("qnn") for one, other in zip(before, after, strict=True) if one != other]
+    assert changed == ["int8-qnn-mixed"]
+
+
+@pytest.mark.parametrize("method", ["auto", "static", "dynamic", "qat"])
+@pytest.mark.parametrize("toolchain", ["qnn", "tidl"])
+def test_names_of_variants_are_unique(method: str, toolchain: str) -> None:
+    found = [name for precision in ("int4", "int8") for name in names(precision, toolchain, method=method)]
+    assert len(found) == len(set(found))
+
+
+@pytest.mark.parametrize(("bits", "verdict"), [(16, "NextRung"), (None, "NextPrecision")])
+def test_a_rung_that_is_wide_throughout_and_too_slow_leaves_room_for_a_mixture(bits: Any, verdict: str) -> None:
+    slow = GateStatus(name="latency", outcome="Fail", message="too slow")
+    rung = Rung("int8", "static", "minmax", StaticRecipe(activation_bits=bits))
+    assert Candidate("int8-qnn", rung, "benchmark", gates=[slow]).verdict == verdict

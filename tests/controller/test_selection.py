@@ -45,7 +45,8 @@ def test_a_slow_precision_gives_way_to_the_next_one_and_stays_told() -> None:
 def test_accuracy_lost_on_target_leads_to_the_next_rung() -> None:
     lost = {"accuracyOnTargetDrop": 0.5}
     done = world(script=Script(benchmark=lost)).run()
-    assert len(done.status["targets"][0]["candidates"]) == 4
+    tried = [each["variant"] for each in done.status["targets"][0]["candidates"]]
+    assert (tried[0], tried[-1]) == ("int8-qnn", "int8-qnn-qat")
     assert done.status["targets"][0]["reason"] == "AccuracyGateFailed"
     assert "on target (simulated, 16 samples)" in done.status["targets"][0]["message"]
 
@@ -76,7 +77,7 @@ def test_every_precision_that_failed_is_named_with_its_own_cause() -> None:
     )
     done = world(LADDER, script=script).run()
     assert done.status["targets"][0]["message"] == (
-        "int4: lost 20.0 points of top1 on 1000 samples, 1.0 points allowed (best of 4 calibrations: minmax); "
+        "int4: lost 20.0 points of top1 on 1000 samples, 1.0 points allowed (best of 5 tried: int4-qnn); "
         "int8: latency at most 61 ms (simulated), budget 50 ms; "
         "fp16: HTP says no"
     )

@@ -60,7 +60,7 @@ def _lost(group: list[Candidate]) -> str:
     best = _best(group)
     rejected = rejection(best)
     if best.miss and best.miss.name == "accuracy" and len(group) > 1:
-        rejected += f" (best of {len(group)} calibrations: {best.rung.calibration})"
+        rejected += f" (best of {len(group)} tried: {best.name})"
     precisions = dict.fromkeys(candidate.precision for candidate in group)
     return f"{', '.join(precisions)}: {rejected}"
 

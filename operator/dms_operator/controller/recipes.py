@@ -56,6 +56,7 @@ def quantize_recipe(
         precision=rung.precision,
         method=rung.method,
         calibration=rung.calibration,
+        static=rung.static,
         toolchain=toolchain if reference else "onnxruntime",
         metric=spec.dataset.metric,
         calibration_samples=spec.dataset.calibration_samples,

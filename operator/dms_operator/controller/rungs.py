@@ -1,11 +1,12 @@
 """The recipes that are tried for one precision, in order, until one keeps the accuracy."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from ..api.capabilities import Precision, ToolchainName
 from ..api.spec import QuantizationSpec
-from ..api.stages import Calibration, Method
+from ..api.stages import Calibration, Method, StaticRecipe
 
 AskedMethod = Literal["auto", "dynamic", "static", "qat"]
 
@@ -15,6 +16,9 @@ CHEAPEST_FIRST: tuple[Precision, ...] = ("int4", "int8", "fp16", "fp32")
 CALIBRATIONS: tuple[Calibration, ...] = ("minmax", "percentile", "entropy", "mse")
 """Calibrations of `auto`: minmax is cheapest and usually enough; the others clip outliers ever more costly."""
 
+WIDENING: frozenset[ToolchainName] = frozenset({"qnn", "snpe-sdk"})
+"""Toolchains that take 16-bit activations, for all or some tensors (pipeline/schemes.py: why not the others)."""
+
 
 @dataclass(frozen=True)
 class Rung:
@@ -23,6 +27,7 @@ class Rung:
     precision: Precision
     method: Method
     calibration: Calibration | None = None
+    static: StaticRecipe | None = None
 
     def name(self, toolchain: ToolchainName) -> str:
         """Name of the variant, unique in a deployment, such as `int8-qnn` or `int8-qnn-percentile`."""
@@ -30,21 +35,66 @@ class Rung:
             return "fp32"
         if self.method in ("dynamic", "qat"):
             return f"{self.precision}-{toolchain}-{self.method}"
-        suffix = f"-{self.calibration}" if self.calibration not in (None, "minmax") else ""
-        return f"{self.precision}-{toolchain}{suffix}"
+        calibration = self.calibration if self.calibration not in (None, "minmax") else ""
+        return "-".join(part for part in (self.precision, toolchain, calibration, self._trait) if part)
+
+    @property
+    def widened(self) -> bool:
+        """Whether every activation is wider than the precision's own, which a cheaper rung may avoid."""
+        return self.static is not None and self.static.activation_bits == 16
+
+    @property
+    def _trait(self) -> str:
+        wanted = self.static or StaticRecipe()
+        traits = {
+            "a16": wanted.activation_bits == 16,
+            "mixed": wanted.mixed,
+            "rounded": wanted.rounding == "learned",
+            "equalized": wanted.equalize,
+        }
+        return next((name for name, applies in traits.items() if applies), "")
 
 
 REFERENCE = Rung("fp32", "none")
 """The float model that every drop is counted against."""
 
 
-def rungs(precision: Precision, quantization: QuantizationSpec, toolchain: ToolchainName) -> list[Rung]:
-    """The rungs of a precision. Today the same for every toolchain; the next one counts only if one fails."""
+def rungs(
+    precision: Precision, quantization: QuantizationSpec, toolchain: ToolchainName, trainable: bool = False
+) -> list[Rung]:
+    """The rungs of a precision, cheapest first; the next one counts only if one loses too much.
+
+    `trainable`: the model is a PyTorch program, which quantization-aware training needs.
+    """
     if precision == "fp32":
         return [REFERENCE]
     if precision == "fp16":
         return [Rung("fp16", "cast")]
     if quantization.method in ("dynamic", "qat"):
         return [Rung(precision, quantization.method)]
+    ladder = list(_static(precision, quantization, toolchain))
+    return [*ladder, Rung(precision, "qat")] if quantization.method == "auto" and trainable else ladder
+
+
+def _static(precision: Precision, quantization: QuantizationSpec, toolchain: ToolchainName) -> Iterator[Rung]:
+    """Post-training rungs: other ranges, then other weights for the same function, then more bits, then rounding."""
     fixed = quantization.fixed_calibration()
-    return [Rung(precision, "static", calibration) for calibration in ([fixed] if fixed else CALIBRATIONS)]
+    # ranges of 16-bit activations hardly matter: what 4-bit weights lose, no calibration brings back
+    calibrations = CALIBRATIONS if precision == "int8" else CALIBRATIONS[:1]
+    for calibration in [fixed] if fixed else calibrations:
+        yield Rung(precision, "static", calibration)
+    for wanted in _improvements(precision, quantization, toolchain):
+        yield Rung(precision, "static", fixed or CALIBRATIONS[0], wanted)
+
+
+def _improvements(
+    precision: Precision, quantization: QuantizationSpec, toolchain: ToolchainName
+) -> Iterator[StaticRecipe]:
+    better = StaticRecipe(equalize=True, correct_bias=True)
+    yield better
+    if toolchain in WIDENING:
+        if precision == "int8":
+            yield better.model_copy(update={"activation_bits": 16})
+        yield better.model_copy(update={"mixed": True, "max_accuracy_drop": quantization.max_accuracy_drop})
+    if precision == "int4":
+        yield better.model_copy(update={"rounding": "learned"})

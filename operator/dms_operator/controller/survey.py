@@ -81,13 +81,19 @@ class _Walk:
 
     def _climb(self, target: TargetSpec) -> Iterator[Candidate]:
         for precision in deployable(self.spec, target):
-            for rung in rungs(precision, self.spec.quantization, target.effective_toolchain()):
+            for rung in rungs(precision, self.spec.quantization, target.effective_toolchain(), self._trainable):
                 candidate = self._try(target, rung)
                 yield candidate
                 if candidate.verdict in ("Working", "Passed", "Stopped"):
                     return
                 if candidate.verdict == "NextPrecision":
                     break
+
+    @property
+    def _trainable(self) -> bool:
+        """Quantization-aware training needs the PyTorch program."""
+        model = self.model.model if isinstance(self.model, StageResult) else None
+        return model is not None and model.format == "pt2"
 
     def _try(self, target: TargetSpec, rung: Rung) -> Candidate:
         name = rung.name(target.effective_toolchain())
