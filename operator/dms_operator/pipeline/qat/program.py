@@ -54,11 +54,24 @@ def trainable(program: torch.export.ExportedProgram) -> GraphModule:
         warnings.simplefilter("ignore")
         module = program.module(check_guards=False)
         _fuse_conv_bn_(module)
+        _split_hardswish(module)
         module.graph.eliminate_dead_code()
         module.recompile()
         folded = torch.export.export(module, example_inputs(program)).module(check_guards=False)
     assert isinstance(folded, GraphModule)
     return folded
+
+
+def _split_hardswish(module: GraphModule) -> None:
+    """Write HardSwish as onnxruntime does before it quantizes, so that its inner tensor is trained, too."""
+    graph = module.graph
+    for node in list(graph.nodes):
+        if node.target in (torch.ops.aten.hardswish.default, torch.ops.aten.hardswish_.default):
+            with graph.inserting_before(node):
+                gate = graph.call_function(torch.ops.aten.hardsigmoid.default, (node.args[0],))
+                product = graph.call_function(torch.ops.aten.mul.Tensor, (node.args[0], gate))
+            node.replace_all_uses_with(product)
+            graph.erase_node(node)
 
 
 def used_parameters(module: GraphModule) -> dict[str, torch.nn.Parameter]:

@@ -26,6 +26,10 @@ OPSET = 20
 """As the float model of the resolve stage, so that both are quantized alike."""
 
 
+OUTPUT = "dms_output_"
+"""Prefix of the outputs' names: the exporter does not notice that a tensor inside has an output's name already."""
+
+
 def prepared(module: GraphModule, scheme: Scheme) -> GraphModule:
     """A copy of the net with fake quantization for a scheme."""
     with quiet():
@@ -59,7 +63,7 @@ def judge(held_out: Samples, together: int, metric: Metric, loss: Loss) -> Judge
 
 
 def to_onnx(
-    model: GraphModule, example: tuple[torch.Tensor, ...], inputs: Sequence[str], outputs: Sequence[str]
+    model: GraphModule, example: tuple[torch.Tensor, ...], inputs: Sequence[str], outputs: int
 ) -> onnx.ModelProto:
     """ONNX with Q/DQ of a converted net. Raises QuantizationFailed."""
     try:
@@ -70,7 +74,7 @@ def to_onnx(
                 dynamo=True,
                 opset_version=OPSET,
                 input_names=list(inputs),
-                output_names=list(outputs),
+                output_names=[f"{OUTPUT}{place}" for place in range(outputs)],
                 verbose=False,
             )
     except Exception as error:

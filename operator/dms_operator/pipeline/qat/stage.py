@@ -112,11 +112,11 @@ def _write(
 ) -> list[str]:
     float_model = onnx.load_model(resolved["model.onnx"], load_external_data=False)
     outputs = [value.name for value in float_model.graph.output]
-    model = to_onnx(final, example, inputs, outputs)
+    model = to_onnx(final, example, inputs, len(outputs))
     count = min(_CALIBRATION_SAMPLES, len(training))
     feeds = (dict(zip(inputs, map(torch.Tensor.numpy, training.inputs([at])), strict=True)) for at in range(count))
     with quiet():
-        return requantize(strip(model), target, scheme, feeds)
+        return requantize(strip(model, outputs), target, scheme, feeds)
 
 
 def _transfer_difference(

@@ -5,7 +5,7 @@ tensors without scales: no compiler takes that whole. So Q/DQ is taken out here,
 quantizer. Encodings are found by topology: whatever a Q/DQ pair sits on is what the encoding belongs to.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -51,14 +51,14 @@ class Stripped:
     """Of inputs and of what nodes give."""
 
 
-def strip(model: onnx.ModelProto) -> Stripped:
-    """Take Q/DQ out of a model in place. Raises QuantizationFailed where a Q has no DQ or the other way round."""
-    return _Stripper(model).run()
+def strip(model: onnx.ModelProto, outputs: Sequence[str]) -> Stripped:
+    """Take Q/DQ out of a model in place, and name its outputs. Raises QuantizationFailed where a DQ has no Q."""
+    return _Stripper(model, outputs).run()
 
 
 class _Stripper:
-    def __init__(self, model: onnx.ModelProto) -> None:
-        self._model, self._graph = model, model.graph
+    def __init__(self, model: onnx.ModelProto, outputs: Sequence[str]) -> None:
+        self._model, self._graph, self._outputs = model, model.graph, outputs
         self._constants = {tensor.name: tensor for tensor in self._graph.initializer}
         self._producers = {name: node for node in self._graph.node for name in node.output}
         self._weights: Encodings = {}
@@ -74,7 +74,8 @@ class _Stripper:
         kept = [node for node in self._graph.node if node.op_type not in ("QuantizeLinear", "DequantizeLinear")]
         del self._graph.node[:]
         self._graph.node.extend(kept)
-        self._rename()
+        self._rename(self._final)
+        self._name_outputs()
         self._fold_transposes()
         self._drop_unused()
         return Stripped(self._model, self._weights, self._activations)
@@ -103,13 +104,21 @@ class _Stripper:
         axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 1)
         return Encoding(scale.astype(np.float32), zero, axis if scale.ndim else None)
 
-    def _rename(self) -> None:
-        """An output keeps its name, so the tensor before its Q/DQ takes it over; all others keep their own."""
+    def _rename(self, new: Callable[[str], str]) -> None:
         for node in self._graph.node:
             for names in (node.input, node.output):
                 for place, name in enumerate(names):
-                    names[place] = self._final(name)
-        self._activations = {self._final(name): encoding for name, encoding in self._activations.items()}
+                    names[place] = new(name)
+        self._activations = {new(name): encoding for name, encoding in self._activations.items()}
+
+    def _name_outputs(self) -> None:
+        """Another tensor that has an output's name by chance gives way."""
+        names = {value.name: name for value, name in zip(self._graph.output, self._outputs, strict=True)}
+        taken = {name: f"{name}_inside" for name in self._outputs if name not in names}
+        inputs = {value.name for value in self._graph.input}
+        self._rename(lambda name: names.get(name, name if name in inputs else taken.get(name, name)))
+        for value in self._graph.output:
+            value.name = names[value.name]
 
     def _final(self, name: str) -> str:
         while name in self._renamed:

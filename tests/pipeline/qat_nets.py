@@ -1,0 +1,66 @@
+"""Nets of a thousand weights that hold every operator that training must know, as `.pt2` files."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+
+class Assorted(nn.Module):
+    """Convolutions with batch norm and shortcut, gates, attention, norms: `frames` [1, 3, 16, 16] to logits [1, 3]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1, bias=False), nn.BatchNorm2d(8), nn.Hardswish())
+        self.block = nn.Sequential(nn.Conv2d(8, 8, 3, 1, 1, groups=8), nn.BatchNorm2d(8), nn.ReLU6())
+        self.gate = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(8, 8, 1), nn.Sigmoid())
+        self.pool = nn.MaxPool2d(2)
+        self.position = nn.Parameter(torch.randn(1, 16, 8) * 0.1)
+        self.norm = nn.LayerNorm(8)
+        self.query, self.key, self.value = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 8, bias=False)
+        self.feed = nn.Sequential(nn.Linear(8, 16), nn.GELU(), nn.Dropout(0.1), nn.Linear(16, 8), nn.Tanh())
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        stem = self.stem(frames)
+        block = torch.relu(stem + self.block(stem))
+        gated = self.pool(block * self.gate(block))
+        tokens = gated.flatten(2).transpose(1, 2) + self.position
+        normed = self.norm(tokens)
+        weights = torch.softmax(self.query(normed) @ self.key(normed).transpose(1, 2) * 8**-0.5, -1)
+        tokens = tokens + (weights @ self.value(normed)).reshape(1, 16, 8)
+        logits: Tensor = self.head(torch.cat([tokens, self.feed(tokens)], 1).mean(1))
+        return logits
+
+
+class Mixer(nn.Module):
+    """A net that cannot take two samples at once: it weighs every sample by its share of the batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 3)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        scores: Tensor = self.layer(frames.mean((2, 3)))
+        return scores * torch.softmax(scores, 0)
+
+
+def assorted(path: Path) -> Path:
+    """Write `Assorted` with seeded weights and used batch norms."""
+    torch.manual_seed(3)
+    net = Assorted()
+    with torch.no_grad():
+        for _ in range(3):
+            net.stem(torch.rand(8, 3, 16, 16))  # batch norms that have seen something
+    return _save(net, path)
+
+
+def mixer(path: Path) -> Path:
+    """Write `Mixer`."""
+    torch.manual_seed(3)
+    return _save(Mixer(), path)
+
+
+def _save(net: nn.Module, path: Path) -> Path:
+    torch.export.save(torch.export.export(net.eval(), (torch.zeros(1, 3, 16, 16),)), path)
+    return path
