@@ -112,3 +112,11 @@ def test_a_product_of_two_activations_reads_both() -> None:
 def test_a_matrix_of_weights_is_read_from_ddr() -> None:
     model = graph_of([node("MatMul", ["x", "w"], "y")], {"x": [1, 4, 8]}, ["y"], {"w": np.ones((8, 16), np.float32)})
     assert layers_of(model)[0].weights == 128
+
+
+def test_ddr_traffic_is_that_of_tis_simulator() -> None:
+    """TI's simulator counts 2.76 MB for RegNetX-200MF (edgeai-benchmark's result.yaml): weights, and the image."""
+    layers = regnet_x_200mf()
+    traffic = sum(layer.weights for layer in layers) + layers[0].read
+    assert traffic == pytest.approx(2.76e6, rel=0.03)
+    assert max(layer.read + layer.written for layer in layers) < latency.LOCAL_BYTES
