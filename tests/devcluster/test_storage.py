@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -61,7 +62,7 @@ async def test_a_closed_watch_wakes_its_reader_and_gets_nothing_more() -> None:
     subscription = store.subscribe(["pods"])
     store.close_watches()
     store.put("pods", _obj("a"))
-    assert await subscription.wait(1)
+    await asyncio.wait_for(subscription.wait(), 10)
     assert subscription.closed and _drain(subscription) == []
 
 

@@ -17,6 +17,7 @@ _STATUS = ("status",)
 _ALL = ("all",)
 _RBAC = "rbac.authorization.k8s.io"
 _NO_COLLECTION = ("create", "delete", "get", "list", "patch", "update", "watch")
+_REVIEW: Row = {"namespaced": False, "verbs": ("create",)}
 _EVENT_FIELDS = (
     "involvedObject.kind",
     "involvedObject.namespace",
@@ -145,6 +146,10 @@ GROUPS: tuple[Row, ...] = (
         orphans_by_default=True,
         selectable=("status.successful",),
     ),
+    _row("authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", **_REVIEW),
+    _row("authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", **_REVIEW),
+    _row("authorization.k8s.io", "v1", "selfsubjectrulesreviews", "SelfSubjectRulesReview", **_REVIEW),
+    _row("authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", **_REVIEW),
     _row("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", "netpol", generation=True),
     _row(
         "policy",

@@ -8,7 +8,7 @@ from dms_operator.devcluster import errors
 from dms_operator.devcluster.registry import Registry, WriteOptions
 from dms_operator.devcluster.registry.patching import APPLY_PATCH, MERGE_PATCH
 from dms_operator.devcluster.representation import to_api
-from dms_operator.devcluster.server import listing, logs, views
+from dms_operator.devcluster.server import listing, logs, reviews, views
 from dms_operator.devcluster.server.eviction import evict
 from dms_operator.devcluster.server.negotiation import response_form
 from dms_operator.devcluster.server.paths import Target
@@ -29,6 +29,8 @@ class ObjectPages:
     async def handle(self, request: web.Request, target: Target) -> web.StreamResponse:
         """Dispatch by verb; raises ApiError."""
         method = request.method
+        if reviews.is_review(target):
+            return await reviews.answer(request, target)
         if method in ("GET", "HEAD"):
             return await self._read(request, target)
         if method == "POST":

@@ -50,8 +50,20 @@ _MESSAGES = {
     "ResourceRequirements": "",
     "Eviction": "1 metadata ObjectMeta, 2 deleteOptions DeleteOptions",
     "DeleteOptions": "1 gracePeriodSeconds int, 3 orphanDependents bool, 4 propagationPolicy string, 5 dryRun string*",
+    "SelfSubjectAccessReview": "1 metadata ObjectMeta, 2 spec SelfSubjectAccessReviewSpec, 3 status -",
+    "SelfSubjectAccessReviewSpec": "1 resourceAttributes ResourceAttributes, "
+    "2 nonResourceAttributes NonResourceAttributes",
+    "ResourceAttributes": "1 namespace string, 2 verb string, 3 group string, 4 version string, 5 resource string, "
+    "6 subresource string, 7 name string",
+    "NonResourceAttributes": "1 path string, 2 verb string",
+    "SelfSubjectRulesReview": "1 metadata ObjectMeta, 2 spec SelfSubjectRulesReviewSpec, 3 status -",
+    "SelfSubjectRulesReviewSpec": "1 namespace string",
+    "SelfSubjectReview": "1 metadata ObjectMeta, 2 status -",
 }
-_ROOTS = {"Namespace", "ConfigMap", "Secret", "ServiceAccount", "Job", "Deployment", "Eviction", "DeleteOptions"}
+_ROOTS = {
+    *("Namespace", "ConfigMap", "Secret", "ServiceAccount", "Job", "Deployment", "Eviction", "DeleteOptions"),
+    *("SelfSubjectAccessReview", "SelfSubjectRulesReview", "SelfSubjectReview"),
+}
 
 Fields = dict[int, tuple[str, str]]
 
