@@ -51,7 +51,7 @@ class _Watched:
 
     def __init__(self, model: Path) -> None:
         self._inputs, watching = _watching(model)
-        self._session = cpu_session(watching)
+        self._session = cpu_session(watching, lean=True)
         watching.unlink()
         self._names = [output.name for output in self._session.get_outputs()]
         self._float = [output.type == "tensor(float)" for output in self._session.get_outputs()]

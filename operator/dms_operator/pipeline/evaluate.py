@@ -1,6 +1,7 @@
 """Run a model over samples with ONNX Runtime on the CPU, and keep the reference's outputs for comparison."""
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from ..api.errors import ArtifactMissing, QuantizationFailed
 from .dataset import Dataset
 from .progress import Progress, silent
-from .session import cpu_session, run_once
+from .session import cpu_session, run_once, usable_cores
 
 Array = NDArray[Any]
 REFERENCE_FILE = "reference.npz"
@@ -44,15 +45,24 @@ def first_outputs(
 
     Raises ModelInvalid when the model does not run, QuantizationFailed when an output is NaN.
     """
-    session = cpu_session(model)
+    # one sample per core: small models gain nothing from many threads for one
+    session = cpu_session(model, threads=1)
+
+    def value(index: int) -> Array:
+        return _checked(run_once(session, dataset.feed(index))[0], index)
+
     numbers = [int(index) for index in indices]
     values = []
-    for done, index in enumerate(numbers, start=1):
-        value = run_once(session, dataset.feed(index))[0]
-        if np.issubdtype(value.dtype, np.floating) and not np.isfinite(value).all():
-            raise QuantizationFailed(
-                f"the variant gives NaN or infinite values on sample {index}", hint="Use another precision"
-            )
-        values.append(value[0] if value.ndim > 1 and value.shape[0] == 1 else value)
-        progress(step, done, len(numbers))
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        for done, found in enumerate(pool.map(value, numbers), start=1):
+            values.append(found)
+            progress(step, done, len(numbers))
     return np.stack(values)
+
+
+def _checked(value: Array, index: int) -> Array:
+    if np.issubdtype(value.dtype, np.floating) and not np.isfinite(value).all():
+        raise QuantizationFailed(
+            f"the variant gives NaN or infinite values on sample {index}", hint="Use another precision"
+        )
+    return value[0] if value.ndim > 1 and value.shape[0] == 1 else value

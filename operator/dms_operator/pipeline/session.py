@@ -9,13 +9,20 @@ import onnxruntime
 from ..api.errors import ModelInvalid
 
 
-def cpu_session(model: Path | bytes, threads: int | None = None) -> onnxruntime.InferenceSession:
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def cpu_session(model: Path | bytes, threads: int | None = None, *, lean: bool = False) -> onnxruntime.InferenceSession:
     """Open a session on the CPU with all cores that this process may use, unless told otherwise.
 
+    `lean` gives memory back after each run, where every activation is an output and none is reused anyway.
     Raises ModelInvalid when ONNX Runtime cannot run the model.
     """
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+    options.intra_op_num_threads = threads or usable_cores()
+    options.enable_cpu_mem_arena = options.enable_mem_pattern = not lean
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
