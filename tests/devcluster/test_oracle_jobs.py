@@ -33,6 +33,7 @@ SAID_DIFFERENTLY = {
 # Fields that are not compared, with the reason.
 NOT_COMPARED = {
     "resourceVersion": "README: compare order only, which the order of events shows",
+    "description": "README: descriptions were blanked",
     "podIP": "README: IPs",
     "podIPs": "README: IPs",
     "hostIP": "README: IPs",
@@ -50,14 +51,6 @@ PARTLY: dict[tuple[str, int], tuple[Callable[[Any], Any], str]] = {
     ("11", 7): (
         lambda body: (body["code"], body["reason"], body["details"]["causes"][0]["field"]),
         "a dump of Go structs",
-    ),
-    ("11", 4): (
-        lambda body: [row["cells"] for row in body["rows"]],
-        "table.py does not make conditions of rows yet",
-    ),
-    ("11", 18): (
-        lambda body: body["status"],
-        "defaults give a template requests for its limits, the real one only a pod",
     ),
     ("11", 20): (lambda body: _node_part(body), "node facts"),
     ("11", 25): (lambda body: _log_part(body), "a volume is a link, so `ls -la` shows the link"),

@@ -10,13 +10,22 @@ from typing import TYPE_CHECKING, Any
 from dms_operator.devcluster.human import age
 from dms_operator.devcluster.jsonpath import json_path
 from dms_operator.devcluster.table_kinds import LAYOUTS, OTHERS, Layout, column_names, name_of
+from dms_operator.devcluster.table_pods import pod_conditions
 
 if TYPE_CHECKING:
     from dms_operator.devcluster.resources import ResourceInfo
 
 Object = Mapping[str, Any]
+Conditions = list[dict[str, str]]
 _AGE = ({"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},)
 """The column of a definition that names none."""
+
+
+def _none(obj: Object) -> Conditions:
+    return []
+
+
+_CONDITIONS: Mapping[tuple[str, str], Callable[[Object], Conditions]] = {("", "pods"): pod_conditions}
 
 
 def render(
@@ -33,13 +42,18 @@ def render(
     """
     moment = now or datetime.now(UTC)
     columns, cells = _custom(resource) if resource.custom else _builtin(resource)
-    rows = [{"cells": cells(obj, moment), **_included(obj, include_object)} for obj in objects]
+    conditions = _CONDITIONS.get((resource.group, resource.plural), _none)
+    rows = [_row(cells(obj, moment), conditions(obj), _included(obj, include_object)) for obj in objects]
     table: dict[str, Any] = {
         "kind": "Table",
         "apiVersion": "meta.k8s.io/v1",
         "metadata": dict(metadata or {}),
     }
     return {**table, "columnDefinitions": columns if definitions else None, "rows": rows}
+
+
+def _row(cells: list[Any], conditions: Conditions, included: dict[str, Any]) -> dict[str, Any]:
+    return {"cells": cells, **({"conditions": conditions} if conditions else {}), **included}
 
 
 def _included(obj: Object, include: str) -> dict[str, Any]:

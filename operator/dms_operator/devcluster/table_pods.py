@@ -28,6 +28,17 @@ def pod_cells(pod: Object, now: datetime) -> list[Any]:
     ]
 
 
+_ENDS = {"Succeeded": "The pod has completed successfully.", "Failed": "The pod failed."}
+
+
+def pod_conditions(pod: Object) -> list[dict[str, str]]:
+    """The conditions of a pod's row: kubectl greys out what has completed."""
+    phase = pod.get("status", {}).get("phase", "")
+    if phase not in _ENDS:
+        return []
+    return [{"type": "Completed", "status": "True", "reason": phase, "message": _ENDS[phase]}]
+
+
 def pod_reason(pod: Object) -> str:
     """The STATUS column: phase, or why the pod is not what its phase promises."""
     status = pod.get("status", {})

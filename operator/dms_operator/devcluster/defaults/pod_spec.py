@@ -28,6 +28,14 @@ def default_pod_spec(spec: dict[str, Any]) -> None:
         spec.setdefault("serviceAccount", spec["serviceAccountName"])
 
 
+def default_requests(spec: dict[str, Any]) -> None:
+    """Of a pod, not of a template: what is limited and not asked for is asked for (k8s SetDefaults_Pod)."""
+    for container in (*spec.get("initContainers", ()), *spec.get("containers", ())):
+        limits = container["resources"].get("limits") or {}
+        if limits:
+            container["resources"]["requests"] = {**limits, **(container["resources"].get("requests") or {})}
+
+
 def _default_container(container: dict[str, Any]) -> None:
     setdefaults(
         container,
@@ -36,9 +44,6 @@ def _default_container(container: dict[str, Any]) -> None:
         terminationMessagePolicy="File",
         imagePullPolicy=_pull_policy(container.get("image", "")),
     )
-    limits = container["resources"].get("limits") or {}
-    if limits:
-        container["resources"]["requests"] = {**limits, **(container["resources"].get("requests") or {})}
     for port in container.get("ports", ()):
         port.setdefault("protocol", "TCP")
     for variable in container.get("env", ()):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from dms_operator.devcluster import names
 from dms_operator.devcluster.defaults.pod_security import enforce
-from dms_operator.devcluster.defaults.pod_spec import default_pod_spec
+from dms_operator.devcluster.defaults.pod_spec import default_pod_spec, default_requests
 from dms_operator.devcluster.defaults.qos import qos_class
 from dms_operator.devcluster.defaults.strategy import Object, Strategy, setdefaults
 from dms_operator.devcluster.schema.errors import FieldError, required
@@ -28,6 +28,7 @@ class PodStrategy(Strategy):
         """Defaults and the Pending status."""
         spec = obj.setdefault("spec", {})
         default_pod_spec(spec)
+        default_requests(spec)
         setdefaults(spec, enableServiceLinks=True, preemptionPolicy="PreemptLowerPriority", priority=0)
         obj["status"] = {"phase": "Pending", "qosClass": qos_class(spec)}
 
@@ -43,6 +44,7 @@ class PodStrategy(Strategy):
     def prepare_update(self, new: dict[str, Any], old: Object, subresource: str) -> None:
         """Defaults; QoS never changes."""
         default_pod_spec(new["spec"])
+        default_requests(new["spec"])
         new.setdefault("status", {}).setdefault("qosClass", old["status"].get("qosClass"))
 
     def validate(self, new: Object, old: Object | None) -> list[FieldError]:

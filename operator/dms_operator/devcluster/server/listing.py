@@ -10,6 +10,7 @@ from typing import Any
 
 from dms_operator.devcluster import errors
 from dms_operator.devcluster.resources import ResourceInfo
+from dms_operator.devcluster.server import go_json
 from dms_operator.devcluster.server.query import number
 from dms_operator.devcluster.server.selection import selection
 from dms_operator.devcluster.storage import Record, Store
@@ -24,12 +25,15 @@ def _token(revision: int, record: Record) -> str:
 
 
 def _start(token: str) -> tuple[int, tuple[str, str]]:
+    raw = b""
     try:
-        start = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+        raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        start = json.loads(raw)
         namespace, name = start["after"]
         return int(start["rv"]), (namespace, name)
     except (binascii.Error, ValueError, KeyError, TypeError) as error:
-        raise errors.bad_request(f"invalid continue token: continue key is not valid: {error}") from error
+        reason = go_json.problem(raw) if raw else str(error)
+        raise errors.bad_request(f"invalid continue token: continue key is not valid: {reason}") from error
 
 
 def _key(record: Record) -> tuple[str, str]:

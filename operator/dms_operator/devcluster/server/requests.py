@@ -11,7 +11,7 @@ from aiohttp import web
 
 from dms_operator.devcluster import errors
 from dms_operator.devcluster.registry import DeleteOptions, WriteOptions
-from dms_operator.devcluster.server import protobuf
+from dms_operator.devcluster.server import go_json, protobuf
 from dms_operator.devcluster.server.query import flag, number
 
 BODY_FILTER = web.RequestKey[Callable[[bytes], bytes]]("BODY_FILTER")
@@ -93,9 +93,10 @@ def _decoded(raw: bytes, content_type: str, kind: str) -> Any:
         return yaml.safe_load(raw) if content_type in _YAML_TYPES else orjson.loads(raw)
     except (orjson.JSONDecodeError, yaml.YAMLError) as error:
         text = raw.decode(errors="replace")
+        reason = go_json.problem(raw) if isinstance(error, orjson.JSONDecodeError) else str(error)
         raise errors.bad_request(
             f"the object provided is unrecognized (must be of type {kind}): "
-            f"couldn't get version/kind; json parse error: {error} ({text})"
+            f"couldn't get version/kind; json parse error: {reason} ({text})"
         ) from error
 
 
