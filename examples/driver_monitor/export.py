@@ -7,12 +7,12 @@ import torch
 from torch.export import ExportedProgram
 
 from driver_monitor.behaviour import FRAMES
-from driver_monitor.network import DriverMonitor, full_size
+from driver_monitor.nets import NETS, Monitor
 
 OPSET = 20
 
 
-def export_program(net: DriverMonitor) -> ExportedProgram:
+def export_program(net: Monitor) -> ExportedProgram:
     """Return the program of `net` for the static input `frames` [1, 8, 3, size, size]."""
     example = torch.zeros(1, FRAMES, 3, net.size, net.size)
     program = torch.export.export(net.eval(), (example,))
@@ -30,7 +30,7 @@ def _name_output(program: ExportedProgram, name: str) -> None:
     specification.arg.name = name
 
 
-def save_program(net: DriverMonitor, path: Path) -> Path:
+def save_program(net: Monitor, path: Path) -> Path:
     """Write the program of `net` as .pt2."""
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.export.save(export_program(net), path)
@@ -53,15 +53,18 @@ def save_onnx(program: ExportedProgram, path: Path) -> Path:
 
 
 def main() -> None:
-    """Write a program as ONNX, or with --full-size the big net with random weights as .pt2 or .onnx."""
+    """Write a program as ONNX, or with --full-size a big net with random weights as .pt2 or .onnx."""
     parser = argparse.ArgumentParser(description=__doc__)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--program", type=Path, help="a .pt2 to convert")
-    source.add_argument("--full-size", action="store_true", help="ResNet-18 at 224x224, for benchmarks")
+    source.add_argument("--full-size", choices=NETS, help="a net at 224x224 with random weights, for benchmarks")
     parser.add_argument("--output", type=Path, required=True, help="ends in .pt2 or .onnx")
     arguments = parser.parse_args()
     torch.manual_seed(0)
-    program = export_program(full_size()) if arguments.full_size else torch.export.load(arguments.program)
+    if arguments.full_size:
+        program = export_program(NETS[arguments.full_size].full_size())
+    else:
+        program = torch.export.load(arguments.program)
     if arguments.output.suffix == ".onnx":
         save_onnx(program, arguments.output)
     else:

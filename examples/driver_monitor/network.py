@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from driver_monitor.behaviour import FRAMES, LABELS
+from driver_monitor.blocks import convolution
 from driver_monitor.canvas import SIZE
 
 _STAGES = (64, 128, 256, 512)  # channels of ResNet-18, He et al. 2015, table 1
@@ -16,10 +17,10 @@ class ResidualBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         """Make the block; its shortcut has a 1x1 convolution where the shape changes."""
         super().__init__()
-        self.first = _convolution(inputs, outputs, 3, stride)
-        self.second = _convolution(outputs, outputs, 3, 1)
+        self.first = convolution(inputs, outputs, 3, stride)
+        self.second = convolution(outputs, outputs, 3, 1)
         same = inputs == outputs and stride == 1
-        self.shortcut = nn.Identity() if same else _convolution(inputs, outputs, 1, stride)
+        self.shortcut = nn.Identity() if same else convolution(inputs, outputs, 1, stride)
 
     def forward(self, features: Tensor) -> Tensor:
         """Apply the block."""
@@ -76,12 +77,14 @@ class EncoderLayer(nn.Module):
 class DriverMonitor(nn.Module):
     """Clips [N, 8, 3, size, size] in [0, 1] to logits [N, 6] in the order of `LABELS`."""
 
-    def __init__(self, width: float, tokens: int, size: int, heads: int = 4, dropout: float = 0.1) -> None:
-        """Make the net: `width` multiplies ResNet-18's channels, `tokens` is the Transformer's width."""
+    def __init__(
+        self, backbone: nn.Module, features: int, tokens: int, size: int, heads: int = 4, dropout: float = 0.1
+    ) -> None:
+        """Make the net around `backbone`, whose output has `features` channels; `tokens` is the Transformer's width."""
         super().__init__()
         self.size = size
-        self.backbone = _resnet18([int(channels * width) for channels in _STAGES])
-        self.embed = nn.Linear(int(_STAGES[-1] * width), tokens)
+        self.backbone = backbone
+        self.embed = nn.Linear(features, tokens)
         self.position = nn.Parameter(torch.randn(1, FRAMES, tokens) * 0.02)
         self.encoder = nn.Sequential(*(EncoderLayer(tokens, heads, dropout) for _ in range(2)))
         self.norm = nn.LayerNorm(tokens)
@@ -97,24 +100,21 @@ class DriverMonitor(nn.Module):
 
 def reference() -> DriverMonitor:
     """The net whose weights are committed: a quarter of ResNet-18's width, at 64x64."""
-    return DriverMonitor(width=0.25, tokens=128, size=SIZE)
+    return DriverMonitor(*resnet18(width=0.25), tokens=128, size=SIZE)
 
 
 def full_size() -> DriverMonitor:
     """The net for benchmarks: ResNet-18 at 224x224 and a Transformer of width 256; its weights are random."""
-    return DriverMonitor(width=1.0, tokens=256, size=224)
+    return DriverMonitor(*resnet18(width=1.0), tokens=256, size=224)
 
 
-def _convolution(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Sequential:
-    convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
-    return nn.Sequential(convolution, nn.BatchNorm2d(outputs))
-
-
-def _resnet18(stages: list[int]) -> nn.Sequential:
-    layers: list[nn.Module] = [_convolution(3, stages[0], 7, 2), nn.ReLU(), nn.MaxPool2d(3, 2, padding=1)]
+def resnet18(width: float) -> tuple[nn.Sequential, int]:
+    """Frames [N, 3, size, size] to features [N, count, 1, 1], and `count`; `width` multiplies the channels."""
+    stages = [int(channels * width) for channels in _STAGES]
+    layers: list[nn.Module] = [convolution(3, stages[0], 7, 2), nn.ReLU(), nn.MaxPool2d(3, 2, padding=1)]
     inputs = stages[0]
     for stage, outputs in enumerate(stages):
         for block in range(_BLOCKS):
             layers.append(ResidualBlock(inputs, outputs, stride=2 if stage and not block else 1))
             inputs = outputs
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1))
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1)), inputs

@@ -1,6 +1,7 @@
-"""Train the reference net from a seed, and write the program and the model card that are committed."""
+"""Train a net of the example from a seed, and write the program and the model card that are committed."""
 
 import argparse
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Iterator
@@ -13,24 +14,11 @@ from torch import Tensor, nn
 from driver_monitor.behaviour import FRAMES, LABELS
 from driver_monitor.canvas import SIZE
 from driver_monitor.dataset import make_clip
+from driver_monitor.distill import Teacher
 from driver_monitor.export import save_program
-from driver_monitor.network import DriverMonitor, reference
+from driver_monitor.nets import NETS, Monitor, Net, Recipe
 
-COMMITTED = Path(__file__).parents[1] / "models" / "driver-monitor.pt2"
-_BATCH = 32
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What decides the weights. The held-out clips come from their own seed."""
-
-    seed: int = 11
-    clips: int = 6600
-    epochs: int = 11
-    learning_rate: float = 3e-3
-    weight_decay: float = 0.02
-    held_out_seed: int = 1_000_003
-    held_out_clips: int = 1200
+_EVALUATED = 32  # clips at a time
 
 
 @dataclass(frozen=True)
@@ -63,26 +51,42 @@ def mirror(frames: Tensor, labels: Tensor, chosen: Tensor) -> tuple[Tensor, Tens
     return mirrored, torch.where(chosen, swapped, labels)
 
 
-def train(clips: Clips, recipe: Recipe, report: Callable[[str], None] = print) -> DriverMonitor:
-    """Train a fresh reference net on `clips` and return it in evaluation mode."""
+def train(build: Callable[[], Monitor], clips: Clips, recipe: Recipe, report: Callable[[str], None] = print) -> Monitor:
+    """Train a fresh net on `clips` and return it in evaluation mode."""
     torch.manual_seed(recipe.seed)
-    net = reference()
-    steps = recipe.epochs * (len(clips.labels) // _BATCH)
+    net = build()
+    if recipe.channels_last:
+        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    learn(net, clips, recipe, recipe.epochs, None, report)
+    if recipe.distilled_epochs:
+        torch.manual_seed(recipe.seed + 1)
+        teacher = Teacher(torch.export.load(NETS["resnet18"].program).state_dict)
+        learn(net, clips, recipe, recipe.distilled_epochs, teacher, report)
+    return net.to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload, no-any-return]
+
+
+def learn(
+    net: Monitor, clips: Clips, recipe: Recipe, epochs: int, teacher: Teacher | None, report: Callable[[str], None]
+) -> None:
+    """Run one cycle of warm-up and decay, from the labels and, if there is one, from a teacher."""
+    steps = epochs * (len(clips.labels) // recipe.batch)
     optimizer = torch.optim.AdamW(net.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, total_steps=steps, pct_start=0.2)
     loss_of = nn.CrossEntropyLoss(label_smoothing=0.05)
-    for epoch in range(recipe.epochs):
-        total = 0.0
-        for frames, labels in _shuffled(clips):
-            optimizer.zero_grad()
-            loss = loss_of(net(frames), labels)
-            loss.backward()
-            nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            total += loss.item()
-        report(f"epoch {epoch + 1}/{recipe.epochs}: loss {total * recipe.epochs / steps:.3f}")
-    return net.eval()
+    with teacher.watching(net.embed) if teacher else contextlib.nullcontext():
+        for epoch in range(epochs):
+            total = 0.0
+            for frames, labels in _shuffled(clips, recipe.batch):
+                optimizer.zero_grad()
+                loss = loss_of(net(frames), labels)
+                if teacher:
+                    loss = loss + teacher.loss(frames)
+                loss.backward()
+                nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+                optimizer.step()
+                schedule.step()
+                total += loss.item()
+            report(f"epoch {epoch + 1}/{epochs}: loss {total * epochs / steps:.3f}")
 
 
 def accuracy(net: nn.Module, clips: Clips) -> float:
@@ -94,28 +98,30 @@ def predictions(net: nn.Module, clips: Clips) -> Tensor:
     """Return the most likely label [N] of each clip."""
     with torch.no_grad():
         answers = [
-            net(clips.batch(indices)[0]).argmax(1) for indices in torch.split(torch.arange(len(clips.labels)), _BATCH)
+            net(clips.batch(indices)[0]).argmax(1)
+            for indices in torch.split(torch.arange(len(clips.labels)), _EVALUATED)
         ]
     return torch.cat(answers)
 
 
-def _shuffled(clips: Clips) -> Iterator[tuple[Tensor, Tensor]]:
+def _shuffled(clips: Clips, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
     """One epoch of whole batches, half of the clips mirrored, with a little change of brightness."""
     order = torch.randperm(len(clips.labels))
-    for indices in torch.split(order[: len(order) // _BATCH * _BATCH], _BATCH):
-        frames, labels = mirror(*clips.batch(indices), torch.rand(_BATCH) < 0.5)
-        yield (frames * (0.85 + 0.3 * torch.rand(_BATCH, 1, 1, 1, 1))).clamp(0, 1), labels
+    for indices in torch.split(order[: len(order) // batch * batch], batch):
+        frames, labels = mirror(*clips.batch(indices), torch.rand(batch) < 0.5)
+        yield (frames * (0.85 + 0.3 * torch.rand(batch, 1, 1, 1, 1))).clamp(0, 1), labels
 
 
-def write_card(program: Path, recipe: Recipe, held_out_accuracy: float) -> Path:
+def write_card(name: str, program: Path, recipe: Recipe, held_out_accuracy: float) -> Path:
     """Write the model card beside the program: what it is, how good, and how to make it again."""
     card = {
-        "name": "driver-monitor",
-        "input": {"name": "frames", "shape": [1, 8, 3, 64, 64], "dtype": "float32", "range": [0, 1]},
+        "name": program.stem,
+        "net": name,
+        "input": {"name": "frames", "shape": [1, FRAMES, 3, SIZE, SIZE], "dtype": "float32", "range": [0, 1]},
         "output": {"name": "logits", "labels": list(LABELS)},
         "heldOut": {"accuracy": round(held_out_accuracy, 4), "clips": recipe.held_out_clips},
         "recipe": asdict(recipe),
-        "reproduce": "PYTHONPATH=examples python -m driver_monitor.train",
+        "reproduce": f"PYTHONPATH=examples python -m driver_monitor.train --net {name}",
         "torch": torch.__version__,
         "sha256": hashlib.sha256(program.read_bytes()).hexdigest(),
     }
@@ -124,19 +130,26 @@ def write_card(program: Path, recipe: Recipe, held_out_accuracy: float) -> Path:
     return path
 
 
+def train_and_save(name: str, net: Net, output: Path) -> None:
+    """Train by the net's recipe, measure it on the held-out clips, and write program and card."""
+    recipe = net.recipe
+    trained = train(net.reference, render_clips(recipe.clips, recipe.seed), recipe)
+    held_out = accuracy(trained, render_clips(recipe.held_out_clips, recipe.held_out_seed))
+    print(f"held-out accuracy {held_out:.2%} on {recipe.held_out_clips} clips of seed {recipe.held_out_seed}")
+    save_program(trained, output)
+    print(f"{output} and {write_card(name, output, recipe, held_out)}")
+
+
 def main() -> None:
-    """Train by the committed recipe: `python -m driver_monitor.train [--output net.pt2] [--threads 2]`."""
+    """Train by the committed recipe: `python -m driver_monitor.train [--net mobilenet-v3-small] [--threads 2]`."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, default=COMMITTED)
+    parser.add_argument("--net", choices=NETS, default="resnet18")
+    parser.add_argument("--output", type=Path, help="where the program goes; the committed file by default")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    recipe = Recipe()
-    net = train(render_clips(recipe.clips, recipe.seed), recipe)
-    held_out = accuracy(net, render_clips(recipe.held_out_clips, recipe.held_out_seed))
-    print(f"held-out accuracy {held_out:.2%} on {recipe.held_out_clips} clips of seed {recipe.held_out_seed}")
-    save_program(net, arguments.output)
-    print(f"{arguments.output} and {write_card(arguments.output, recipe, held_out)}")
+    net = NETS[arguments.net]
+    train_and_save(arguments.net, net, arguments.output or net.program)
 
 
 if __name__ == "__main__":
