@@ -63,19 +63,24 @@ class DeploymentController(Controller):
         current = next((item for item in sets if labels(item).get(HASH) == template_hash(deployment)), None)
         if current is None:
             current = self._create_set(deployment, sets)
+        elif _revision(current) < (newest := max(map(_revision, sets))):  # rolled back to
+            self._set_revision(deployment, current, newest + 1)
         old = [item for item in sets if uid(item) != uid(current)]
         for item, replicas in plan_scaling(deployment, current, old):
             if replicas != item["spec"]["replicas"]:
                 self._scale(deployment, item, replicas)
 
     def _create_set(self, deployment: Object, sets: Sequence[Object]) -> Object:
-        revision = 1 + max((int(_annotations(item).get(_REVISION, 0)) for item in sets), default=0)
-        created = self.client.create(
-            "replicasets", deployment["metadata"]["namespace"], new_set(deployment, revision)
-        )
-        annotations = {"metadata": {"annotations": {_REVISION: str(revision)}}}
-        self.client.patch("deployments", deployment["metadata"]["namespace"], name(deployment), annotations)
+        revision = 1 + max(map(_revision, sets), default=0)
+        created = self.client.create("replicasets", deployment["metadata"]["namespace"], new_set(deployment, revision))
+        self._set_revision(deployment, created, revision)
         return created
+
+    def _set_revision(self, deployment: Object, current: Object, revision: int) -> None:
+        """Number the deployment, and the set that it is at."""
+        change = {"metadata": {"annotations": {_REVISION: str(revision)}}}
+        for resource, obj in (("replicasets", current), ("deployments", deployment)):
+            self.client.patch(resource, obj["metadata"]["namespace"], name(obj), change)
 
     def _scale(self, deployment: Object, item: Object, replicas: int) -> None:
         before = item["spec"]["replicas"]
@@ -100,8 +105,8 @@ def _owned(item: Object, deployment: Object) -> bool:
     return owner is not None and owner["uid"] == uid(deployment)
 
 
-def _annotations(obj: Object) -> dict[str, str]:
-    return dict(obj["metadata"].get("annotations") or {})
+def _revision(replica_set: Object) -> int:
+    return int((replica_set["metadata"].get("annotations") or {}).get(_REVISION, 0))
 
 
 def template_hash(deployment: Object) -> str:
