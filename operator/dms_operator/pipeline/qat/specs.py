@@ -17,8 +17,9 @@ _TYPES: dict[QuantType, tuple[torch.dtype, int, int]] = {
 }
 """Storage type in torch and the whole range; torch has no 4-bit tensors that pt2e could train."""
 
-ACTIVATION_AVERAGING = 0.01
-"""Share of each new range in the moving average; torch's own default for QAT."""
+ACTIVATION_AVERAGING = 0.1
+"""Share of each new range in the moving average. Ten times torch's default: several samples make one range here, and
+what lies outside a range has no gradient, so that a range which follows too slowly stops the training."""
 
 _SATURATING_16_BIT = {
     torch.ops.aten.sigmoid.default: {torch.uint16: (1 / 65536, 0), torch.int16: (1 / 32768, 0)},

@@ -35,8 +35,8 @@ from .trainer import Settings, Trainer
 HISTORY = "training.json"
 """The file with one row per epoch; it holds no times, so that the same recipe gives the same bytes."""
 TRANSFER_TOLERANCE = {8: 0.05, 16: 0.01}
-"""Largest mean difference between the written file and the trained net, as a share of the outputs' standard
-deviation, by activation bits. The same grids leave ties, fused arithmetic and 32-bit biases to differ."""
+"""Largest mean difference between the written file and the trained net, as a share of the fp32 outputs'
+standard deviation, by activation bits. The same grids leave ties, fused arithmetic and 32-bit biases to differ."""
 THREADS_VARIABLE = "DMS_TRAINING_THREADS"
 """Threads that train; 1 if absent. Another number is faster on idle cores, and gives other last digits."""
 _CALIBRATION_SAMPLES = 32
@@ -122,13 +122,14 @@ def _write(
 def _transfer_difference(
     final: GraphModule, held_out: Samples, target: Path, dataset: Dataset, scheme: Scheme
 ) -> float:
-    """Mean difference of the file's outputs from the trained net's, as a share of their standard deviation.
+    """Mean difference of the file's outputs from the trained net's, as a share of the fp32 model's spread.
 
     Raises QuantizationFailed beyond TRANSFER_TOLERANCE.
     """
     trained = first_outputs(outputs_of(final, held_out, 1, silent, "compare")).astype(np.float64)
     written: NDArray[Any] = onnx_outputs(target, dataset, held_out.indices).astype(np.float64)
-    difference = float(np.abs(written - trained).mean() / max(float(trained.std()), 1e-12))
+    spread = max(float(first_outputs(held_out.teacher).std()), 1e-12)
+    difference = float(np.abs(written - trained).mean() / spread)
     if difference > TRANSFER_TOLERANCE[scheme.activation_bits]:
         raise QuantizationFailed(
             f"the quantized file differs from the trained net by {difference:.1%} of its outputs' spread, more than "

@@ -25,7 +25,7 @@ CHECKPOINT_STEPS = 50
 """Steps between checkpoints inside an epoch; the end of an epoch always writes one."""
 EPOCHS_INSIDE = 2
 """Epochs in a row inside the accuracy gate after which training stops: one alone may be luck of a small sample."""
-DIVERGENCE = 4.0
+DIVERGENCE = 10.0
 """An epoch whose mean loss is this many times that before training (and not small) has diverged."""
 SMALL_LOSS = 0.1
 """Losses are in nats or in shares of an output's power; below a tenth nothing is lost."""
