@@ -91,7 +91,9 @@ class Api:
     async def watch(self, path: str) -> AsyncIterator[Event]:
         """Events of our objects in the namespace; those that are there come first."""
         timing = {"watch": "1", "timeoutSeconds": "3600", **MANAGED}
-        response = await self.connection.request("GET", self.path(path), params=timing, timeout=None, read_bufsize=2**22)
+        response = await self.connection.request(
+            "GET", self.path(path), params=timing, timeout=None, read_bufsize=2**22
+        )
         async with response:
             async for line in response.content:
                 yield json.loads(line)
@@ -152,7 +154,9 @@ class InstantKubelet:
                 if event["type"] == "ADDED" and pod["metadata"]["uid"] not in done:
                     done.add(pod["metadata"]["uid"])
                     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-                    group.create_task(self._api.patch_status(f"/api/v1 pods/{pod['metadata']['name']}", ended(pod, now)))
+                    group.create_task(
+                        self._api.patch_status(f"/api/v1 pods/{pod['metadata']['name']}", ended(pod, now))
+                    )
 
 
 @asynccontextmanager

@@ -154,9 +154,7 @@ async def main() -> None:
             await bare.create(number)
 
         started = time.monotonic()
-        await in_flight(
-            arguments.in_flight, create if arguments.only_create else bare.work_through, arguments.count
-        )
+        await in_flight(arguments.in_flight, create if arguments.only_create else bare.work_through, arguments.count)
         seconds = time.monotonic() - started
     usage = resource.getrusage(resource.RUSAGE_SELF)
     cost = {"seconds": seconds, "cpu": usage.ru_utime + usage.ru_stime, "peakMegabytes": usage.ru_maxrss / 1e3}

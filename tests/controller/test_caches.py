@@ -1,8 +1,21 @@
 """The caches: newest version wins, lists replace, only what is read is kept."""
 
+import json
 from typing import Any
 
-from dms_operator.controller.caches import Caches, ObjectCache, ObjectName, cut_deployment, cut_job, cut_node, cut_pod
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dms_operator.controller.caches import (
+    Caches,
+    ObjectCache,
+    ObjectName,
+    compact,
+    cut_deployment,
+    cut_job,
+    cut_node,
+    cut_pod,
+)
 
 
 def _object(name: str, version: int, *, uid: str = "", namespace: str = "ns", **more: Any) -> dict[str, Any]:
@@ -102,3 +115,21 @@ def test_cutting_leaves_the_original_whole() -> None:
     original = _object("d", 1, metadata={"annotations": annotations})
     cut_deployment(original)
     assert original["metadata"]["annotations"] == annotations
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_a_compact_value_is_the_same_value(value: Any) -> None:
+    assert compact(value) == value
+
+
+def test_objects_share_their_short_strings() -> None:
+    cache = ObjectCache(cut_job)
+    for name in ("a", "b"):
+        cache.put(json.loads(json.dumps(_job(name, 1, status={"conditions": [{"type": "Complete"}]}))))
+    one, other = (body["status"]["conditions"][0]["type"] for body in cache.values())
+    assert one is other

@@ -17,6 +17,7 @@ from kubernetes.aio.config import ConfigException
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
 from ..api.labels import GROUP, PLURAL
+from .announcer import Announcer
 from .boards import BoardKeeper, capacity_patch
 from .caches import Caches
 from .connection import Connection, load_configuration
@@ -48,13 +49,14 @@ class Operator:
         self.workers = Workers(KeyedQueue[Key](), self._work, on_error=self._failed)
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.prometheus = CollectorRegistry()
-        self.metrics = Metrics(self.caches, self.workers.depth, self.prometheus)
+        self.metrics = Metrics(self.caches, self._depth, self.prometheus)
         self.intake = Intake(self.caches, self.workers)
         self.monitor = WatchMonitor(streams(namespaces), self.intake.listed, time.monotonic)
         self.health = Health(lambda: self.monitor.synced, self.monitor.silent, self.workers.lag)
         self.connection = Connection(configuration, self.metrics.count_request, self.monitor.middleware)
         self.kube = Kube(self.connection)
-        self.reconciler = Reconciler(self.caches, self.kube, settings, self.metrics, _now)
+        self.announcer = Announcer(self.kube.post_event)
+        self.reconciler = Reconciler(self.caches, self.kube, settings, self.metrics, _now, self.announcer.post)
         self.boards = BoardKeeper(self.caches, self.kube, _now)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -94,7 +96,9 @@ class Operator:
         for node in await self.kube.all_nodes():
             if capacity_patch(node):
                 await self.boards.correct(node)
-        await self.workers.run()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.announcer.run())
+            group.create_task(self.workers.run())
 
     async def _wait_for_definition(self, stop: asyncio.Event) -> None:
         tries = 0
@@ -116,6 +120,9 @@ class Operator:
                 return await self.reconciler.reconcile(key.name)
             await self.boards.reconcile(key.name.name)
             return None
+
+    def _depth(self) -> int:
+        return self.workers.depth() + self.announcer.depth()
 
     def _failed(self, key: Key, error: Exception) -> float:
         if isinstance(error, ApiError):

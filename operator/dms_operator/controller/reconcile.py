@@ -5,7 +5,7 @@ nothing changed.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -54,7 +54,10 @@ class Reconciler:
         settings: Settings,
         progress: Progress,
         now: Callable[[], datetime],
+        announce: Callable[[Raw], Awaitable[None]] | None = None,
     ) -> None:
+        """`announce` takes the events of deployments; None posts them while the reconcile waits."""
+        self._announce = announce or cluster.post_event
         self._caches = caches
         self._cluster = cluster
         self._settings = settings
@@ -104,7 +107,7 @@ class Reconciler:
         if step.create is not None:
             step = await self._start_removal(observed, step.create)
         if step.done is not None:
-            await self._post(body, step.done)
+            await self._post(body, step.done, self._cluster.post_event)
             left = removal.without_ours(observed.metadata.finalizers)
             # The answer is not put into the cache: the watch may have dropped the deployment by then.
             await self._cluster.set_finalizers(ObjectName.of(body), left, body["metadata"]["resourceVersion"])
@@ -185,11 +188,11 @@ class Reconciler:
         self._progress.status_written(ObjectName.of(body), before, after)
         return True
 
-    async def _post(self, body: Raw, event: Event) -> None:
+    async def _post(self, body: Raw, event: Event, announce: Callable[[Raw], Awaitable[None]] | None = None) -> None:
         """Events are hints for people: one that cannot be posted is logged, and holds up nothing."""
         manifest = event_manifest(body, KIND, API_VERSION, event, self._now())
         try:
-            await self._cluster.post_event(manifest)
+            await (announce or self._announce)(manifest)
         except ApiError as error:
             _log.warning("event %s about %s was not posted: %s", event.reason, ObjectName.of(body), error)
 

@@ -1,0 +1,56 @@
+"""Posts events beside the work: they are hints for people, and hold up nothing."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from .caches import Raw
+from .kube import ApiError
+
+_log = logging.getLogger(__name__)
+_WAITING_LIMIT = 10_000
+"""Events of some 1,000 deployments at once, about 10 MB; more are dropped, as client-go drops those above 1,000."""
+_AT_ONCE = 4
+
+
+class Announcer:
+    """A bounded queue of events."""
+
+    def __init__(self, send: Callable[[Raw], Awaitable[None]]) -> None:
+        """`send` posts an event and may raise ApiError."""
+        self._send = send
+        self._waiting: asyncio.Queue[Raw] = asyncio.Queue(_WAITING_LIMIT)
+        self._sending = 0
+
+    async def post(self, event: Raw) -> None:
+        """Have an event posted soon; one that finds no room is dropped, and logged."""
+        try:
+            self._waiting.put_nowait(event)
+        except asyncio.QueueFull:
+            _log.warning("event %s was dropped: %d others wait", event["reason"], _WAITING_LIMIT)
+
+    def depth(self) -> int:
+        """Events that are not posted yet."""
+        return self._waiting.qsize() + self._sending
+
+    async def run(self) -> None:
+        """Post until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(_AT_ONCE):
+                group.create_task(self._work())
+
+    async def _work(self) -> None:
+        while True:
+            event = await self._waiting.get()
+            self._sending += 1
+            try:
+                await self._send(event)
+            except ApiError as error:
+                _log.warning("event %s about %s was not posted: %s", event["reason"], _about(event), error)
+            finally:
+                self._sending -= 1
+
+
+def _about(event: Raw) -> str:
+    reference = event["involvedObject"]
+    return f"{reference.get('namespace', '')}/{reference['name']}"
