@@ -43,13 +43,9 @@ async def here(tmp_path: Path) -> AsyncIterator[Whole]:
 
 
 async def test_a_job_from_yaml_is_followed_waited_for_and_described(here: Whole) -> None:
-    text = yaml.safe_dump(
-        job("hello", f"echo one; sleep 0.3; echo two; printf ok > {SANDBOX}/dev/termination-log")
-    )
+    text = yaml.safe_dump(job("hello", f"echo one; sleep 0.3; echo two; printf ok > {SANDBOX}/dev/termination-log"))
     assert "job.batch/hello created" in await here.kubectl("apply", "-f", "-", stdin=text)
-    await here.until(
-        lambda: any(item["status"]["phase"] == "Running" for item in here.client.list("pods")), "it runs"
-    )
+    await here.until(lambda: any(item["status"]["phase"] == "Running" for item in here.client.list("pods")), "it runs")
     assert await here.kubectl("logs", "-f", "job/hello") == "one\ntwo\n"
     await here.kubectl("wait", "--for=condition=complete", "job/hello", "--timeout=20s")
     described = await here.kubectl("describe", "pod", "-l", "job-name=hello")
@@ -72,9 +68,7 @@ async def test_a_deleted_running_job_takes_its_processes_along(here: Whole, tmp_
     assert not children(str(tmp_path))
 
 
-async def test_two_jobs_that_ask_for_the_one_board_run_one_after_the_other(
-    here: Whole, tmp_path: Path
-) -> None:
+async def test_two_jobs_that_ask_for_the_one_board_run_one_after_the_other(here: Whole, tmp_path: Path) -> None:
     capacity = json.dumps([{"op": "add", "path": "/status/capacity/dms.edge~1qcs8255", "value": "1"}])
     await here.kubectl("patch", "node", "build-1", "--subresource=status", "--type=json", "-p", capacity)
     volume = {"volumes": [{"name": "v", "hostPath": {"path": str(tmp_path)}}]}
@@ -85,15 +79,11 @@ async def test_two_jobs_that_ask_for_the_one_board_run_one_after_the_other(
     waiting = "0/1 nodes are available: 1 Insufficient dms.edge/qcs8255."
     await here.until(
         lambda: any(
-            waiting in text
-            for item in here.client.list("pods")
-            for _, _, text in here.events(item["metadata"]["name"])
+            waiting in text for item in here.client.list("pods") for _, _, text in here.events(item["metadata"]["name"])
         ),
         "one waits",
     )
-    await here.kubectl(
-        "wait", "--for=condition=complete", "job/first", "job/second", "job/third", "--timeout=20s"
-    )
+    await here.kubectl("wait", "--for=condition=complete", "job/first", "job/second", "job/third", "--timeout=20s")
 
 
 async def test_logs_can_be_cut_stamped_and_followed_to_the_end(here: Whole) -> None:
@@ -275,17 +265,13 @@ async def test_what_was_left_by_a_killed_cluster_and_killed_shims_is_cleaned_up_
     cluster = Foreground(tmp_path)
     await cluster.start()
     await cluster.run_a_pod()
-    shims = [
-        process for process in children(str(tmp_path)) if any("shim.py" in word for word in process.cmdline())
-    ]
+    shims = [process for process in children(str(tmp_path)) if any("shim.py" in word for word in process.cmdline())]
     for process in (*shims, psutil.Process(cluster.process.pid)):
         process.suspend()
     for process in (*shims, psutil.Process(cluster.process.pid)):
         process.kill()
     await cluster.process.wait()
-    assert children(str(tmp_path)), (
-        "without shims the containers live on, which is what the next start is for"
-    )
+    assert children(str(tmp_path)), "without shims the containers live on, which is what the next start is for"
     cluster.ready.unlink()
     await cluster.start()
     assert not children(str(tmp_path))

@@ -23,9 +23,7 @@ Json = dict[str, Any]
 
 def recorded(file: str, note: str) -> Json:
     content = json.loads((ORACLE / file).read_text())
-    exchanges = (
-        content if isinstance(content, list) else next(v for v in content.values() if isinstance(v, list))
-    )
+    exchanges = content if isinstance(content, list) else next(v for v in content.values() if isinstance(v, list))
     return next(item for item in exchanges if item["note"] == note)["response"]
 
 
@@ -43,9 +41,7 @@ def job(status: Json | None = None, deleted: bool = False, **spec: Any) -> Json:
     }
 
 
-def pod(
-    phase: str, uid: str = "pod-uid", *, tracked: bool = True, deleted: bool = False, **more: Any
-) -> Json:
+def pod(phase: str, uid: str = "pod-uid", *, tracked: bool = True, deleted: bool = False, **more: Any) -> Json:
     metadata: Json = {
         "name": uid,
         "namespace": "oracle",
@@ -63,9 +59,7 @@ def pod(
         end = {"exitCode": more["code"], "finishedAt": more.get("finished", "2026-11-22T21:57:00Z")}
         status["containerStatuses"] = [{"name": "c", "state": {"terminated": end}, "restartCount": 0}]
     if "restarts" in more:
-        status["containerStatuses"] = [
-            {"name": "c", "state": {"running": {}}, "restartCount": more["restarts"]}
-        ]
+        status["containerStatuses"] = [{"name": "c", "state": {"running": {}}, "restartCount": more["restarts"]}]
     return {"metadata": metadata, "status": status}
 
 
@@ -82,9 +76,7 @@ def timeless(value: Any) -> Any:
 def test_statuses_follow_each_other_as_a_watcher_of_a_real_cluster_saw() -> None:
     seen = [
         event["object"]["status"]
-        for event in recorded("12-job-and-pod-life.json", "every state of one job, as a watcher sees it")[
-            "events"
-        ]
+        for event in recorded("12-job-and-pod-life.json", "every state of one job, as a watcher sees it")["events"]
     ]
     uid = seen[4]["uncountedTerminatedPods"]["succeeded"][0]
     worlds = [
@@ -149,8 +141,7 @@ def run_to_the_end(start: Json, pods: list[Json]) -> tuple[JobPlan, Json]:
             item
             for item in pods
             if not (
-                item["metadata"].get("deletionTimestamp")
-                and TRACKING not in item["metadata"].get("finalizers", [])
+                item["metadata"].get("deletionTimestamp") and TRACKING not in item["metadata"].get("finalizers", [])
             )
         ]
         current = {**current, "status": plan.status}
@@ -187,9 +178,7 @@ def test_conditions_and_counts_end_as_recorded(note: str, spec: Json, pods: list
 def test_fail_job_rule_ends_the_job_at_once_in_the_words_of_kubernetes() -> None:
     policy = {"rules": [{"action": "FailJob", "onExitCodes": {"operator": "In", "values": [10]}}]}
     expected = recorded("11-jobs-and-pods.json", "podFailurePolicy fails at once")["body"]["status"]
-    _, status = run_to_the_end(
-        job(podFailurePolicy=policy, backoffLimit=3), [pod("Failed", "terminal-9s5l9", code=10)]
-    )
+    _, status = run_to_the_end(job(podFailurePolicy=policy, backoffLimit=3), [pod("Failed", "terminal-9s5l9", code=10)])
     assert timeless(status) == timeless(expected)
 
 
@@ -252,9 +241,7 @@ def test_with_pod_replacement_failed_a_terminating_pod_is_waited_for() -> None:
 
 
 def test_restarts_within_a_pod_use_up_the_limit() -> None:
-    plan = plan_job(
-        job(backoffLimit=2, restartPolicy="OnFailure"), [pod("Running", restarts=2)], NOW, NO_WAIT
-    )
+    plan = plan_job(job(backoffLimit=2, restartPolicy="OnFailure"), [pod("Running", restarts=2)], NOW, NO_WAIT)
     assert types(plan.status) == [("FailureTarget", "True", "BackoffLimitExceeded")]
     assert len(plan.delete) == 1
 
@@ -284,17 +271,13 @@ def test_the_deadline_wakes_the_controller_up() -> None:
 
 
 @given(st.integers(0, 100), st.floats(0.1, 100), st.floats(1, 1000))
-def test_backoff_never_shrinks_and_never_passes_its_limit(
-    failures: int, initial: float, limit: float
-) -> None:
+def test_backoff_never_shrinks_and_never_passes_its_limit(failures: int, initial: float, limit: float) -> None:
     backoff = Backoff(initial, limit)
     assert backoff.delay(failures) <= backoff.delay(failures + 1) <= limit
 
 
 def test_a_finished_job_lives_as_long_as_its_ttl_says() -> None:
-    done = {
-        "conditions": [{"type": "Complete", "status": "True", "lastTransitionTime": "2026-11-22T21:57:00Z"}]
-    }
+    done = {"conditions": [{"type": "Complete", "status": "True", "lastTransitionTime": "2026-11-22T21:57:00Z"}]}
     assert remaining_life(job(done, ttlSecondsAfterFinished=5), NOW) == 2
     assert remaining_life(job(ttlSecondsAfterFinished=5), NOW) is None
 

@@ -34,9 +34,7 @@ async def test_a_container_ends_well_with_its_message_and_log(here: Whole) -> No
     ("script", "code", "reason"),
     [("exit 3", 3, "Error"), ("kill -9 $$$$", 137, "Error"), ("kill -15 $$$$", 143, "Error")],
 )
-async def test_exit_codes_and_signals_become_reasons(
-    here: Whole, script: str, code: int, reason: str
-) -> None:
+async def test_exit_codes_and_signals_become_reasons(here: Whole, script: str, code: int, reason: str) -> None:
     here.create(pod("p", shell(script)))
     end = await here.ended("p")
     assert (end["exitCode"], end["reason"]) == (code, reason)
@@ -44,9 +42,7 @@ async def test_exit_codes_and_signals_become_reasons(
 
 
 async def test_a_command_that_does_not_exist_is_a_start_error_in_the_recorded_words(here: Whole) -> None:
-    recorded = exchange("11", "command not found")["response"]["body"]["items"][0]["status"][
-        "containerStatuses"
-    ][0]
+    recorded = exchange("11", "command not found")["response"]["body"]["items"][0]["status"]["containerStatuses"][0]
     expected = recorded["state"]["terminated"]
     here.create(pod("p", {**shell(""), "command": ["/does/not/exist"]}))
     end = await here.ended("p")
@@ -56,15 +52,11 @@ async def test_a_command_that_does_not_exist_is_a_start_error_in_the_recorded_wo
 
 async def test_a_command_without_a_path_is_looked_up_in_the_image(here: Whole) -> None:
     here.create(pod("p", {**shell(""), "command": ["no-such-program"]}))
-    assert (await here.ended("p"))["message"].endswith(
-        'exec: "no-such-program": executable file not found in $PATH'
-    )
+    assert (await here.ended("p"))["message"].endswith('exec: "no-such-program": executable file not found in $PATH')
 
 
 async def test_an_image_that_may_not_be_pulled_waits_in_the_recorded_words(here: Whole) -> None:
-    recorded = exchange("11", "image not there")["response"]["body"]["items"][0]["status"][
-        "containerStatuses"
-    ][0]
+    recorded = exchange("11", "image not there")["response"]["body"]["items"][0]["status"]["containerStatuses"][0]
     here.create(pod("p", {**shell("x"), "image": "localhost/none:1"}))
     await here.until(lambda: here.container("p")["state"] == recorded["state"], "ErrImageNeverPull")
     assert ("Warning", "Failed", "Error: ErrImageNeverPull") in here.events("p")
@@ -85,9 +77,7 @@ async def test_a_missing_secret_is_waited_for(here: Whole) -> None:
     variable = {"name": "B", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}
     here.create(pod("p", shell("echo $B", env=[variable])))
     waiting = {"reason": "CreateContainerConfigError", "message": 'secret "s" not found'}
-    await here.until(
-        lambda: here.container("p")["state"].get("waiting") == waiting, "CreateContainerConfigError"
-    )
+    await here.until(lambda: here.container("p")["state"].get("waiting") == waiting, "CreateContainerConfigError")
     here.create({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"k": "v"}})
     await here.ended("p")
     assert await here.log("p") == "v\n"
@@ -95,16 +85,12 @@ async def test_a_missing_secret_is_waited_for(here: Whole) -> None:
 
 async def test_a_missing_config_map_volume_is_waited_for_in_the_recorded_words(here: Whole) -> None:
     volumes = [{"name": "cm", "configMap": {"name": "kept2"}}]
-    mounted = shell(
-        f"cat {SANDBOX}/cm/k; ls -A {SANDBOX}/cm", volumeMounts=[{"name": "cm", "mountPath": "/cm"}]
-    )
+    mounted = shell(f"cat {SANDBOX}/cm/k; ls -A {SANDBOX}/cm", volumeMounts=[{"name": "cm", "mountPath": "/cm"}])
     here.create(pod("p", mounted, volumes=volumes))
     message = 'MountVolume.SetUp failed for volume "cm" : configmap "kept2" not found'
     await here.until(lambda: ("Warning", "FailedMount", message) in here.events("p"), "FailedMount")
     assert here.container("p")["state"] == {"waiting": {"reason": "ContainerCreating"}}
-    here.create(
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kept2"}, "data": {"k": "v\n"}}
-    )
+    here.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kept2"}, "data": {"k": "v\n"}})
     await here.ended("p")
     lines = (await here.log("p")).splitlines()
     assert lines[0] == "v"
@@ -112,12 +98,8 @@ async def test_a_missing_config_map_volume_is_waited_for_in_the_recorded_words(h
 
 
 async def test_environment_comes_from_values_fields_resources_and_objects(here: Whole) -> None:
-    here.create(
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}, "data": {"x": "1", "y": "2"}}
-    )
-    here.create(
-        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"token": "t"}}
-    )
+    here.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}, "data": {"x": "1", "y": "2"}})
+    here.create({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"token": "t"}})
     fields = {
         "NODE": "spec.nodeName",
         "POD": "metadata.name",
@@ -147,9 +129,7 @@ async def test_environment_comes_from_values_fields_resources_and_objects(here: 
     assert "NONE" not in seen
 
 
-async def test_nothing_of_the_cluster_environment_leaks_into_a_container(
-    here: Whole, monkeypatch: Any
-) -> None:
+async def test_nothing_of_the_cluster_environment_leaks_into_a_container(here: Whole, monkeypatch: Any) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "leak")
     here.create(pod("p", shell("env"), automountServiceAccountToken=False))
     await here.ended("p")
@@ -269,9 +249,7 @@ async def test_memory_over_the_limit_is_killed_as_out_of_memory(here: Whole) -> 
 
 
 async def test_memory_within_the_limit_is_left_alone(here: Whole) -> None:
-    here.create(
-        pod("p", shell("python3 -c 'x = bytearray(5 << 20)'", resources={"limits": {"memory": "200Mi"}}))
-    )
+    here.create(pod("p", shell("python3 -c 'x = bytearray(5 << 20)'", resources={"limits": {"memory": "200Mi"}})))
     assert (await here.ended("p"))["reason"] == "Completed"
 
 
@@ -319,9 +297,7 @@ async def test_a_deleted_pod_hears_sigterm_and_may_finish(here: Whole) -> None:
     assert ("Normal", "Killing", "Stopping container c") in here.events("p")
 
 
-async def test_a_pod_that_does_not_listen_is_killed_with_all_its_children(
-    here: Whole, tmp_path: Path
-) -> None:
+async def test_a_pod_that_does_not_listen_is_killed_with_all_its_children(here: Whole, tmp_path: Path) -> None:
     stubborn = "trap '' TERM; (trap '' TERM; setsid sleep 61) & sleep 62; sleep 63"
     here.create(pod("p", shell(stubborn), terminationGracePeriodSeconds=1))
     await here.phase("p", "Running")
@@ -363,6 +339,4 @@ async def test_a_pod_that_is_deleted_while_it_starts_still_hears_of_it(here: Who
         here.create(pod(f"p{attempt}", shell("sleep 30")))
         await here.phase(f"p{attempt}", "Running")
         here.client.delete("pods", "default", f"p{attempt}")
-    await here.until(
-        lambda: not here.client.list("pods"), "all are gone long before the grace period of 30 s"
-    )
+    await here.until(lambda: not here.client.list("pods"), "all are gone long before the grace period of 30 s")

@@ -35,9 +35,7 @@ def state(spec: Json, recorded_status: Json) -> ContainerState:
 
 def comparable(status: Json) -> Json:
     conditions = [{k: v for k, v in item.items() if k not in UNCOMPARED} for item in status["conditions"]]
-    containers = [
-        {k: v for k, v in item.items() if k not in IDENTITIES} for item in status["containerStatuses"]
-    ]
+    containers = [{k: v for k, v in item.items() if k not in IDENTITIES} for item in status["containerStatuses"]]
     kept = {key: value for key, value in status.items() if key not in ADDRESSES}
     return {**kept, "conditions": conditions, "containerStatuses": containers}
 
@@ -61,9 +59,7 @@ def test_a_condition_keeps_its_time_until_its_status_changes() -> None:
 
 
 def ended(code: int) -> ContainerState:
-    return ContainerState(
-        {"name": "c", "image": "i"}, state={"terminated": {"exitCode": code}}, container_id="x"
-    )
+    return ContainerState({"name": "c", "image": "i"}, state={"terminated": {"exitCode": code}}, container_id="x")
 
 
 RUNNING = ContainerState({"name": "c", "image": "i"}, state={"running": {}}, container_id="x", ready=True)

@@ -19,9 +19,7 @@ from dms_operator.devcluster.config import BackoffConfig
 Json = dict[str, Any]
 JOBS = "/apis/batch/v1/namespaces/oracle/jobs"
 NODE = "/api/v1/nodes/build-1"
-JOB_SEEN_AT = {
-    "board": "scheduled when the resource appears"
-}  # where the whole job was recorded, if not at once
+JOB_SEEN_AT = {"board": "scheduled when the resource appears"}  # where the whole job was recorded, if not at once
 
 # Commands that a process without a mount namespace has to say differently; said back before comparing.
 SAID_DIFFERENTLY = {
@@ -42,9 +40,7 @@ NOT_COMPARED = {
     "user": "processes run as the user of the dev cluster, not as runAsUser",
     "lastProbeTime": "null in pods, left out here: the built-in schemas refuse or drop nulls",
 }
-POD_RESOURCES = (
-    "status.resources of a pod: the recordings show a race of kubelet 1.36 (a limit of 2^53 KiB, or none)"
-)
+POD_RESOURCES = "status.resources of a pod: the recordings show a race of kubelet 1.36 (a limit of 2^53 KiB, or none)"
 
 # Exchanges of which only a part is compared, with the reason.
 PARTLY: dict[tuple[str, int], tuple[Callable[[Any], Any], str]] = {
@@ -86,11 +82,7 @@ def _log_part(body: str) -> list[str]:
 def plain(value: Any) -> Any:
     """A value without what is not compared."""
     if isinstance(value, dict):
-        kept = {
-            key: plain(item)
-            for key, item in value.items()
-            if key not in NOT_COMPARED and key != "managedFields"
-        }
+        kept = {key: plain(item) for key, item in value.items() if key not in NOT_COMPARED and key != "managedFields"}
         return _without_pod_resources(kept)
     if isinstance(value, list):
         return [plain(item) for item in value if not _is_openshift(item)]
@@ -123,9 +115,7 @@ def events_of(body: Json) -> list[tuple[str, ...]]:
     items = [item for item in body["items"] if item["reason"] not in NO_EVENTS]
     items.sort(key=lambda item: (item["involvedObject"]["name"], item["metadata"]["name"].rsplit(".", 1)[1]))
     return [
-        tuple(
-            map(_plain_text, (item["involvedObject"]["name"], item["type"], item["reason"], item["message"]))
-        )
+        tuple(map(_plain_text, (item["involvedObject"]["name"], item["type"], item["reason"], item["message"])))
         for item in items
     ]
 
@@ -139,9 +129,7 @@ def differences(expected: Any, actual: Any, path: str = "") -> list[str]:
         return [text for key, left, right in pairs for text in differences(left, right, f"{path}.{key}")]
     if isinstance(expected, list) and isinstance(actual, list) and len(expected) == len(actual):
         items = enumerate(zip(expected, actual, strict=True))
-        return [
-            text for index, (left, right) in items for text in differences(left, right, f"{path}[{index}]")
-        ]
+        return [text for index, (left, right) in items for text in differences(left, right, f"{path}[{index}]")]
     return [] if expected == actual else [f"{path}: recorded {expected!r}, here {actual!r}"]
 
 
@@ -163,9 +151,7 @@ class Again:
         text = None if data is None else self.translated(json.dumps(data))
         headers = dict(request.get("headers") or {})
         path, query = self.translated(request["path"]), request.get("query") or {}
-        async with self.session.request(
-            request["method"], path, params=query, data=text, headers=headers
-        ) as answer:
+        async with self.session.request(request["method"], path, params=query, data=text, headers=headers) as answer:
             content = await answer.text()
             body = json.loads(content) if "json" in answer.headers["Content-Type"] else content
             return {"code": answer.status, "warning": answer.headers.getall("Warning", []), "body": body}
@@ -203,9 +189,7 @@ class Again:
                 "backoffLimit": 0,
                 "template": {"metadata": {"labels": {"t": name}}, "spec": _unmounted(owned["spec"])},
             }
-        await self.post(
-            {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": spec}, JOBS
-        )
+        await self.post({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": spec}, JOBS)
 
     async def post(self, obj: Json, path: str) -> None:
         answer = await self.ask(
@@ -246,9 +230,7 @@ def _unlabelled(spec: Json) -> Json:
     """A job's spec without what the server adds."""
     template = spec["template"]
     labels = {key: value for key, value in template["metadata"]["labels"].items() if key == "t"}
-    kept = {
-        key: value for key, value in spec.items() if key not in ("selector", "manualSelector", "template")
-    }
+    kept = {key: value for key, value in spec.items() if key not in ("selector", "manualSelector", "template")}
     return {**kept, "template": {**template, "metadata": {"labels": labels}}}
 
 
@@ -268,9 +250,7 @@ def _unmounted(spec: Json) -> Json:
     kept["containers"] = [
         {
             **item,
-            "volumeMounts": [
-                one for one in item.get("volumeMounts", []) if "kube-api-access" not in one["name"]
-            ],
+            "volumeMounts": [one for one in item.get("volumeMounts", []) if "kube-api-access" not in one["name"]],
         }
         for item in spec["containers"]
     ]
@@ -317,9 +297,7 @@ class Steps:
             23: "noimg",
         }
         if index in created:
-            await self.again.create_job(
-                "11", JOB_SEEN_AT.get(created[index]) or recorded("11")[index]["note"]
-            )
+            await self.again.create_job("11", JOB_SEEN_AT.get(created[index]) or recorded("11")[index]["note"])
         step = getattr(self, f"before_{index}", None)
         if step is not None:
             await step()

@@ -186,9 +186,7 @@ def test_the_more_important_pod_goes_first_then_the_older() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "field", [{"nodeName": "a"}, {"schedulerName": "mine"}, {"schedulingGates": [{"name": "g"}]}]
-)
+@pytest.mark.parametrize("field", [{"nodeName": "a"}, {"schedulerName": "mine"}, {"schedulingGates": [{"name": "g"}]}])
 def test_pods_that_are_not_ours_to_place_are_left_alone(field: Json) -> None:
     assert is_waiting(pod())
     assert not is_waiting(pod(**field))
@@ -215,9 +213,7 @@ amounts = st.integers(0, 3)
     st.lists(st.integers(0, 3), min_size=1, max_size=4),
     st.lists(st.tuples(amounts, st.integers(0, 4000)), max_size=15),
 )
-def test_boards_and_cores_are_never_promised_twice(
-    capacities: list[int], wishes: list[tuple[int, int]]
-) -> None:
+def test_boards_and_cores_are_never_promised_twice(capacities: list[int], wishes: list[tuple[int, int]]) -> None:
     nodes = [board(f"n{index}", str(count)) for index, count in enumerate(capacities)]
     placed: list[Json] = []
     for index, (boards, millicores) in enumerate(wishes):

@@ -45,9 +45,7 @@ class Whole:
         self.client = cluster.client
 
     def create(self, obj: Json, namespace: str = "default") -> Mapping[str, Any]:
-        plural = {"Pod": "pods", "Job": "jobs", "Deployment": "deployments"}.get(
-            obj["kind"], f"{obj['kind'].lower()}s"
-        )
+        plural = {"Pod": "pods", "Job": "jobs", "Deployment": "deployments"}.get(obj["kind"], f"{obj['kind'].lower()}s")
         return self.client.create(plural, namespace, obj)
 
     def pod(self, name: str, namespace: str = "default") -> Mapping[str, Any]:
@@ -79,9 +77,7 @@ class Whole:
 
     async def log(self, name: str, container: str = "c", **options: Any) -> str:
         assert self.cluster.kubelet is not None
-        pieces = [
-            piece async for piece in self.cluster.kubelet.logs.read("default", name, container, **options)
-        ]
+        pieces = [piece async for piece in self.cluster.kubelet.logs.read("default", name, container, **options)]
         return b"".join(pieces).decode()
 
     def events(self, name: str) -> list[tuple[str, str, str]]:
@@ -120,9 +116,7 @@ def pod(name: str, *containers: Json, **spec: Any) -> Json:
     }
 
 
-def job(
-    name: str, script: str, container: Json | None = None, pod_spec: Json | None = None, **spec: Any
-) -> Json:
+def job(name: str, script: str, container: Json | None = None, pod_spec: Json | None = None, **spec: Any) -> Json:
     template = {
         "restartPolicy": "Never",
         "containers": [shell(script, **(container or {}))],
@@ -141,10 +135,7 @@ def children(marker: str) -> Sequence[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            if (
-                marker in process.environ().get("CONTAINER_SANDBOX_MOUNT_POINT", "")
-                and process.status() != "zombie"
-            ):
+            if marker in process.environ().get("CONTAINER_SANDBOX_MOUNT_POINT", "") and process.status() != "zombie":
                 found.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
             continue

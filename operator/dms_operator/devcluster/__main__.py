@@ -20,9 +20,7 @@ from .config import DevClusterConfig, load_config
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m dms_operator.devcluster", description=__doc__)
-    parser.add_argument(
-        "--config", type=Path, help="YAML with nodes, images and timings (config.DevClusterConfig)"
-    )
+    parser.add_argument("--config", type=Path, help="YAML with nodes, images and timings (config.DevClusterConfig)")
     parser.add_argument("--kubeconfig", type=Path, required=True, help="where to write the kubeconfig")
     parser.add_argument("--data-dir", type=Path, help="for logs, volumes and sandboxes; else a temporary one")
     parser.add_argument("--port", type=int, help="0 or absent: any free port")

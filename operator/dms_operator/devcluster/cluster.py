@@ -71,17 +71,13 @@ class DevCluster:
         """
         self._lock = _lock(self.config.data_directory)
         await self.server.start()
-        kubelet = Kubelet(
-            self.config, self.client, lambda *_: self.server.token, (self.server.host, self.server.port)
-        )
+        kubelet = Kubelet(self.config, self.client, lambda *_: self.server.token, (self.server.host, self.server.port))
         self.kubelet = kubelet
         self.server.use_logs(kubelet.logs)
         self.server.use_nodes(kubelet)
         for namespace in NAMESPACES:
             self.client.create("namespaces", None, _namespace(namespace))
-        self._work = asyncio.create_task(
-            _together([kubelet.run(), *(one.run() for one in self._controllers())])
-        )
+        self._work = asyncio.create_task(_together([kubelet.run(), *(one.run() for one in self._controllers())]))
         try:
             await asyncio.wait_for(self._until_ready(), _START_SECONDS)
         except BaseException:

@@ -29,9 +29,7 @@ class NodeConfig(_Settings):
     name: str
     labels: dict[str, str] = {}
     taints: tuple[TaintConfig, ...] = ()
-    capacity: dict[str, str] = Field(
-        default={}, description="over the machine's own cpu and memory, 110 pods"
-    )
+    capacity: dict[str, str] = Field(default={}, description="over the machine's own cpu and memory, 110 pods")
 
 
 class ImageConfig(_Settings):

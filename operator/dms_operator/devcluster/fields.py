@@ -49,9 +49,7 @@ def root_schema(schema: Schema | None) -> Schema:
 
 def owned(paths: Iterable[Path]) -> Paths:
     """Without the fields that nobody owns."""
-    return frozenset(
-        path for path in paths if path not in _UNOWNED and path[:2] != ("f:metadata", "f:managedFields")
-    )
+    return frozenset(path for path in paths if path not in _UNOWNED and path[:2] != ("f:metadata", "f:managedFields"))
 
 
 def children(schema: Schema, value: Any) -> dict[str, tuple[Schema, Any]] | None:

@@ -71,9 +71,7 @@ def _member(name: str) -> Step:
 
 
 def _item(index: int) -> Step:
-    return lambda value: (
-        (value[index],) if isinstance(value, list) and -len(value) <= index < len(value) else ()
-    )
+    return lambda value: (value[index],) if isinstance(value, list) and -len(value) <= index < len(value) else ()
 
 
 def _filter(field: str, equal: bool, literal: str) -> Step:

@@ -71,9 +71,7 @@ class _Strategic:
         self._without_directives(merged, patch, path)
         return merged
 
-    def _member(
-        self, merged: dict[str, Any], patch: Mapping[str, Any], name: str, change: Any, path: str
-    ) -> None:
+    def _member(self, merged: dict[str, Any], patch: Mapping[str, Any], name: str, change: Any, path: str) -> None:
         if name.startswith("$"):
             return
         if change is None:
@@ -91,11 +89,7 @@ class _Strategic:
             if name.startswith(_DELETE_VALUES):
                 target = name.removeprefix(_DELETE_VALUES)
                 merged[target] = [value for value in merged.get(target, []) if value not in argument]
-            elif (
-                name.startswith(_ORDER)
-                and (target := name.removeprefix(_ORDER)) in merged
-                and target not in patch
-            ):
+            elif name.startswith(_ORDER) and (target := name.removeprefix(_ORDER)) in merged and target not in patch:
                 key = self.merge_keys.get(f"{path}.{target}" if path else target, "")
                 merged[target] = _ordered(merged[target], argument, key)
 
@@ -125,10 +119,6 @@ def _ordered(items: list[Any], order: list[Any], key: str) -> list[Any]:
     """Items in the order given; those that the order does not name keep their place behind their predecessor."""
     wanted = [item[key] if key and isinstance(item, Mapping) else item for item in order]
     identities = [item.get(key) if key else item for item in items]
-    named = sorted(
-        (wanted.index(each), item) for each, item in zip(identities, items, strict=True) if each in wanted
-    )
+    named = sorted((wanted.index(each), item) for each, item in zip(identities, items, strict=True) if each in wanted)
     queue = [item for _, item in named]
-    return [
-        queue.pop(0) if identity in wanted else item for identity, item in zip(identities, items, strict=True)
-    ]
+    return [queue.pop(0) if identity in wanted else item for identity, item in zip(identities, items, strict=True)]

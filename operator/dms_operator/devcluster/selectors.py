@@ -49,11 +49,7 @@ class Requirement(NamedTuple):
 
 def _compares(compare: Callable[[int, int], bool]) -> Callable[[str | None, tuple[str, ...]], bool]:
     def check(label: str | None, values: tuple[str, ...]) -> bool:
-        return (
-            label is not None
-            and re.fullmatch(r"-?\d+", label) is not None
-            and compare(int(label), int(values[0]))
-        )
+        return label is not None and re.fullmatch(r"-?\d+", label) is not None and compare(int(label), int(values[0]))
 
     return check
 
@@ -217,6 +213,4 @@ def _expression(expression: Mapping[str, Any]) -> Requirement:
     words = {"In": "in", "NotIn": "notin", "Exists": "exists", "DoesNotExist": "!"}
     if expression["operator"] not in words:
         raise SelectorError(f'"{expression["operator"]}" is not a valid label selector operator')
-    return Requirement(
-        expression["key"], words[expression["operator"]], tuple(expression.get("values") or ())
-    )
+    return Requirement(expression["key"], words[expression["operator"]], tuple(expression.get("values") or ()))

@@ -42,17 +42,13 @@ def _job(job: Object, now: datetime) -> list[Any]:
 
 def job_state(job: Object) -> str:
     """The STATUS column of a job."""
-    true = {
-        each["type"] for each in job.get("status", {}).get("conditions") or () if each["status"] == "True"
-    }
+    true = {each["type"] for each in job.get("status", {}).get("conditions") or () if each["status"] == "True"}
     ended = next((kind for kind in ("Complete", "Failed") if kind in true), "")
     if ended:
         return ended
     if job["metadata"].get("deletionTimestamp"):
         return "Terminating"
-    return next(
-        (kind for kind in ("Suspended", "FailureTarget", "SuccessCriteriaMet") if kind in true), "Running"
-    )
+    return next((kind for kind in ("Suspended", "FailureTarget", "SuccessCriteriaMet") if kind in true), "Running")
 
 
 def _pods_of(spec: Object) -> list[str]:
@@ -113,13 +109,9 @@ def _address(node: Object, kind: str) -> str:
 def _event(event: Object, now: datetime) -> list[Any]:
     series, about = event.get("series") or {}, event.get("involvedObject") or event.get("regarding") or {}
     first = event.get("firstTimestamp") or event.get("deprecatedFirstTimestamp") or event.get("eventTime")
-    last = (
-        series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("deprecatedLastTimestamp")
-    )
+    last = series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("deprecatedLastTimestamp")
     source = event.get("source") or event.get("deprecatedSource") or {}
-    component = (
-        source.get("component") or event.get("reportingComponent") or event.get("reportingController", "")
-    )
+    component = source.get("component") or event.get("reportingComponent") or event.get("reportingController", "")
     host = source.get("host") or event.get("reportingInstance", "")
     return [
         age(last or first, now),
@@ -190,9 +182,7 @@ _EVENTS = Layout("Last Seen,Type,Reason,Object|Subobject|Source,Message|First Se
 LAYOUTS: dict[tuple[str, str], Layout] = {
     ("", "configmaps"): Layout("Name,Data,Age", _simple(_size("data", "binaryData"))),
     ("", "events"): _EVENTS,
-    ("", "namespaces"): Layout(
-        "Name,Status,Age", _simple(lambda obj: obj.get("status", {}).get("phase", ""))
-    ),
+    ("", "namespaces"): Layout("Name,Status,Age", _simple(lambda obj: obj.get("status", {}).get("phase", ""))),
     ("", "nodes"): Layout(
         "Name,Status,Roles,Age,Version|Internal-IP|External-IP|OS-Image|Kernel-Version|Container-Runtime",
         _node,

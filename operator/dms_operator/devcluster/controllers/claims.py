@@ -51,17 +51,11 @@ class ClaimController(Controller):
             "uid": uid(claim),
         }
         self.client.patch("persistentvolumes", None, name(volume), {"spec": {"claimRef": reference}})
-        self.client.patch(
-            "persistentvolumes", None, name(volume), {"status": {"phase": "Bound"}}, subresource="status"
-        )
-        self.client.patch(
-            "persistentvolumeclaims", namespace, name(claim), {"spec": {"volumeName": name(volume)}}
-        )
+        self.client.patch("persistentvolumes", None, name(volume), {"status": {"phase": "Bound"}}, subresource="status")
+        self.client.patch("persistentvolumeclaims", namespace, name(claim), {"spec": {"volumeName": name(volume)}})
         spec = volume["spec"]
         status = {"phase": "Bound", "capacity": spec["capacity"], "accessModes": spec["accessModes"]}
-        self.client.patch(
-            "persistentvolumeclaims", namespace, name(claim), {"status": status}, subresource="status"
-        )
+        self.client.patch("persistentvolumeclaims", namespace, name(claim), {"status": status}, subresource="status")
 
     def _provision(self, claim: Object) -> Object:
         spec, volume = claim["spec"], f"pvc-{uid(claim)}"

@@ -84,9 +84,7 @@ class DeploymentController(Controller):
 
     def _scale(self, deployment: Object, item: Object, replicas: int) -> None:
         before = item["spec"]["replicas"]
-        self.client.patch(
-            "replicasets", item["metadata"]["namespace"], name(item), {"spec": {"replicas": replicas}}
-        )
+        self.client.patch("replicasets", item["metadata"]["namespace"], name(item), {"spec": {"replicas": replicas}})
         way = "up" if replicas > before else "down"
         message = f"Scaled {way} replica set {name(item)} from {before} to {replicas}"
         self._events.post(deployment, "Normal", "ScalingReplicaSet", message)

@@ -85,17 +85,13 @@ class GarbageCollector(Controller):
             blocked = blocked or bool(reference.get("blockOwnerDeletion"))
             if not is_deleted(dependent):
                 self._collect(dependent_key[0], dependent)
-        if not blocked or not any(
-            self._blocks(item, uid(owner)) for item in self._living_dependents(uid(owner))
-        ):
+        if not blocked or not any(self._blocks(item, uid(owner)) for item in self._living_dependents(uid(owner))):
             live = self.client.get(resource, owner["metadata"].get("namespace"), name(owner))
             if live is not None and uid(live) == uid(owner):
                 self.client.update(resource, without_finalizer(live, FOREGROUND))
 
     def _blocks(self, dependent: tuple[Key, Object], owner: str) -> bool:
-        return any(
-            item["uid"] == owner and item.get("blockOwnerDeletion") for item in _references(dependent[1])
-        )
+        return any(item["uid"] == owner and item.get("blockOwnerDeletion") for item in _references(dependent[1]))
 
     def _living_dependents(self, owner: str) -> list[tuple[Key, Object]]:
         found = []

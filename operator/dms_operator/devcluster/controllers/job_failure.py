@@ -102,8 +102,7 @@ def restarts_exceeded(job: Object, pods: Sequence[Object]) -> bool:
 def finish_time(pod: Object) -> datetime:
     """Return when a pod ended: its last container's end, else its deletion, else its creation."""
     ends = [
-        ((status.get("state") or {}).get("terminated") or {}).get("finishedAt")
-        for status in container_statuses(pod)
+        ((status.get("state") or {}).get("terminated") or {}).get("finishedAt") for status in container_statuses(pod)
     ]
     if ends and all(ends):
         return max(parse_time(str(end)) for end in ends)

@@ -30,9 +30,7 @@ class NamespaceController(Controller):
         namespace = self.client.get("namespaces", None, key[0])
         if namespace is None or not is_deleted(namespace):
             return None
-        left = [
-            (resource, obj) for resource in self._resources() for obj in self.client.list(resource, key[0])
-        ]
+        left = [(resource, obj) for resource in self._resources() for obj in self.client.list(resource, key[0])]
         for resource, obj in left:
             if not is_deleted(obj):
                 self._delete(resource, obj)

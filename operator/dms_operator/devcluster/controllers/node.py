@@ -24,9 +24,7 @@ class NodeController(Controller):
 
     watched = ("nodes", "leases")
 
-    def __init__(
-        self, client: LocalClient, clock: Clock = utc_now, grace_seconds: float = GRACE_SECONDS
-    ) -> None:
+    def __init__(self, client: LocalClient, clock: Clock = utc_now, grace_seconds: float = GRACE_SECONDS) -> None:
         super().__init__(client)
         self._clock = clock
         self._grace = timedelta(seconds=grace_seconds)
@@ -62,16 +60,12 @@ class NodeController(Controller):
         moment = rfc3339(self._clock())
         lost = {"reason": "NodeStatusUnknown", "message": "Kubelet stopped posting node status."}
         conditions = [
-            item
-            if item["status"] == "Unknown"
-            else {**item, "status": "Unknown", "lastTransitionTime": moment, **lost}
+            item if item["status"] == "Unknown" else {**item, "status": "Unknown", "lastTransitionTime": moment, **lost}
             for item in node["status"].get("conditions") or []
         ]
         if conditions == (node["status"].get("conditions") or []):
             return node
-        return self.client.update_status(
-            "nodes", {**node, "status": {**node["status"], "conditions": conditions}}
-        )
+        return self.client.update_status("nodes", {**node, "status": {**node["status"], "conditions": conditions}})
 
     def _dressed(self, node: Object) -> Object:
         annotations = {**(node["metadata"].get("annotations") or {})}
@@ -114,18 +108,12 @@ class TaintEvictor(Controller):
     def reconcile(self, key: Key) -> float | None:
         """Delete the pod, or return how long it may stay."""
         pod = self.client.get("pods", *key)
-        if (
-            pod is None
-            or is_deleted(pod)
-            or (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
-        ):
+        if pod is None or is_deleted(pod) or (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
             return None
         node = self.client.get("nodes", None, pod["spec"].get("nodeName") or "")
         left = self._stay(pod, node) if node is not None else None
         if left is not None and left <= 0:
-            self._events.post(
-                pod, "Normal", "TaintManagerEviction", f"Marking for deletion Pod {key[0]}/{key[1]}"
-            )
+            self._events.post(pod, "Normal", "TaintManagerEviction", f"Marking for deletion Pod {key[0]}/{key[1]}")
             self.client.delete("pods", key[0], key[1], uid=uid(pod))
             return None
         return left

@@ -48,14 +48,9 @@ def parse_resources(quantities: Mapping[str, str | int | float] | None) -> Resou
 
 def add(left: Resources, right: Resources) -> Resources:
     """Add resource lists."""
-    return {
-        key: left.get(key, Decimal(0)) + right.get(key, Decimal(0)) for key in [*left, *(right.keys() - left)]
-    }
+    return {key: left.get(key, Decimal(0)) + right.get(key, Decimal(0)) for key in [*left, *(right.keys() - left)]}
 
 
 def largest(left: Resources, right: Resources) -> Resources:
     """Return the larger amount of each resource."""
-    return {
-        key: max(left.get(key, Decimal(0)), right.get(key, Decimal(0)))
-        for key in [*left, *(right.keys() - left)]
-    }
+    return {key: max(left.get(key, Decimal(0)), right.get(key, Decimal(0))) for key in [*left, *(right.keys() - left)]}

@@ -35,9 +35,7 @@ class ReplicaSetController(Controller):
         if obj["kind"] == "ReplicaSet":
             return [(obj["metadata"]["namespace"], name(obj))]
         owner = controller_of(obj)
-        return (
-            [(obj["metadata"]["namespace"], owner["name"])] if owner and owner["kind"] == "ReplicaSet" else []
-        )
+        return [(obj["metadata"]["namespace"], owner["name"])] if owner and owner["kind"] == "ReplicaSet" else []
 
     def reconcile(self, key: Key) -> float | None:
         """Create or delete pods until the number is right; write the status."""
@@ -59,9 +57,7 @@ class ReplicaSetController(Controller):
         live = self.client.get("replicasets", *key)
         if live is None:
             return
-        status = replica_set_status(
-            live, [pod for pod in self.client.list("pods", key[0]) if _is_active(pod, live)]
-        )
+        status = replica_set_status(live, [pod for pod in self.client.list("pods", key[0]) if _is_active(pod, live)])
         if status != live.get("status"):
             self.client.update_status("replicasets", {**live, "status": status})
 

@@ -161,9 +161,7 @@ class ContainerRunner:
         try:
             directory = working_directory(sandbox, self.state.spec)
             command = resolve_command(argv, environment["PATH"], directory)
-            self._process = await ContainerProcess.start(
-                command, environment, directory, self._memory_limit()
-            )
+            self._process = await ContainerProcess.start(command, environment, directory, self._memory_limit())
             began = clock()
             health = self._health(environment, directory)
             end = await self._accompany(self._process, began, sandbox, health)
@@ -174,14 +172,10 @@ class ContainerRunner:
             self._process = None
         self.state.ready = False
         began = _NEVER if end.reason == "StartError" else began
-        self.state.state = terminated(
-            end.code, end.reason, began, clock(), self.state.container_id, end.message
-        )
+        self.state.state = terminated(end.code, end.reason, began, clock(), self.state.container_id, end.message)
         self.host.publish()
 
-    async def _accompany(
-        self, process: ContainerProcess, began: datetime, sandbox: Sandbox, health: Health
-    ) -> Exit:
+    async def _accompany(self, process: ContainerProcess, began: datetime, sandbox: Sandbox, health: Health) -> Exit:
         """Publish the running container, keep its log, wait for its end."""
         identity = self.state.container_id.removeprefix("process://")
         metadata, services = self.host.pod["metadata"], self.host.services
@@ -213,9 +207,7 @@ class ContainerRunner:
 
     def _health(self, environment: Mapping[str, str], directory: Path) -> Health:
         """Return what the probes are made with."""
-        return Health(
-            self.state.spec, environment, directory, self._set_ready, self._unhealthy, self._restart
-        )
+        return Health(self.state.spec, environment, directory, self._set_ready, self._unhealthy, self._restart)
 
     def _set_ready(self, ready: bool) -> None:
         self.state.ready = ready
@@ -229,9 +221,7 @@ class ContainerRunner:
         process = self._process
         if process is None:
             return
-        self._event(
-            "Normal", "Killing", f"Container {self.state.name} failed {kind} probe, will be restarted"
-        )
+        self._event("Normal", "Killing", f"Container {self.state.name} failed {kind} probe, will be restarted")
         process.signal(signal.SIGTERM)
         grace = self.host.pod["spec"].get("terminationGracePeriodSeconds", 30)
         asyncio.get_running_loop().call_later(grace, process.signal, signal.SIGKILL)

@@ -133,9 +133,7 @@ class LogStore:
         if previous and len(runs) < 2:
             raise bad_request(f'previous terminated container "{container}" in pod "{pod}" not found')
         if not runs:
-            raise bad_request(
-                f'container "{container}" in pod "{pod}" is waiting to start: ContainerCreating'
-            )
+            raise bad_request(f'container "{container}" in pod "{pod}" is waiting to start: ContainerCreating')
         return runs[-2] if previous else runs[-1]
 
     async def read(

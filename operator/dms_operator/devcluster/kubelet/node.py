@@ -125,9 +125,7 @@ class NodeReporter:
     def report(self, now: datetime) -> None:
         """Register the node if it is missing; bring its status to what it should be."""
         name = self._config.name
-        node = self._client.get("nodes", None, name) or self._client.create(
-            "nodes", None, new_node(self._config)
-        )
+        node = self._client.get("nodes", None, name) or self._client.create("nodes", None, new_node(self._config))
         present = node.get("status") or {}
         wanted = node_status(self._config, present, now)
         if any(present.get(key) != value for key, value in wanted.items()):

@@ -39,9 +39,7 @@ class PodWorker:
         self._main = self._runners(spec["containers"], False, waiting)
 
     def _runners(self, specs: list[Object], initial: bool, waiting: Object) -> list[ContainerRunner]:
-        return [
-            ContainerRunner(self._host, ContainerState(spec, **waiting), initial=initial) for spec in specs
-        ]
+        return [ContainerRunner(self._host, ContainerState(spec, **waiting), initial=initial) for spec in specs]
 
     @property
     def node(self) -> str:
@@ -111,9 +109,7 @@ class PodWorker:
         status = pod_status(view, self._services.clock())
         if {**(live.get("status") or {}), **status} != live.get("status"):
             change = {"status": status}
-            self._services.client.patch(
-                "pods", metadata["namespace"], metadata["name"], change, subresource="status"
-            )
+            self._services.client.patch("pods", metadata["namespace"], metadata["name"], change, subresource="status")
 
     async def _life(self) -> None:
         self.publish()

@@ -146,8 +146,4 @@ async def _command(argv: list[str], health: Health) -> str:
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-    return (
-        ""
-        if process.returncode == 0
-        else output.decode(errors="replace") or f"exit code {process.returncode}"
-    )
+    return "" if process.returncode == 0 else output.decode(errors="replace") or f"exit code {process.returncode}"

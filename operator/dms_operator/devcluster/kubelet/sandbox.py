@@ -64,9 +64,7 @@ def _mount(sandbox: Sandbox, mount: Object, source: Path, environment: Mapping[s
     if sub_path and not inside.exists():
         inside.mkdir(parents=True)
     if any(parent.is_symlink() for parent in target.parents if parent.is_relative_to(sandbox.root)):
-        raise ConfigError(
-            f"mount {mount['mountPath']} lies inside another volume, which the dev cluster cannot do"
-        )
+        raise ConfigError(f"mount {mount['mountPath']} lies inside another volume, which the dev cluster cannot do")
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.is_dir() and not target.is_symlink():
         target.rmdir()

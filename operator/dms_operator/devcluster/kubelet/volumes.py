@@ -81,9 +81,7 @@ def _claimed(name: str, sources: VolumeSources) -> Path:
     if volume is None:
         raise ConfigError(f'persistentvolumeclaim "{name}" is not bound')
     if "hostPath" not in volume["spec"]:
-        raise ConfigError(
-            f'persistentvolume "{bound}" is not a hostPath, which is all that the dev cluster mounts'
-        )
+        raise ConfigError(f'persistentvolume "{bound}" is not a hostPath, which is all that the dev cluster mounts')
     return host_path({"type": "DirectoryOrCreate", **volume["spec"]["hostPath"]})
 
 

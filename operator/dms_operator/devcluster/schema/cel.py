@@ -126,9 +126,7 @@ def _evaluate(node: RuleNode, value: Any, old: Any, path: str, around: bool) -> 
             yield from _evaluate(node.items, item, before, f"{path}[{index}]", changed)
 
 
-def _members(
-    node: RuleNode, value: dict[str, Any], old: Any, path: str, changed: bool
-) -> Iterator[FieldError]:
+def _members(node: RuleNode, value: dict[str, Any], old: Any, path: str, changed: bool) -> Iterator[FieldError]:
     for name in sorted(value) if node.values else [name for name in node.properties if name in value]:
         below = node.properties.get(name, node.values)
         if below:
@@ -142,15 +140,11 @@ def _own_rules(node: RuleNode, value: Any, old: Any, changed: bool, path: str) -
     data = {"self": convert(value), **({"oldSelf": convert(old)} if node.transition and comparable else {})}
     activation = untyped().Activation(data)
     for rule in node.rules:
-        if (comparable if rule.uses_old else changed) and (
-            error := _broken(rule, activation, node, value, path)
-        ):
+        if (comparable if rule.uses_old else changed) and (error := _broken(rule, activation, node, value, path)):
             yield error
 
 
-def _broken(
-    rule: Rule, activation: cel.Activation, node: RuleNode, value: Any, path: str
-) -> FieldError | None:
+def _broken(rule: Rule, activation: cel.Activation, node: RuleNode, value: Any, path: str) -> FieldError | None:
     try:
         if run(rule.program, activation) is True:
             return None

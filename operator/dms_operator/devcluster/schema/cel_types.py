@@ -56,9 +56,7 @@ class _Types:
 
     def __init__(self) -> None:
         names = [library.DESCRIPTOR.name for library in _LIBRARIES]
-        self.file = FileDescriptorProto(
-            name="schema.proto", package=_PACKAGE, syntax="proto2", dependency=names
-        )
+        self.file = FileDescriptorProto(name="schema.proto", package=_PACKAGE, syntax="proto2", dependency=names)
 
     def pool(self) -> DescriptorPool:
         pool = DescriptorPool()

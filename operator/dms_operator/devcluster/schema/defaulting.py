@@ -18,9 +18,7 @@ def apply_defaults(schema: Schema, value: Any) -> Any:
 
 def _object(schema: Schema, value: dict[str, Any]) -> dict[str, Any]:
     properties = schema.get("properties", {})
-    changed = {
-        name: _default(below) for name, below in properties.items() if _wants_default(below, value, name)
-    }
+    changed = {name: _default(below) for name, below in properties.items() if _wants_default(below, value, name)}
     dropped = []
     rest = schema.get("additionalProperties")
     for name, item in value.items():

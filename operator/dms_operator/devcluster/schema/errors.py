@@ -44,9 +44,7 @@ def invalid(field: str, value: Any, detail: str) -> FieldError:
 
 def required(field: str, detail: str = "") -> FieldError:
     """`Required value`."""
-    return FieldError(
-        field, "FieldValueRequired", f"Required value: {detail}" if detail else "Required value"
-    )
+    return FieldError(field, "FieldValueRequired", f"Required value: {detail}" if detail else "Required value")
 
 
 def unsupported(field: str, value: Any, supported: Iterable[Any]) -> FieldError:

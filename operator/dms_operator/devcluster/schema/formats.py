@@ -43,9 +43,7 @@ def _date_time(text: str) -> bool:
 
 FORMATS: dict[str, Callable[[str], bool]] = {
     "byte": _parses(lambda text: base64.b64decode(text, validate=True)),
-    "cidr": _parses(
-        lambda text: ipaddress.ip_network(text, strict=False) if "/" in text else int("no prefix")
-    ),
+    "cidr": _parses(lambda text: ipaddress.ip_network(text, strict=False) if "/" in text else int("no prefix")),
     "date": _parses(date.fromisoformat),
     "date-time": _date_time,
     "datetime": _date_time,

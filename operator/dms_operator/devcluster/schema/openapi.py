@@ -85,9 +85,7 @@ def _component(node: Schema, components: dict[str, Node]) -> str:
     name: str = node["$name"]
     if name not in components:
         components[name] = {}
-        components[name] = _resolved(
-            {word: value for word, value in node.items() if word != "$name"}, components
-        )
+        components[name] = _resolved({word: value for word, value in node.items() if word != "$name"}, components)
     return name
 
 
@@ -95,14 +93,10 @@ def _resolved(schema: Schema, components: dict[str, Node]) -> Node:
     """The schema with named parts replaced by references, and int-or-string spelt out."""
     if "$name" in schema:
         target = reference(_component({**schema, "description": ""}, components))
-        return (
-            {"description": schema["description"], "allOf": [target]} if "description" in schema else target
-        )
+        return {"description": schema["description"], "allOf": [target]} if "description" in schema else target
     node = dict(schema)
     if "properties" in schema:
-        node["properties"] = {
-            name: _resolved(each, components) for name, each in schema["properties"].items()
-        }
+        node["properties"] = {name: _resolved(each, components) for name, each in schema["properties"].items()}
     for word in ("items", "additionalProperties"):
         if isinstance(schema.get(word), Mapping):
             node[word] = _resolved(schema[word], components)

@@ -85,9 +85,7 @@ class _Paths:
         resource = self.resource
         base = f"/apis/{resource.group}/{resource.version}" if resource.group else f"/api/{resource.version}"
         collection = (
-            f"{base}/namespaces/{{namespace}}/{resource.plural}"
-            if resource.namespaced
-            else f"{base}/{resource.plural}"
+            f"{base}/namespaces/{{namespace}}/{resource.plural}" if resource.namespaced else f"{base}/{resource.plural}"
         )
         item = f"{collection}/{{name}}"
         paths = {collection: self._collection(), item: self._item()}
@@ -119,9 +117,7 @@ class _Paths:
             "get": self._operation(
                 self._name("list"), "list", _LIST, responses=_responses(f"{self.model}List", ["200"])
             ),
-            "post": self._operation(
-                self._name("create"), "post", _WRITE, requestBody=body, responses=created
-            ),
+            "post": self._operation(self._name("create"), "post", _WRITE, requestBody=body, responses=created),
         }
         if "deletecollection" in self.resource.verbs:
             name = f"delete{self.api}Collection{self.scope}{self.resource.kind}"
@@ -151,12 +147,8 @@ class _Paths:
         patching = {**_WRITE, "force": "boolean"}
         return {
             "get": self._operation(self._name("read", suffix), "get", reading, responses=one),
-            "put": self._operation(
-                self._name("replace", suffix), "put", _WRITE, requestBody=body, responses=two
-            ),
-            "patch": self._operation(
-                self._name("patch", suffix), "patch", patching, requestBody=patch, responses=one
-            ),
+            "put": self._operation(self._name("replace", suffix), "put", _WRITE, requestBody=body, responses=two),
+            "patch": self._operation(self._name("patch", suffix), "patch", patching, requestBody=patch, responses=one),
         }
 
     def _everywhere(self) -> Node:

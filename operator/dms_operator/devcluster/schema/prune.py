@@ -29,9 +29,7 @@ def _node(schema: Schema, value: Any, path: str, unknown: list[str]) -> Any:
             schema = _as_resource(schema)
         return _object(schema, value, path, unknown)
     if isinstance(value, list) and isinstance(schema.get("items"), dict):
-        pruned = [
-            _node(schema["items"], item, f"{path}[{index}]", unknown) for index, item in enumerate(value)
-        ]
+        pruned = [_node(schema["items"], item, f"{path}[{index}]", unknown) for index, item in enumerate(value)]
         return pruned if any(new is not old for new, old in zip(pruned, value, strict=True)) else value
     return value
 
@@ -39,11 +37,7 @@ def _node(schema: Schema, value: Any, path: str, unknown: list[str]) -> Any:
 def _object(schema: Schema, value: dict[str, Any], path: str, unknown: list[str]) -> dict[str, Any]:
     properties = schema.get("properties", {})
     rest = schema.get("additionalProperties")
-    keep = (
-        rest
-        or schema.get("x-kubernetes-preserve-unknown-fields")
-        or ("type" not in schema and not properties)
-    )
+    keep = rest or schema.get("x-kubernetes-preserve-unknown-fields") or ("type" not in schema and not properties)
     changed: dict[str, Any] = {}
     dropped = set()
     for name, item in value.items():

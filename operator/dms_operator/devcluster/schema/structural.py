@@ -71,9 +71,7 @@ def _check_words(schema: Schema, path: str) -> Iterator[FieldError]:
         detail = "uniqueItems cannot be set to true since the runtime complexity becomes quadratic"
         yield _forbidden(f"{path}.uniqueItems", detail)
     if "properties" in schema and schema.get("additionalProperties"):
-        yield _forbidden(
-            f"{path}.additionalProperties", "additionalProperties and properties are mutual exclusive"
-        )
+        yield _forbidden(f"{path}.additionalProperties", "additionalProperties and properties are mutual exclusive")
     elif schema.get("additionalProperties") is False:
         yield _forbidden(f"{path}.additionalProperties", "additionalProperties cannot be set to false")
     for word in ("exclusiveMaximum", "exclusiveMinimum"):
@@ -113,9 +111,7 @@ def _check_list(schema: Schema, path: str) -> Iterator[FieldError]:
 def _check_map_keys(schema: Schema, keys: list[str], path: str) -> Iterator[FieldError]:
     items = schema.get("items", {})
     if not keys:
-        yield required(
-            f"{path}.x-kubernetes-list-map-keys", "must not be empty if x-kubernetes-list-type is map"
-        )
+        yield required(f"{path}.x-kubernetes-list-map-keys", "must not be empty if x-kubernetes-list-type is map")
     for index, key in enumerate(keys):
         found = items.get("properties", {}).get(key)
         if found is None:

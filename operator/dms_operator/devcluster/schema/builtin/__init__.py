@@ -36,9 +36,7 @@ def builtin_schema(group: str, kind: str) -> Mapping[str, Any] | None:
         return None
     fields, required = KINDS[group, kind]
     texts = {name: text for name, text in _TEXTS.items() if name in fields}
-    return struct(
-        {**ROOT, **fields, **{name: described(fields[name], text) for name, text in texts.items()}}, required
-    )
+    return struct({**ROOT, **fields, **{name: described(fields[name], text) for name, text in texts.items()}}, required)
 
 
 @cache

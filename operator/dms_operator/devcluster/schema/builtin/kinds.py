@@ -28,15 +28,11 @@ from dms_operator.devcluster.schema.builtin.words import (
 OBJECT_REFERENCE = core(
     "ObjectReference",
     struct(
-        dict.fromkeys(
-            ("apiVersion", "fieldPath", "kind", "name", "namespace", "resourceVersion", "uid"), STRING
-        ),
+        dict.fromkeys(("apiVersion", "fieldPath", "kind", "name", "namespace", "resourceVersion", "uid"), STRING),
         atomic=True,
     ),
 )
-TAINT = core(
-    "Taint", struct({"effect": STRING, "key": STRING, "timeAdded": TIME, "value": STRING}, ["key", "effect"])
-)
+TAINT = core("Taint", struct({"effect": STRING, "key": STRING, "timeAdded": TIME, "value": STRING}, ["key", "effect"]))
 NODE_SPEC = core(
     "NodeSpec",
     struct(
@@ -63,9 +59,7 @@ NODE_STATUS = core(
             "daemonEndpoints": ANY,
             "declaredFeatures": array(STRING),
             "features": ANY,
-            "images": array(
-                struct({"names": array(STRING), "sizeBytes": {"type": "integer", "format": "int64"}})
-            ),
+            "images": array(struct({"names": array(STRING), "sizeBytes": {"type": "integer", "format": "int64"}})),
             "nodeInfo": ANY,
             "phase": STRING,
             "runtimeHandlers": array(ANY),
@@ -110,9 +104,7 @@ SERVICE_SPEC = core(
     ),
 )
 EVENT: dict[str, Node] = {
-    **dict.fromkeys(
-        ("action", "message", "reason", "reportingComponent", "reportingInstance", "type"), STRING
-    ),
+    **dict.fromkeys(("action", "message", "reason", "reportingComponent", "reportingInstance", "type"), STRING),
     "count": INT32,
     "eventTime": MICRO_TIME,
     "firstTimestamp": TIME,
@@ -135,9 +127,7 @@ EVENT_V1: dict[str, Node] = {
 }
 NAMED = keyed(struct({"name": STRING}, atomic=True), "name")
 NAMESPACE_STATUS = core("NamespaceStatus", struct({"conditions": conditions(), "phase": STRING}))
-DEFINITION_STATUS = struct(
-    {"acceptedNames": ANY, "conditions": conditions(), "storedVersions": array(STRING)}
-)
+DEFINITION_STATUS = struct({"acceptedNames": ANY, "conditions": conditions(), "storedVersions": array(STRING)})
 DEFINITION_SPEC = struct(
     {
         "conversion": ANY,

@@ -33,9 +33,7 @@ OWNER_REFERENCE = _meta(
             "name": STRING,
             "uid": STRING,
             "controller": described(BOOL, "If true, this reference points to the managing controller."),
-            "blockOwnerDeletion": described(
-                BOOL, "If true, foreground deletion of the owner waits for this object."
-            ),
+            "blockOwnerDeletion": described(BOOL, "If true, foreground deletion of the owner waits for this object."),
         },
         ["apiVersion", "kind", "name", "uid"],
         atomic=True,
@@ -65,18 +63,14 @@ OBJECT_META = _meta(
             "creationTimestamp": described(TIME, "When the object was created; set by the server."),
             "deletionGracePeriodSeconds": INT64,
             "deletionTimestamp": described(TIME, "When the object will be deleted; set by the server."),
-            "finalizers": described(
-                values(STRING, merged=True), "Must be empty before the object is removed."
-            ),
+            "finalizers": described(values(STRING, merged=True), "Must be empty before the object is removed."),
             "generateName": described(STRING, "A prefix from which the server makes a unique name."),
             "generation": described(INT64, "Counts changes of the desired state; set by the server."),
             "labels": described(STRINGS, "Keys and values to organize and select objects."),
             "managedFields": described(array(MANAGED_FIELDS), "Which manager owns which fields."),
             "name": described(STRING, "Unique within a namespace; cannot be changed."),
             "namespace": described(STRING, "The space within which the name is unique; cannot be changed."),
-            "ownerReferences": described(
-                keyed(OWNER_REFERENCE, "uid"), "Objects that this object depends on."
-            ),
+            "ownerReferences": described(keyed(OWNER_REFERENCE, "uid"), "Objects that this object depends on."),
             "resourceVersion": described(STRING, "The version of this object, for optimistic concurrency."),
             "selfLink": STRING,
             "uid": described(STRING, "Unique in time and space; set by the server."),
