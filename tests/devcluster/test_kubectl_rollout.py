@@ -62,6 +62,8 @@ async def test_it_exposes_shows_and_deletes_all(here: Whole) -> None:
     for name in ("pod/web-", "service/web", "deployment.apps/web", "replicaset.apps/web-"):
         assert name in shown
     await here.kubectl("delete", "all", "--all", WAIT)
+    await here.until(lambda: not here.client.list("pods", "default"), "pods that were made again meanwhile are gone")
+    await here.until(lambda: not here.client.list("replicasets", "default"), "replica sets follow")
     assert "No resources found" in await here.kubectl("get", "all")
 
 

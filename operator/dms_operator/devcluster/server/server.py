@@ -129,6 +129,10 @@ class ApiServer:
         task.add_done_callback(self._tasks.discard)
 
     async def _restart(self, seconds: float, lose_events: bool) -> None:
+        assert self._runner is not None
+        for site in list(self._runner.sites):
+            await site.stop()
+        self.cut_connections()  # who came while the door was still open
         await self._close()
         if lose_events:
             self.lose_events()
