@@ -1,11 +1,11 @@
 """What linear layers multiply their weights by: the inputs of layers as rows of matrices, sample by sample."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import onnx
 from numpy.lib.stride_tricks import sliding_window_view
-from onnx.utils import Extractor
 
 from .calibration import Feed
 from .linear_layers import Array, LinearLayer
@@ -40,8 +40,21 @@ def _part(model: onnx.ModelProto, outputs: list[str]) -> onnx.ModelProto:
         new = [] if node is None else [name for name in node.input if name and name not in seen]
         seen.update(new)
         todo.extend(new)
-    inputs = [value.name for value in model.graph.input if value.name in seen]
-    return Extractor(model).extract_model(inputs, outputs)
+    part = onnx.ModelProto()
+    part.CopyFrom(model)
+    _keep(part.graph.node, lambda node: any(name in seen for name in node.output))
+    _keep(part.graph.input, lambda value: value.name in seen)
+    _keep(part.graph.initializer, lambda tensor: tensor.name in seen)
+    del part.graph.output[:]
+    part.graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs)
+    return part
+
+
+def _keep(items: Any, wanted: Callable[[Any], bool]) -> None:
+    """Delete the other items of a protobuf list."""
+    for place in reversed(range(len(items))):
+        if not wanted(items[place]):
+            del items[place]
 
 
 def rows(layer: LinearLayer, value: Array, number: int) -> Array:
@@ -50,7 +63,7 @@ def rows(layer: LinearLayer, value: Array, number: int) -> Array:
         flat = value.reshape(-1, value.shape[-1])
         return flat[_chosen(len(flat), number)][None]
     attributes = {each.name: onnx.helper.get_attribute_value(each) for each in layer.node.attribute}
-    windows = _windows(value, attributes)
+    windows = _windows(value, layer.weight_shape[2:], attributes)
     spatial = (windows.ndim - 2) // 2
     places = (windows.shape[0], *windows.shape[2 : 2 + spatial])
     sample, *place = np.unravel_index(_chosen(int(np.prod(places)), number), places)
@@ -65,14 +78,28 @@ def _chosen(count: int, number: int) -> Array:
     return np.arange(number % step, count, step)
 
 
-def _windows(value: Array, attributes: dict[str, list[int]]) -> Array:
+def _windows(value: Array, kernel: tuple[int, ...], attributes: dict[str, Any]) -> Array:
     """What a convolution sees at each place: [N, channels, *places, *kernel]."""
-    kernel = attributes["kernel_shape"]
     rank = len(kernel)
-    pads = attributes.get("pads", [0] * 2 * rank)
     strides, dilations = attributes.get("strides", [1] * rank), attributes.get("dilations", [1] * rank)
-    padded = np.pad(value, [(0, 0), (0, 0), *((pads[axis], pads[axis + rank]) for axis in range(rank))])
-    reach = [(kernel[axis] - 1) * dilations[axis] + 1 for axis in range(rank)]
-    windows = sliding_window_view(padded, reach, axis=tuple(range(2, 2 + rank)))
+    reach = [(size - 1) * dilation + 1 for size, dilation in zip(kernel, dilations, strict=True)]
+    pads = _pads(value.shape[2:], reach, strides, attributes)
+    windows = sliding_window_view(np.pad(value, [(0, 0), (0, 0), *pads]), reach, axis=tuple(range(2, 2 + rank)))
     steps = [slice(None, None, step) for step in (*strides, *dilations)]
     return windows[(slice(None), slice(None), *steps)]
+
+
+def _pads(
+    sizes: tuple[int, ...], reach: list[int], strides: list[int], attributes: dict[str, Any]
+) -> list[tuple[int, int]]:
+    """Zeros before and after each spatial axis (ONNX operator Conv, `pads` and `auto_pad`)."""
+    automatic = attributes.get("auto_pad", b"NOTSET")
+    if automatic in (b"SAME_UPPER", b"SAME_LOWER"):
+        totals = [
+            max(0, (-(-size // stride) - 1) * stride + seen - size)
+            for size, seen, stride in zip(sizes, reach, strides, strict=True)
+        ]
+        small_first = [(total // 2, total - total // 2) for total in totals]
+        return small_first if automatic == b"SAME_UPPER" else [(after, before) for before, after in small_first]
+    pads = attributes.get("pads", [0] * 2 * len(sizes)) if automatic == b"NOTSET" else [0] * 2 * len(sizes)
+    return list(zip(pads[: len(sizes)], pads[len(sizes) :], strict=True))

@@ -18,6 +18,7 @@ class LinearLayer:
 
     node: onnx.NodeProto
     weight: str
+    weight_shape: tuple[int, ...]
     bias: str | None
     output: str
     """The tensor after the bias."""
@@ -92,16 +93,17 @@ def linear_layers(model: onnx.ModelProto) -> Iterator[LinearLayer]:
         if len(node.input) < 2 or node.input[1] not in weights:
             continue
         attributes = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
-        rank = len(weights.shape(node.input[1]))
+        weight = str(node.input[1])
+        shape = weights.shape(weight)
         if node.op_type == "Conv":
-            yield LinearLayer(node, node.input[1], _third(node), node.output[0], attributes.get("group", 1), 0)
+            yield LinearLayer(node, weight, shape, _third(node), node.output[0], attributes.get("group", 1), 0)
         elif node.op_type == "Gemm" and attributes.get("transA", 0) == 0:
             if attributes.get("alpha", 1.0) == attributes.get("beta", 1.0) == 1.0:
                 axis = 0 if attributes.get("transB", 0) else 1
-                yield LinearLayer(node, node.input[1], _third(node), node.output[0], 1, axis)
-        elif node.op_type == "MatMul" and rank == 2:
+                yield LinearLayer(node, weight, shape, _third(node), node.output[0], 1, axis)
+        elif node.op_type == "MatMul" and len(shape) == 2:
             bias, output = _added(node, weights, read, readers)
-            yield LinearLayer(node, node.input[1], bias, output, 1, 1)
+            yield LinearLayer(node, weight, shape, bias, output, 1, 1)
 
 
 def _third(node: onnx.NodeProto) -> str | None:
