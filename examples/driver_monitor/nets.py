@@ -51,7 +51,7 @@ NETS = {
     "efficientnet-lite0": Net(
         efficientnet.reference,
         efficientnet.full_size,
-        Recipe(epochs=5, distilled_epochs=3, learning_rate=2.5e-3, batch=16, channels_last=True),
+        Recipe(epochs=5, distilled_epochs=12, learning_rate=2.5e-3, batch=16, channels_last=True),
         _MODELS / "driver-monitor-efficientnet-lite0.pt2",
     ),
 }

@@ -20,7 +20,7 @@ from driver_monitor.train import Clips
 from model_fixtures.recurrent_models import recurrent_net
 
 Feed = dict[str, NDArray[np.float32]]
-TRAINED = ["resnet18"]
+TRAINED = ["resnet18", "mobilenet-v3-small"]
 _CALIBRATED = 32
 _SIMULATED = 3
 

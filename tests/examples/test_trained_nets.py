@@ -16,7 +16,7 @@ from driver_monitor.export import save_onnx
 from driver_monitor.nets import NETS, Net, Recipe
 from driver_monitor.train import Clips
 
-TRAINED = ["resnet18"]
+TRAINED = ["resnet18", "mobilenet-v3-small"]
 TRANSFORMER = {"Gelu", "LayerNormalization", "MatMul", "Softmax", "Transpose"}
 OPERATORS = {
     "resnet18": {"Add", "Conv", "Gemm", "MaxPool", "Mul", "ReduceMean", "Relu", "Reshape", *TRANSFORMER},
