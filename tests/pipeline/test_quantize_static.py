@@ -12,6 +12,7 @@ from onnxruntime.quantization import QuantType
 import model_fixtures
 from dms_operator.api.errors import QuantizationFailed
 from dms_operator.api.stages import StaticRecipe
+from dms_operator.pipeline.accumulators import coarse_layers
 from dms_operator.pipeline.calibration import calibrate
 from dms_operator.pipeline.encodings import decoded_weights, overrides_json, read_encodings
 from dms_operator.pipeline.mixed import activation_units, search, weight_units
@@ -263,3 +264,14 @@ def test_a_scheme_says_which_toolchain_takes_what() -> None:
     with pytest.raises(QuantizationFailed, match="no static int4 scheme"):
         scheme_for("tidl", "int4", StaticRecipe())
     assert scheme_for("qnn", "int8", StaticRecipe(activation_bits=8)) == scheme_for("qnn", "int8")
+
+
+def test_layers_that_sum_coarsely_on_the_htp_are_found(quantized: dict[str, Any]) -> None:
+    _, qdq, _ = quantized["int8"]
+    assert coarse_layers(qdq) == {}
+    coarse = onnx.ModelProto.FromString(qdq.SerializeToString())
+    for tensor in coarse.graph.initializer:
+        if tensor.name == "conv2_weight_scale":
+            values = onnx.numpy_helper.to_array(tensor) * 100
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float32), tensor.name))
+    assert list(coarse_layers(coarse)) == ["conv2"]

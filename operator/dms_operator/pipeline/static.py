@@ -13,6 +13,7 @@ from onnxruntime.quantization import QuantType
 from ..api.errors import QuantizationFailed
 from ..api.stages import QuantizeRecipe, StaticRecipe
 from . import quantizer
+from .accumulators import coarse_layers
 from .bias import correct_bias
 from .calibration import Feed, calibrate
 from .dataset import Dataset
@@ -86,8 +87,20 @@ def make_static(
         quantizer.quantize(prepared, target, scheme, ranges, overrides)
     if variant.wanted.mixed:
         _mix(variant, ranges, overrides)
+    if scheme.htp:
+        _note_coarse_layers(variant)
     variant.files[ENCODINGS] = _write_json(target.with_name(ENCODINGS), overrides_json(read_encodings(_load(target))))
     return variant
+
+
+def _note_coarse_layers(variant: StaticVariant) -> None:
+    coarse = coarse_layers(_load(variant.target))
+    if coarse:
+        worst = max(coarse, key=lambda name: coarse[name])
+        variant.notes.append(
+            f"{len(coarse)} layers sum coarser on the HTP than on the host (most: {worst}): "
+            "only the accuracy on target counts"
+        )
 
 
 def _check_wishes(variant: StaticVariant) -> None:
