@@ -245,6 +245,10 @@ class Operator:
         phases = [(dict(labels), value) for (name, labels), value in self.samples().items() if name == PHASE]
         return int(sum(value for labels, value in phases if labels["phase"] == "Ready"))
 
+    def depth(self) -> int:
+        """Keys and events that wait."""
+        return int(self.samples()[("dms_queue_depth", ())])
+
     def reconciled(self) -> int:
         return int(self.samples().get(("dms_reconcile_duration_seconds_count", ()), 0))
 
@@ -274,6 +278,7 @@ async def operated(kubectl: Kubectl, count: int, idle: float, directory: Path, p
             await until("all Jobs ended", lambda: len(observer.finished) >= jobs, patience)
             await until("all are Ready", lambda: operator.ready() == count, patience, 0.5)
             total = time.monotonic() - started
+        await until("its last events are posted", lambda: operator.depth() == 0, patience, 0.5)
         found = {
             "total": total,
             "cpu": operator.cpu(),
@@ -289,7 +294,6 @@ async def operated(kubectl: Kubectl, count: int, idle: float, directory: Path, p
 
 
 async def _idle(operator: Operator, seconds: float) -> dict[str, float]:
-    await asyncio.sleep(5)  # until the last events are posted
     writes, cpu = operator.writes(), operator.cpu()
     await asyncio.sleep(seconds)
     return {"idleWrites": operator.writes() - writes, "idleCpu": (operator.cpu() - cpu) / seconds}
