@@ -123,6 +123,13 @@ def test_a_trained_variant_says_how_it_was_made(shop: Shop) -> None:
             onnx.TensorProto.INT8,
             marks=pytest.mark.slow,
         ),
+        pytest.param(
+            {"precision": "int8", "toolchain": "onnxruntime"},
+            "w8a8",
+            onnx.TensorProto.INT8,
+            onnx.TensorProto.INT8,
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_every_operator_of_the_file_is_quantized_by_what_was_learned(

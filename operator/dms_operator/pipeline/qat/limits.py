@@ -62,8 +62,8 @@ class Limits:
         if self._memory is not None and used > _SHARE * self._memory:
             raise MemoryLimitReached(
                 f"training uses {used} of the pod's {self._memory} bytes, and stopped after {done}",
-                hint="Give the pods of the quantize stage more memory (a smaller batchSize changes nothing: one sample "
-                "is held at a time)",
+                hint="Give the pods of the quantize stage more memory (a smaller batchSize than 8 holds fewer samples "
+                "at a time)",
             )
 
 

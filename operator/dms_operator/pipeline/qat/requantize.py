@@ -1,7 +1,7 @@
 """Put Q/DQ into a stripped model again with onnxruntime's quantizer, with the learned scales in place of ranges."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from .strip import Encoding, Encodings, Stripped
 
 _log = logging.getLogger(__name__)
 
+_BEFORE_OUTPUT = "_QuantizeLinear_Input"
+"""What onnxruntime's quantizer appends to the name of an output's tensor before its Q/DQ."""
 _MATRIX_PRODUCTS = ("MatMul", "Gemm")
 _CONVOLUTIONS = ("Conv", "ConvTranspose")
 _STORED = {
@@ -43,7 +45,7 @@ def requantize(stripped: Stripped, target: Path, scheme: Scheme, feeds: Iterable
     try:
         quant_pre_process(target.with_name("stripped.onnx"), prepared, skip_symbolic_shape=True)
         model = onnx.shape_inference.infer_shapes(onnx.load_model(prepared))
-        _refuse_lost(stripped, model)
+        _refuse_lost(stripped.weights.keys() - {tensor.name for tensor in model.graph.initializer})
         activations = spread(model, stripped.activations)
         unseen = [name for name in _float_activations(model) if name not in activations]
         ranges = {name: _range(encoding) for name, encoding in activations.items()} | _measured(model, unseen, feeds)
@@ -57,16 +59,16 @@ def requantize(stripped: Stripped, target: Path, scheme: Scheme, feeds: Iterable
             f"the learned scales cannot be put into the model ({type(error).__name__}: {str(error)[:300]})",
             hint="Use method: static, and report this model",
         ) from error
-    _check(onnx.load_model(target), overrides, activations)
+    found = _check(onnx.load_model(target), overrides, activations)
+    expected = stripped.weights.keys() | ((stripped.activations.keys() & ranges.keys()) if scheme.htp else set())
+    _refuse_lost(expected - found)
     return unseen
 
 
-def _refuse_lost(stripped: Stripped, model: onnx.ModelProto) -> None:
-    """Every trained weight must have survived the preparation under its name."""
-    present = {tensor.name for tensor in model.graph.initializer}
-    lost = sorted(stripped.weights.keys() - present)
+def _refuse_lost(lost: Set[str]) -> None:
+    """Every trained weight must be found again under its name; where every operator is quantized, activations too."""
     if lost:
-        raise QuantizationFailed(f"the learned scales of {', '.join(lost)[:300]} have no tensor to go to")
+        raise QuantizationFailed(f"the learned scales of {', '.join(sorted(lost))[:300]} have no tensor to go to")
 
 
 def _float_activations(model: onnx.ModelProto) -> list[str]:
@@ -167,16 +169,21 @@ def _quantize(model: onnx.ModelProto, target: Path, scheme: Scheme, weights: Ove
     )
 
 
-def _check(model: onnx.ModelProto, weights: Overrides, activations: Encodings) -> None:
-    """Raise QuantizationFailed unless every Q/DQ in the file that training knew carries the learned numbers."""
+def _check(model: onnx.ModelProto, weights: Overrides, activations: Encodings) -> set[str]:
+    """Tensors whose Q/DQ in the file carries the learned numbers; QuantizationFailed where it carries others."""
+    found = set()
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     for node in model.graph.node:
-        name = node.input[0].removesuffix("_quantized")
+        name = node.input[0].removesuffix("_quantized").removesuffix(_BEFORE_OUTPUT)
         if node.op_type == "DequantizeLinear" and name in weights:
             _same(name, constants[node.input[1]], np.hstack([row["scale"] for row in weights[name]]))
         elif node.op_type == "QuantizeLinear" and name in activations:
             _same(name, constants[node.input[1]], activations[name].scale)
             _same(name, constants[node.input[2]], activations[name].zero_point)
+        else:
+            continue
+        found.add(name)
+    return found
 
 
 def _same(name: str, written: onnx.TensorProto, learned: NDArray[Any]) -> None:
