@@ -1,4 +1,5 @@
-"""Every rung of post-training quantization on the example's nets: accuracy, drop, size, time, and the cost model's word.
+# ruff: noqa: E402 - the paths come first
+"""Every rung of post-training quantization on the example's nets: accuracy, drop, size, time, simulated latency.
 
 `python benchmarks/table_quantize.py --nets resnet18 skewed` writes the table into docs/quantization.md.
 """
@@ -14,6 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / folder) for folder in ("operator", "examples", "tests")]
 
+from report import write_section
+
 from dms_operator.api.capabilities import Precision
 from dms_operator.api.errors import DMSError
 from dms_operator.api.spec import QuantizationSpec
@@ -24,7 +27,6 @@ from dms_operator.toolchains.qnn.toolchain import Qnn
 from driver_monitor.dataset import write_dataset
 from driver_monitor.nets import NETS
 from pipeline.stages import Stages, succeeded
-from report import write_section
 
 SAMPLES = {"calibration_samples": 64, "evaluation_samples": 300}
 PRECISIONS: tuple[Precision, ...] = ("fp16", "int8", "int4")

@@ -1,0 +1,108 @@
+"""Models and samples that are unusual, but legal: each rung quantizes them, or says why not."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from dms_operator.api.stages import StaticRecipe
+from pipeline.stages import Stages, succeeded
+
+RUNGS = [
+    ("int8", {"equalize": True, "correct_bias": True}),
+    ("int8", {"mixed": True, "max_accuracy_drop": 0.0}),
+    ("int4", {"rounding": "learned", "equalize": True}),
+    ("int4", {"mixed": True}),
+]
+
+
+def several_inputs_and_outputs(path: Path, dead: bool = False) -> Path:
+    """An image and an int64 number in, logits and an int64 class out; one weight is used twice, one is zero."""
+    rng = np.random.default_rng(0)
+    nodes = [
+        helper.make_node("Conv", ["frames", "shared", "bias"], ["c1"], "conv1", pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["c1"], ["a1"]),
+        helper.make_node("Conv", ["a1", "shared", "bias"], ["c2"], pads=[1, 1, 1, 1]),
+        helper.make_node("Conv", ["c2", "zero"], ["c3"], ""),
+        helper.make_node("Add", ["c2", "c3"], ["sum"], ""),
+        helper.make_node("GlobalAveragePool", ["sum"], ["pooled"], ""),
+        helper.make_node("Flatten", ["pooled"], ["flat"], ""),
+        helper.make_node("Gather", ["table", "camera"], ["row"], ""),
+        helper.make_node("Add", ["flat", "row"], ["features"], ""),
+        helper.make_node("MatMul", ["features", "head"], ["logits"], ""),
+        helper.make_node("ArgMax", ["logits"], ["class"], "", axis=1),
+    ]
+    weights = {
+        "shared": rng.normal(size=(3, 3, 3, 3)),
+        "bias": rng.normal(size=3),
+        "zero": np.zeros((3, 3, 1, 1)),
+        "table": rng.normal(size=(4, 3)),
+        "head": np.zeros((3, 3)) if dead else rng.normal(size=(3, 3)),
+    }
+    graph = helper.make_graph(
+        nodes,
+        "odd",
+        [
+            helper.make_tensor_value_info("frames", TensorProto.FLOAT, [1, 3, 8, 8]),
+            helper.make_tensor_value_info("camera", TensorProto.INT64, [1]),
+        ],
+        [
+            helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, 3]),
+            helper.make_tensor_value_info("class", TensorProto.INT64, [1, 1]),
+        ],
+        [numpy_helper.from_array(value.astype(np.float32), name) for name, value in weights.items()],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
+    return path
+
+
+def samples(path: Path, label: int | None = None, scale: float = 1.0) -> Path:
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 3, 48) if label is None else np.full(48, label)
+    frames = (scale * rng.normal(size=(48, 3, 8, 8))).astype(np.float32)
+    np.savez(path, frames=frames, camera=rng.integers(0, 4, (48, 1)), labels=labels.astype(np.int64))
+    return path
+
+
+def made(stages: Stages, model: Path, data: Path, precision: str, static: dict[str, Any]) -> Any:
+    resolved = succeeded(stages.resolve(model, data)).artifact
+    assert resolved is not None
+    reference = succeeded(stages.quantize(resolved.digest)).artifact
+    assert reference is not None
+    fields = {"precision": precision, "method": "static", "reference": reference.digest}
+    return succeeded(stages.quantize(resolved.digest, static=StaticRecipe(**static), **fields)).variant
+
+
+@pytest.mark.parametrize(("precision", "static"), RUNGS)
+def test_several_inputs_integers_shared_and_zero_weights(
+    precision: str, static: dict[str, Any], stages: Stages
+) -> None:
+    model = several_inputs_and_outputs(stages.root / "odd.onnx")
+    variant = made(stages, model, samples(stages.root / "data.npz"), precision, static)
+    assert variant.accuracy.agreement is not None
+    assert variant.accuracy.agreement > 0.6
+
+
+@pytest.mark.parametrize(("precision", "static"), RUNGS)
+def test_constant_outputs_and_one_class_only_are_scored(precision: str, static: dict[str, Any], stages: Stages) -> None:
+    model = several_inputs_and_outputs(stages.root / "odd.onnx", dead=True)
+    variant = made(stages, model, samples(stages.root / "data.npz", label=0), precision, static)
+    assert (variant.accuracy.value, variant.accuracy_drop) == (1.0, 0.0)
+
+
+@pytest.mark.parametrize("calibration", ["percentile", "mse", "entropy"])
+def test_samples_of_outliers_alone_give_ranges(calibration: str, stages: Stages) -> None:
+    model = several_inputs_and_outputs(stages.root / "odd.onnx")
+    data = samples(stages.root / "data.npz", scale=1e6)
+    resolved = succeeded(stages.resolve(model, data)).artifact
+    assert resolved is not None
+    reference = succeeded(stages.quantize(resolved.digest)).artifact
+    assert reference is not None
+    fields = {"precision": "int8", "method": "static", "reference": reference.digest, "calibration": calibration}
+    variant = succeeded(stages.quantize(resolved.digest, **fields)).variant
+    assert variant is not None
+    assert variant.accuracy.agreement is not None
+    assert variant.accuracy.agreement > 0.6
