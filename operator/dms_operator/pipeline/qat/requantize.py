@@ -17,7 +17,7 @@ from ...api.errors import DMSError, QuantizationFailed
 from ..calibration import Feed
 from ..schemes import Overrides, Scheme
 from ..session import cpu_session, run_once
-from .spread import spread
+from .spread import MOVERS, spread
 from .strip import Encoding, Encodings, Stripped
 
 _log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ def requantize(stripped: Stripped, target: Path, scheme: Scheme, feeds: Iterable
         ) from error
     found = _check(onnx.load_model(target), overrides, activations)
     expected = stripped.weights.keys() | ((stripped.activations.keys() & ranges.keys()) if scheme.htp else set())
-    _refuse_lost(expected - found)
+    _refuse_lost(expected - _with_moved(found, model))
     return unseen
 
 
@@ -69,6 +69,15 @@ def _refuse_lost(lost: Set[str]) -> None:
     """Every trained weight must be found again under its name; where every operator is quantized, activations too."""
     if lost:
         raise QuantizationFailed(f"the learned scales of {', '.join(sorted(lost))[:300]} have no tensor to go to")
+
+
+def _with_moved(found: set[str], model: onnx.ModelProto) -> set[str]:
+    """Add tensors that are only moved to found ones: onnxruntime quantizes no input that a Reshape alone reads."""
+    together = set(found)
+    for node in reversed(model.graph.node):
+        if node.op_type in MOVERS and together & set(node.output):
+            together.add(node.input[0])
+    return together
 
 
 def _float_activations(model: onnx.ModelProto) -> list[str]:
