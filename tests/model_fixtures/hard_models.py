@@ -1,6 +1,17 @@
 """Trained nets of the example in forms that compute the same and are hard to quantize, as `.pt2` programs.
 
-`skewed` is what equalization undoes; `sheared` is what no post-training method undoes: see there.
+`skewed` is what equalization undoes; `sheared` is what no post-training method known to us undoes: see there.
+Right answers of 120 clips with onnxruntime's quantizer, minmax, per channel, 64 calibration clips, by
+`pytest -s --timeout 600 tests/model_fixtures/test_hard_models.py -k plain`:
+
+             float   w8a8    w8a16   w4a8    w4a16
+    skewed   1.000   1.000   1.000   0.758   0.742
+    sheared  0.958   0.583   0.942   0.217   0.258
+
+Measured once, by hand, with only the weights of `sheared` at 4 bits (300 clips): a search of each filter's scale by
+the layer's output error with second-order rounding (GPTQ) and bias correction left 0.197 on a net half a point
+weaker; training with fake-quantized weights on 400 clips and the float net's answers gave 0.877 after 200 steps of
+16 clips and still rose (float: 0.967).
 """
 
 import math

@@ -3,13 +3,18 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import onnxruntime
 import pytest
 import torch
+from onnxruntime.quantization import QuantType
 from torch import Tensor
 
+from driver_monitor.export import save_onnx
 from driver_monitor.mobilenet import reference
 from driver_monitor.nets import NETS
+from driver_monitor.train import Clips, render_clips
 from model_fixtures.hard_models import change_basis, ill_conditioned, sheared, skewed
+from model_fixtures.plain_ptq import feeds_of, quantized
 
 VARIANTS = [(skewed, "resnet18"), (sheared, "mobilenet-v3-small")]
 
@@ -57,3 +62,34 @@ def test_a_change_of_basis_keeps_the_function_of_any_weights() -> None:
         net.state_dict(), ["3.layers.4", "4.layers.4"], ["4.layers.0", "5.layers.0"], ill_conditioned(16, 8.0, 0)
     )
     torch.testing.assert_close(net(clip), before, atol=1e-5, rtol=0)
+
+
+@pytest.mark.slow
+def test_plain_quantization_fails_where_the_module_says_so(tmp_path: Path) -> None:
+    """Prints the numbers of hard_models' docstring: pytest -s tests/model_fixtures/test_hard_models.py -k plain."""
+    clips, calibration = render_clips(120, seed=2026), feeds_of(render_clips(64, seed=2027))
+    measured: dict[tuple[str, str], float] = {}
+    for write, name in VARIANTS:
+        model = save_onnx(torch.export.load(write(tmp_path / f"{name}.pt2")), tmp_path / f"{name}.onnx")
+        measured[write.__name__, "float"] = accuracy_of(model, clips)
+        for scheme, types in SCHEMES.items():
+            quantized_model = quantized(model, tmp_path / "qdq.onnx", calibration, *types)
+            measured[write.__name__, scheme] = accuracy_of(quantized_model, clips)
+    print(*(f"{variant:8} {scheme:6} {accuracy:.3f}" for (variant, scheme), accuracy in measured.items()), sep="\n")
+    assert min(measured["skewed", "float"], measured["skewed", "w8a8"], measured["sheared", "float"]) > 0.95
+    assert measured["skewed", "w4a8"] < 0.85
+    assert max(measured["sheared", "w4a8"], measured["sheared", "w4a16"]) < 0.5
+
+
+SCHEMES = {
+    "w8a8": (QuantType.QInt8, QuantType.QUInt8),
+    "w8a16": (QuantType.QInt8, QuantType.QUInt16),
+    "w4a8": (QuantType.QInt4, QuantType.QUInt8),
+    "w4a16": (QuantType.QInt4, QuantType.QUInt16),
+}
+
+
+def accuracy_of(model: Path, clips: Clips) -> float:
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    answers = [int(session.run(None, feed)[0].argmax()) for feed in feeds_of(clips)]
+    return float((torch.tensor(answers) == clips.labels).float().mean())
