@@ -46,8 +46,11 @@ format: $(DEV) ## Format the code
 generate: $(RUNTIME) ## Write the CRD from the API types
 	$(BIN)/dms crd > crds/dmsmodeldeployments.yaml
 
-bench: $(DEV) ## Measure, as ratios side by side in one run
+bench: $(DEV) ## Measure, as ratios side by side in one run; bench-devcluster, bench-operator, bench-quantize for one
 	@for bench in benchmarks/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+
+bench-%: $(DEV)
+	$(BIN)/python benchmarks/bench_$*.py
 
 clean: ## Remove what make installed and made
 	rm -rf $(VENV) .demo .dms .pytest_cache .mypy_cache .ruff_cache .hypothesis
