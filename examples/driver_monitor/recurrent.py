@@ -15,7 +15,7 @@ Cell = Literal["gru", "lstm", "unrolled-gru"]
 class UnrolledGru(nn.Module):
     """A GRU [N, 8, width] to [N, 8, hidden] written out step by step; equations as in `torch.nn.GRU`'s documentation.
 
-    onnxruntime's quantizer leaves the operator GRU in float; matrix products, sigmoid and tanh it quantizes.
+    Dynamic quantization leaves the operator GRU in float; matrix products, sigmoid and tanh it quantizes.
     """
 
     def __init__(self, width: int, hidden: int) -> None:

@@ -132,6 +132,14 @@ def test_the_strongest_provenance_is_judged_alone() -> None:
     assert (gate.outcome, gate.message) == ("Fail", "p99 at most 0.9 ms (measured), budget 0.5 ms")
 
 
+def test_a_noisy_run_proves_no_latency_and_says_to_measure_again() -> None:
+    run = latency("measured", "0.400ms", samples=1024).to_wire() | {"noisy": True}
+    facts = benchmark(latencies=[run])
+    gate = gates.latency_gate(facts, "qnn", WANTED)
+    assert gate.outcome == "Inconclusive"
+    assert "noisy: measure again" in gate.message
+
+
 @pytest.mark.parametrize(("toolchain", "outcome"), [("qnn", "Inconclusive"), ("onnxruntime", "Pass")])
 def test_the_build_machine_says_nothing_about_an_npu(toolchain: str, outcome: str) -> None:
     facts = benchmark(latencies=[latency("host", "0.100ms", samples=128).to_wire()])

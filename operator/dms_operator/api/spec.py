@@ -10,8 +10,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from .base import Model, Name
 from .capabilities import BOARDS, PRECISIONS, BoardType, Precision, ToolchainName, default_toolchain, refusal
-from .end_to_end import EndToEnd
-from .quantities import Duration, Memory, Power
+from .quantities import Duration, Power
 from .rollout import RolloutSpec
 from .stages import Calibration, Metric, ProfileName, Provenance, TensorSpec
 
@@ -94,7 +93,7 @@ class TargetSpec(Model):
     name: Name
     """Name of the target, unique in the deployment."""
     board: BoardType
-    """Board type: qcs8255, sa8255, tda4vm, generic-arm64 or generic-x86."""
+    """Board type, such as qcs8255, sa8255, tda4vm, generic-arm64 or generic-x86."""
     toolchain: ToolchainName | None = None
     """qnn, snpe-sdk, tidl or onnxruntime; the board's own default if absent."""
     precisions: list[Precision] | None = Field(
@@ -128,14 +127,6 @@ class BenchmarkSpec(Model):
     """Weakest accepted origin of the latency: measured (on the board), simulated, estimated or host."""
     simulation_samples: int = Field(default=16, ge=1, le=1000)
     """Evaluation samples that run through the vendor's functional simulator where there is one."""
-    memory_budget: Memory | None = None
-    """Largest accepted peak memory on the target, with a unit (64Mi). Memory that is not measured never passes."""
-    max_regression: float | None = Field(default=None, ge=0, le=10)
-    """Largest accepted growth of latency and energy against the stable revision (0.1 = 10 %); absent = not compared."""
-    end_to_end: EndToEnd | None = None
-    """Hold the budget against camera to decision: pre-processing, network, post-processing."""
-    compare_precisions: bool = False
-    """Build and measure the target's other precisions too, once one was selected (for `dms compare`)."""
 
 
 class ArtifactsSpec(Model):

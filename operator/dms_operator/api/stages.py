@@ -211,12 +211,6 @@ class AccuracyFacts(Observed):
     samples: int
     agreement: float | None = None
     """Share of samples on which the top class equals the reference's; None without reference."""
-    lost: int | None = None
-    """Samples that the reference has right and this one wrong; None where the metric counts no hits."""
-    gained: int | None = None
-    """Samples that the reference has wrong and this one right."""
-    drop_high: float | None = None
-    """Upper end of the drop's own one-sided 95 % interval, paired by sample, for metrics that count no hits."""
 
 
 class VariantFacts(Observed):

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from .base import Digest, Observed
 from .capabilities import BoardType, Precision, ToolchainName
-from .quantities import Duration, Energy, Power
+from .quantities import Duration, Power
 from .reasons import Phase
 from .stages import (
     AccuracyFacts,
@@ -94,18 +94,10 @@ class BenchmarkStatus(BenchmarkFacts):
 class GateStatus(Observed):
     """One gate: what was found, what is allowed. Inconclusive is not a pass."""
 
-    name: Literal[
-        "accuracy", "accuracyOnTarget", "delegation", "latency", "memory", "power", "provenance", "regression"
-    ]
+    name: Literal["accuracy", "accuracyOnTarget", "delegation", "latency", "power", "provenance"]
     outcome: GateOutcome
     value: str = Field(default="", max_length=64)
     limit: str = Field(default="", max_length=64)
-    missed_by: str = Field(default="", max_length=64)
-    """How far a failed gate's value is from its limit."""
-    provenance: Provenance | None = None
-    """Where the value comes from."""
-    samples: int | None = None
-    """Samples or queries that the value rests on."""
     message: str = Field(default="", max_length=512)
 
 
@@ -162,36 +154,12 @@ class TargetStatus(Observed):
     candidates: list[CandidateStatus] = Field(default=[], max_length=16)
 
 
-class TargetFigures(Observed):
-    """What a revision reached on one target."""
-
-    target: str = Field(max_length=40)
-    board: BoardType
-    precision: Precision
-    latency: Duration | None = None
-    """Upper bound of the gated percentile, or p99 without one."""
-    provenance: Provenance | None = None
-    percentile: float | None = None
-    noisy: bool = False
-    energy_per_inference: Energy | None = None
-    accuracy_drop: float | None = None
-
-
-class RevisionFigures(Observed):
-    """What a revision reached."""
-
-    revision: str = Field(max_length=64)
-    targets: list[TargetFigures] = Field(default=[], max_length=16)
-
-
 class RevisionStatus(Observed):
     """Digests of everything that changes bytes or behaviour on the vehicle."""
 
     current: str | None = Field(default=None, max_length=64)
     stable: str | None = Field(default=None, max_length=64)
     previous: str | None = Field(default=None, max_length=64)
-    figures: list[RevisionFigures] = Field(default=[], max_length=3)
-    """What these revisions reached, to hold later ones against."""
 
 
 class SummaryStatus(Observed):

@@ -9,7 +9,7 @@ from .provenance import counted_latency
 
 
 def latency_gate(benchmark: BenchmarkFacts, toolchain: str, wanted: BenchmarkSpec) -> GateStatus:
-    """Hold the bound of the strongest figure against the budget. Without a bound nothing is proven."""
+    """Hold the bound of the strongest figure against the budget. No bound or a noisy run proves nothing."""
     latency = counted_latency(benchmark, toolchain)
     budget = milliseconds(wanted.latency_budget)
     if latency is None:
@@ -18,6 +18,10 @@ def latency_gate(benchmark: BenchmarkFacts, toolchain: str, wanted: BenchmarkSpe
     if latency.bound is not None:
         within = latency.bound.value <= wanted.latency_budget.value
         text = f"{_subject(latency, wanted)} at most {milliseconds(latency.bound)}"
+        if latency.noisy:
+            return _gate(
+                "Inconclusive", latency, latency.bound, budget, f"{text}, but the run was noisy: measure again"
+            )
         return _gate("Pass" if within else "Fail", latency, latency.bound, budget, text)
     text = f"{latency.samples} timed queries are too few for a bound of {percentile(wanted.percentile)}"
     if latency.p50.value > wanted.latency_budget.value:
