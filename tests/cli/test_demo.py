@@ -25,6 +25,7 @@ STATUS: dict[str, Any] = {
                             {"provenance": "simulated", "p50": "0.300ms", "bound": "0.313ms"},
                             {"provenance": "host", "p50": "4.000ms", "p99": "5.000ms"},
                         ],
+                        "reference": {"provenance": "host", "p50": "9.000ms", "p99": "9.500ms"},
                         "accuracyOnTarget": {**ACCURACY, "value": 1.0, "samples": 16},
                         "accuracyProvenance": "simulated",
                     },
@@ -63,6 +64,10 @@ def test_every_row_of_the_table_names_its_provenance() -> None:
         ("int8 on cockpit", "simulated"),
         ("int8", "host"),
     ]
+
+
+def test_the_float_reference_is_shown_with_its_own_latency() -> None:
+    assert next(rows(STATUS))[:4] == ("fp32", "host", "9.000ms", "9.500ms (too few samples for a bound)")
 
 
 def test_a_latency_without_bound_says_so() -> None:

@@ -27,10 +27,20 @@ def rows(status: dict[str, Any]) -> Iterator[Row]:
     for variant in status.get("variants", []):
         candidates = [(name, candidate) for name, candidate in measured if candidate["variant"] == variant["name"]]
         if not candidates:
-            accuracy = f"{_accuracy(variant['accuracy'])} (reference)"
-            yield (variant["name"], "host", "-", "-", accuracy, _size(variant["sizeBytes"]))
+            yield _reference_row(variant, [candidate for _, candidate in measured])
         for target, candidate in candidates:
             yield from _candidate_rows(variant, target, candidate)
+
+
+def _reference_row(variant: dict[str, Any], candidates: list[dict[str, Any]]) -> Row:
+    """A variant that went to no target: the float reference, timed beside a candidate on the same machine."""
+    timed = [candidate.get("benchmark", {}).get("reference") for candidate in candidates]
+    latency = next((figures for figures in timed if figures), None)
+    accuracy = f"{_accuracy(variant['accuracy'])} (reference)"
+    provenance, p50, p99 = (
+        ("host", "-", "-") if latency is None else (latency["provenance"], latency["p50"], _p99(latency))
+    )
+    return (variant["name"], provenance, p50, p99, accuracy, _size(variant["sizeBytes"]))
 
 
 def _candidate_rows(variant: dict[str, Any], target: str, candidate: dict[str, Any]) -> Iterator[Row]:
