@@ -12,7 +12,7 @@ WORKERS ?= 2
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test test-all test-e2e lint format generate bench clean
+.PHONY: help demo demo-down test test-all test-e2e test-faults lint format generate bench clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,9 @@ test-all: $(DEV) ## Run all tests, the long ones too
 
 test-e2e: $(DEV) ## Run the end-to-end tests; KUBECONFIG=... points them at a real cluster
 	$(if $(KUBECONFIG),DMS_E2E_KUBECONFIG="$(KUBECONFIG)") $(BIN)/python -m pytest -m e2e $(TESTS)
+
+test-faults: $(DEV) ## Kill the operator KILLS times (300) amid other faults, and check its promises; SEED= repeats a run
+	PYTHONPATH=operator:tests $(BIN)/python -m fault_suite --kills $(or $(KILLS),300) $(if $(SEED),--seed $(SEED))
 
 lint: $(DEV) ## Check style, types, layers and generated files
 	$(BIN)/ruff check .

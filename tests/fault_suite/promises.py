@@ -1,0 +1,67 @@
+"""The promises of the design's section 11, checked on every change that the API server tells. Pure but for memory."""
+
+from collections import defaultdict
+from typing import Any
+
+from dms_operator.api.labels import RECIPE_DIGEST
+
+Event = dict[str, Any]
+_DONE = "Succeeded"
+
+
+class Promises:
+    """Told every watch event in order; `violations` is empty as long as all promises are kept."""
+
+    def __init__(self) -> None:
+        self.violations: list[str] = []
+        self.events = 0
+        self._live: dict[str, dict[str, str]] = defaultdict(dict)
+        self._finished: dict[str, tuple[int, frozenset[str]]] = {}
+        self._generation: dict[str, int] = {}
+
+    def job_changed(self, event: Event) -> None:
+        """At most one live Job per deployment and recipe, and every Job has an owner."""
+        self.events += 1
+        metadata = event["object"]["metadata"]
+        owners = metadata.get("ownerReferences") or []
+        if len(owners) != 1:
+            self.violations.append(f"Job {metadata['name']} has {len(owners)} owners")
+            return
+        live = self._live[f"{owners[0]['uid']}/{metadata['annotations'][RECIPE_DIGEST]}"]
+        if event["type"] == "DELETED" or _has_ended(event["object"]):
+            live.pop(metadata["uid"], None)
+            return
+        live[metadata["uid"]] = metadata["name"]
+        if len(live) > 1:
+            self.violations.append(f"two live Jobs of one recipe: {', '.join(sorted(live.values()))}")
+
+    def deployment_changed(self, event: Event) -> None:
+        """Within a generation nothing that had succeeded is forgotten; no generation goes back."""
+        self.events += 1
+        metadata, status = event["object"]["metadata"], event["object"].get("status") or {}
+        if event["type"] == "DELETED" or not status:
+            return
+        uid, generation = metadata["uid"], status.get("observedGeneration") or 0
+        before = self._finished.get(uid, (0, frozenset()))
+        if generation < before[0]:
+            self.violations.append(f"{metadata['name']}: observedGeneration went from {before[0]} to {generation}")
+        now = frozenset(stage["recipe"] for stage in status.get("stages") or [] if stage["state"] == _DONE)
+        if generation == before[0] and not before[1] <= now:
+            self.violations.append(f"{metadata['name']}: {len(before[1] - now)} succeeded stages were forgotten")
+        self._finished[uid] = (generation, now)
+
+
+def _has_ended(job: dict[str, Any]) -> bool:
+    conditions = (job.get("status") or {}).get("conditions") or []
+    ended = any(one["type"] in ("Complete", "Failed") and one["status"] == "True" for one in conditions)
+    return ended or "deletionTimestamp" in job["metadata"]
+
+
+_CIRCUMSTANCES = ("lastTransitionTime", "startedAt", "finishedAt", "attempts", "job", "history", "handledRetry", "node")
+
+
+def essence(value: Any) -> Any:
+    """A status without times and without the traces of how it came about."""
+    if isinstance(value, dict):
+        return {key: essence(item) for key, item in value.items() if key not in _CIRCUMSTANCES}
+    return [essence(item) for item in value] if isinstance(value, list) else value

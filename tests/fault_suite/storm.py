@@ -1,0 +1,223 @@
+"""A storm: deployments come and go on a dev cluster while the operator is killed and everything around it fails."""
+
+import random
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dms_operator.devcluster.faults.rules import FaultPlan
+from e2e.conftest import FakeStages
+from e2e.running import REPOSITORY, Cluster, Kubectl, end, start_dev_cluster, wait_for
+from fault_suite.cluster import Client
+from fault_suite.faults import draw_happening, draw_plan
+from fault_suite.killable import KillableOperator
+from fault_suite.promises import Promises, essence
+
+CLOCK_ERROR_SECONDS = 600.0
+"""How wrong the clock of an operator's life may be, either way."""
+_CALM, _STORM = "calm", "storm"
+_BATCH_SECONDS = 180
+_BOARDS = (("qcs8255",), ("qcs8255", "tda4vm"))
+
+
+@dataclass
+class Summary:
+    """What a storm did and found."""
+
+    seed: int
+    runs: int = 0
+    """Deployments taken to their end and compared with an undisturbed run."""
+    kills: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    changes: int = 0
+    """Changes of Jobs and deployments that were checked."""
+    violations: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        faults = ", ".join(f"{name} {count}" for name, count in sorted(self.faults.items()))
+        lines = [f"seed {self.seed}: {self.runs} runs, operator killed {self.kills} times", f"faults: {faults}"]
+        return "\n".join(
+            [*lines, f"{self.changes} changes checked, violations: {len(self.violations)}", *self.violations]
+        )
+
+
+def deployment(namespace: str, number: int) -> dict[str, Any]:
+    """The same number means the same recipes in every namespace."""
+    targets = [{"name": f"on-{board}", "board": board} for board in _BOARDS[number % len(_BOARDS)]]
+    spec = {
+        "model": {"uri": f"file:///models/{number}.onnx"},
+        "dataset": {"uri": "file:///data/dms.npz"},
+        "targets": targets,
+        "artifacts": {"uri": "file:///artifacts"},
+    }
+    metadata = {"name": f"driver-{number}", "namespace": namespace}
+    return {"apiVersion": "dms.edge/v1alpha1", "kind": "DMSModelDeployment", "metadata": metadata, "spec": spec}
+
+
+class Storm:
+    """One storm; `blow` until the operator has been killed so many times, then `settle`."""
+
+    def __init__(self, cluster: Cluster, directory: Path, seed: int, report: Callable[[str], None]) -> None:
+        self._dice = random.Random(seed)
+        self._cluster, self._directory, self._report = cluster, directory, report
+        self._promises = Promises()
+        self._client = Client(cluster.kubeconfig, _STORM, directory)
+        self._wronged: set[str] = set()
+        self.summary = Summary(seed)
+
+    def run(self, kills: int, batch: int) -> Summary:
+        """Batches of deployments until the kills are done."""
+        undisturbed = self._undisturbed(batch)
+        with self._watching():
+            while self.summary.kills < kills:
+                self._batch(min(kills, self.summary.kills + max(10, kills // 10)), batch, undisturbed)
+                self._report(str(self.summary))
+        self.summary.violations += self._promises.violations
+        self.summary.changes = self._promises.events
+        return self.summary
+
+    def _undisturbed(self, batch: int) -> list[Any]:
+        client = Client(self._cluster.kubeconfig, _CALM, self._directory)
+        operator = self._operator(_CALM)
+        operator.start(self._dice)
+        for number in range(batch):
+            client.create("deployments", deployment(_CALM, number))
+        statuses = self._ended(client, batch)
+        operator.kill()
+        return statuses
+
+    def _batch(self, kills: int, batch: int, undisturbed: list[Any]) -> None:
+        operator = self._operator(_STORM)
+        for number in range(batch):
+            self._client.create("deployments", deployment(_STORM, number))
+        operator.start(self._dice, CLOCK_ERROR_SECONDS)
+        ended = 0
+        while self.summary.kills < kills:
+            self._disturb()
+            time.sleep(self._dice.expovariate(1 / 0.5))
+            self.summary.kills += operator.kill()
+            operator.start(self._dice, CLOCK_ERROR_SECONDS)
+            ended += self._renew(undisturbed)
+        self._calm()
+        found = self._ended(self._client, batch)
+        self._compare(found, undisturbed)
+        for number in range(batch):
+            self._client.delete("deployments", f"driver-{number}")
+        for kind in ("deployments", "jobs", "pods"):
+            self._gone(kind)
+        operator.kill()
+        self.summary.runs += batch
+
+    def _renew(self, undisturbed: list[Any]) -> int:
+        """Delete deployments that are Ready, and apply them anew, so that there is always work to disturb."""
+        renewed = 0
+        for body in self._client.list("deployments"):
+            if _is_ready(body):
+                name = body["metadata"]["name"]
+                number = int(name.removeprefix("driver-"))
+                self._compare_one(name, body, undisturbed[number])
+                self._client.delete("deployments", name)
+                self._client.create("deployments", deployment(_STORM, number))
+                renewed += 1
+        self.summary.runs += renewed
+        return renewed
+
+    def _disturb(self) -> None:
+        if self._dice.random() < 0.6:
+            self.summary.faults["refused, slowed or cut requests"] += self._client.struck()
+            self._client.follow(draw_plan(self._dice))
+        if self._dice.random() < 0.5:
+            event = draw_happening(self._dice, _STORM, self._victims())
+            name = getattr(event, "name", "")
+            if self._client.happen(event):
+                self.summary.faults[event.what] += 1
+                self._wronged.add(_job_of(name))
+
+    def _victims(self) -> list[str]:
+        """Running pods whose Job has lost none yet: a Job that loses many fails, as it should."""
+        pods = self._client.list("pods")
+        running = [pod["metadata"]["name"] for pod in pods if pod["status"].get("phase") == "Running"]
+        return sorted(name for name in running if _job_of(name) not in self._wronged)
+
+    def _calm(self) -> None:
+        self.summary.faults["refused, slowed or cut requests"] += self._client.struck()
+        self._client.follow(FaultPlan())
+
+    def _ended(self, client: Client, batch: int) -> list[Any]:
+        def all_ready() -> list[Any]:
+            bodies = client.list("deployments")
+            return bodies if len(bodies) == batch and all(map(_is_ready, bodies)) else []
+
+        bodies = wait_for(all_ready, _BATCH_SECONDS, "every deployment is Ready")
+        return [body["status"] for body in sorted(bodies, key=_number)]
+
+    def _compare(self, found: list[Any], undisturbed: list[Any]) -> None:
+        for number, (one, other) in enumerate(zip(found, undisturbed, strict=True)):
+            self._compare_one(f"driver-{number}", {"status": one}, other)
+
+    def _compare_one(self, name: str, body: dict[str, Any], undisturbed: Any) -> None:
+        if essence(body["status"]) != essence(undisturbed):
+            self.summary.violations.append(f"{name} ended unlike the undisturbed run: {essence(body['status'])}")
+
+    def _gone(self, kind: str) -> None:
+        try:
+            wait_for(lambda: not self._client.list(kind), 60)
+        except AssertionError:
+            left = [one["metadata"]["name"] for one in self._client.list(kind)]
+            self.summary.violations.append(f"{kind} without owner: {left}")
+
+    def _operator(self, namespace: str) -> KillableOperator:
+        return KillableOperator(self._cluster.kubeconfig, namespace, FakeStages.settings, self._directory)
+
+    @contextmanager
+    def _watching(self) -> Iterator[None]:
+        stop = threading.Event()
+        checks = {"jobs": self._promises.job_changed, "deployments": self._promises.deployment_changed}
+        threads = [threading.Thread(target=self._watch, args=(*pair, stop), daemon=True) for pair in checks.items()]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join(30)
+
+    def _watch(self, resource: str, check: Callable[[dict[str, Any]], None], stop: threading.Event) -> None:
+        for event in Client(self._cluster.kubeconfig, _STORM, self._directory).watch(resource, stop):
+            check(event)
+
+
+def _number(body: dict[str, Any]) -> int:
+    return int(body["metadata"]["name"].removeprefix("driver-"))
+
+
+def _is_ready(body: dict[str, Any]) -> bool:
+    status = body.get("status") or {}
+    return status.get("phase") == "Ready" and status.get("observedGeneration") == body["metadata"]["generation"]
+
+
+def _job_of(pod: str) -> str:
+    return pod.rpartition("-")[0]
+
+
+def blow(seed: int, kills: int, batch: int = 6, report: Callable[[str], None] = print) -> Summary:
+    """A storm on a dev cluster of its own."""
+    with tempfile.TemporaryDirectory() as scratch:
+        directory = Path(scratch)
+        process, cluster = start_dev_cluster(directory)
+        try:
+            kubectl = Kubectl(cluster.kubeconfig, directory)
+            kubectl("apply", "-f", str(REPOSITORY / "crds"))
+            kubectl("wait", "--for=condition=Established", "crd/dmsmodeldeployments.dms.edge", "--timeout=60s")
+            for namespace in (_CALM, _STORM):
+                kubectl("create", "namespace", namespace)
+            return Storm(cluster, directory, seed, report).run(kills, batch)
+        finally:
+            end(process)
