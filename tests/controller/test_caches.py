@@ -44,8 +44,9 @@ def test_an_older_version_that_arrives_late_changes_nothing() -> None:
 def test_a_new_version_without_a_change_that_we_read_counts_as_no_change() -> None:
     cache = ObjectCache(cut_node)
     node = {"capacity": {"cpu": "4", "dms.edge/qcs8255": "1"}}
-    assert cache.put(_object("node", 1, status={**node, "conditions": ["then"]}))
-    assert not cache.put(_object("node", 2, status={**node, "conditions": ["now"]}))
+    ready = {"type": "Ready", "status": "True"}
+    assert cache.put(_object("node", 1, status={**node, "conditions": [{**ready, "lastHeartbeatTime": "then"}]}))
+    assert not cache.put(_object("node", 2, status={**node, "conditions": [{**ready, "lastHeartbeatTime": "now"}]}))
     assert cache.put(_object("node", 3, status={"capacity": {"cpu": "4"}}))
 
 

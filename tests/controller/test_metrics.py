@@ -10,6 +10,7 @@ from dms_operator.api.quantities import Power
 from dms_operator.api.status import DeploymentStatus
 from dms_operator.controller.caches import Caches, ObjectName
 from dms_operator.controller.metrics import Metrics
+from dms_operator.controller.model_samples import samples_of
 
 NAME = ObjectName("perception", "driver")
 OBJECT = {"namespace": "perception", "deployment": "driver"}
@@ -112,6 +113,25 @@ def test_boards_in_use_are_counted_from_live_benchmark_pods() -> None:
         caches.pods.put({"metadata": metadata, "spec": {"nodeName": node}, "status": {"phase": phase}})
     assert shown("dms_board_capacity", board="qcs8255") == 2
     assert shown("dms_board_allocated", board="qcs8255") == 1
+
+
+def test_a_board_whose_node_is_not_ready_is_down_unless_it_was_taken_out_of_service() -> None:
+    caches = Caches()
+    shown = Shown(caches)
+    for name, ready, disabled in (("a", "True", "false"), ("b", "Unknown", "false"), ("c", "Unknown", "true")):
+        marks = {"dms.edge/board": "tda4vm", "dms.edge/board-disabled": disabled}
+        metadata = {"name": name, "uid": name, "resourceVersion": "1", "labels": marks}
+        caches.nodes.put({"metadata": metadata, "status": {"conditions": [{"type": "Ready", "status": ready}]}})
+    figures = {name: shown(f"dms_board_{name}", board="tda4vm") for name in ("nodes", "disabled", "down")}
+    assert figures == {"nodes": 3, "disabled": 1, "down": 1}
+
+
+def test_series_per_deployment_are_bounded_whatever_the_spec_asks_for() -> None:
+    ready = _ready()
+    targets = [ready.targets[0].model_copy(update={"name": f"target-{number}"}) for number in range(16)]
+    samples = samples_of(NAME, SPEC, ready.model_copy(update={"targets": targets}))
+    assert len(samples) < 16 * 30 + 50
+    assert len({(sample.family.name, sample.labels) for sample in samples}) == len(samples)
 
 
 def test_requests_to_the_api_are_counted_by_verb_and_code(shown: Shown) -> None:

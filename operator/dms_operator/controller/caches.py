@@ -84,11 +84,17 @@ def cut_pod(body: Raw) -> dict[str, Any]:
 
 
 def cut_node(body: Raw) -> dict[str, Any]:
-    """Our labels and annotations, and what it offers of our resources: other marks change often, and are many."""
+    """Our labels and annotations, what it offers of ours, whether it is ready: the rest changes often, and is much."""
     metadata, status = body["metadata"], body.get("status", {})
     marks = {part: _ours(metadata.get(part) or {}) for part in ("labels", "annotations")}
     offered = {part: _ours(status.get(part) or {}) for part in ("capacity", "allocatable")}
-    return {"metadata": {**_cut(body, {"metadata": _IDENTITY})["metadata"], **marks}, "status": offered}
+    # without its heartbeat, which changes all the time
+    conditions = status.get("conditions") or []
+    ready = [{"type": "Ready", "status": each["status"]} for each in conditions if each["type"] == "Ready"]
+    return {
+        "metadata": {**_cut(body, {"metadata": _IDENTITY})["metadata"], **marks},
+        "status": {**offered, "conditions": ready},
+    }
 
 
 def _ours(entries: Mapping[str, str]) -> dict[str, str]:

@@ -26,7 +26,8 @@ from .kube import ApiError, Kube
 from .logs import configure_logging
 from .metrics import Metrics
 from .reconcile import Reconciler
-from .settings import Settings, load_settings
+from .settings import DEADLINES, Settings, load_settings
+from .vitals import Vitals
 from .watching import WatchMonitor, streams
 from .web import application, serving
 from .wiring import Intake, Key, kopf_settings, registry
@@ -53,6 +54,8 @@ class Operator:
         self.intake = Intake(self.caches, self.workers)
         self.monitor = WatchMonitor(streams(namespaces), self.intake.listed, time.monotonic)
         self.health = Health(lambda: self.monitor.synced, self.monitor.silent, self.workers.lag)
+        deadlines = {stage: settings.deadline(stage) for stage in DEADLINES}
+        self.vitals = Vitals(self.workers.lag, self.monitor.silent, deadlines, self.prometheus)
         self.connection = Connection(configuration, self.metrics.count_request, self.monitor.middleware)
         self.kube = Kube(self.connection)
         self.announcer = Announcer(self.kube.post_event)

@@ -11,9 +11,10 @@ from prometheus_client.registry import Collector
 
 from ..api import labels
 from ..api.status import DeploymentStatus, StageStatus
-from .boards import board_type, count_boards, is_exclusive
+from .boards import board_type, count_boards, is_disabled, is_exclusive
 from .caches import Caches, ObjectName, Raw
-from .model_samples import FAMILIES, Family, Sample, samples_of
+from .model_samples import FAMILIES, samples_of
+from .samples import Family, Sample
 
 _STAGE_SECONDS = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 3 * 3600, 12 * 3600)
 _RECONCILE_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
@@ -106,14 +107,23 @@ class Metrics(Collector):
         yield GaugeMetricFamily("dms_queue_depth", "Keys that are due", value=self._queue_depth())
 
     def _boards(self) -> Iterator[Metric]:
+        nodes = GaugeMetricFamily("dms_board_nodes", "Nodes that carry the board's label", labels=["board"])
+        disabled = GaugeMetricFamily("dms_board_disabled", "Boards that were taken out of service", labels=["board"])
+        down = GaugeMetricFamily("dms_board_down", "Boards in service whose node is not ready", labels=["board"])
         capacity = GaugeMetricFamily("dms_board_capacity", "Boards that benchmarks may use", labels=["board"])
         allocated = GaugeMetricFamily("dms_board_allocated", "Boards that a benchmark holds", labels=["board"])
-        held = self._held_boards()
+        held, lost = self._held_boards(), self._lost_boards()
         for board, count in count_boards(self._caches.nodes.values()).items():
+            nodes.add_metric([board], count.total)
+            disabled.add_metric([board], count.disabled)
+            down.add_metric([board], lost[board])
             capacity.add_metric([board], count.allocatable)
             allocated.add_metric([board], held[board])
-        yield capacity
-        yield allocated
+        yield from (nodes, disabled, down, capacity, allocated)
+
+    def _lost_boards(self) -> Tally[str]:
+        nodes = (node for node in self._caches.nodes.values() if not is_disabled(node) and not _is_ready(node))
+        return Tally(board for node in nodes if (board := board_type(node)) is not None)
 
     def _held_boards(self) -> Tally[str]:
         held: Tally[str] = Tally()
@@ -125,6 +135,11 @@ class Metrics(Collector):
             if board is not None and is_exclusive(board):
                 held[board] += 1
         return held
+
+
+def _is_ready(node: Raw) -> bool:
+    conditions = (node.get("status") or {}).get("conditions") or []
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
 def _is_over(stage: StageStatus | None) -> bool:

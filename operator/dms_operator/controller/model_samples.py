@@ -1,24 +1,17 @@
 """A deployment's status as Prometheus samples: one function, pure. Names and labels are design.md section 10's."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..api.quantities import Duration
 from ..api.reasons import PHASES
 from ..api.stages import PROVENANCE_ORDER
 from ..api.status import CandidateStatus, DeploymentStatus, TargetStatus
 from .caches import ObjectName
+from .samples import OBJECT_LABELS, Family, Sample
+from .stage_samples import STAGE_FAMILIES, stage_samples
 
-
-class Family(NamedTuple):
-    """A gauge: its name, its help text, and the names of its labels."""
-
-    name: str
-    help: str
-    labels: tuple[str, ...]
-
-
-_OBJECT = ("namespace", "deployment")
+_OBJECT = OBJECT_LABELS
 _TARGET = (*_OBJECT, "target")
 
 INFO = Family(
@@ -32,6 +25,9 @@ LATENCY = Family(
     "dms_model_latency_seconds",
     "Latency of the selected variant, per quantile and provenance",
     (*_TARGET, "board", "precision", "provenance", "quantile"),
+)
+DROP_LIMIT = Family(
+    "dms_model_accuracy_drop_limit_ratio", "Largest accepted loss of accuracy against the fp32 model", _OBJECT
 )
 BUDGET = Family("dms_model_latency_budget_seconds", "Latency budget", _OBJECT)
 THROUGHPUT = Family(
@@ -51,22 +47,16 @@ DELEGATION = Family("dms_model_npu_delegation_ratio", "Share of graph nodes that
 SIZE = Family("dms_artifact_size_bytes", "Bytes that the board loads", _TARGET)
 
 FAMILIES = (
-    INFO, PHASE, CONDITION, LATENCY, BUDGET, THROUGHPUT, POWER, ENERGY, ACCURACY, DROP, DELEGATION, SIZE,
+    INFO, PHASE, CONDITION, LATENCY, BUDGET, THROUGHPUT, POWER, ENERGY, ACCURACY, DROP, DROP_LIMIT, DELEGATION, SIZE,
+    *STAGE_FAMILIES,
 )  # fmt: skip
-
-
-class Sample(NamedTuple):
-    """A value of a family."""
-
-    family: Family
-    labels: tuple[str, ...]
-    value: float
 
 
 def samples_of(name: ObjectName, spec: Mapping[str, Any], status: DeploymentStatus) -> list[Sample]:
     """All samples of one deployment; `spec` is the raw one, which may be invalid."""
     return [
         *_whole(name, spec, status),
+        *stage_samples(name, status),
         *(sample for target in status.targets for sample in _target(name, status, target)),
     ]
 
@@ -78,6 +68,9 @@ def _whole(name: ObjectName, spec: Mapping[str, Any], status: DeploymentStatus) 
         yield Sample(CONDITION, (*name, condition.type, condition.status), 1.0)
     if (budget := _budget_seconds(spec)) is not None:
         yield Sample(BUDGET, name, budget)
+    limit = (spec.get("quantization") or {}).get("maxAccuracyDrop")
+    if isinstance(limit, int | float):
+        yield Sample(DROP_LIMIT, name, limit)
 
 
 def _budget_seconds(spec: Mapping[str, Any]) -> float | None:

@@ -1,0 +1,38 @@
+"""Whether this operator process moves, as Prometheus gauges: what /healthz judges, before it is too late."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from ..api.stages import StageName
+
+
+class Vitals(Collector):
+    """Gauges of the process, read at each scrape."""
+
+    def __init__(
+        self,
+        lag: Callable[[], float],
+        silent: Callable[[], Mapping[str, float]],
+        deadlines: Mapping[StageName, float],
+        registry: CollectorRegistry,
+    ) -> None:
+        self._lag = lag
+        self._silent = silent
+        self._deadlines = deadlines
+        registry.register(self)
+
+    def collect(self) -> Iterator[Metric]:
+        """Lag of the queue, dead watches, and the deadlines that running stages are held against."""
+        yield GaugeMetricFamily("dms_queue_lag_seconds", "How long the oldest key has been due", value=self._lag())
+        silent = len(self._silent())
+        yield GaugeMetricFamily("dms_watches_silent", "Watches that give no sign of life", value=silent)
+        deadlines = GaugeMetricFamily(
+            "dms_stage_deadline_seconds", "How long one pod of a stage may run", labels=["stage"]
+        )
+        for stage, seconds in sorted(self._deadlines.items()):
+            deadlines.add_metric([stage], seconds)
+        yield deadlines
