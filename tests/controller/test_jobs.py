@@ -113,6 +113,30 @@ def test_settings_shape_the_pods() -> None:
     assert pod_of(made["convert"])["activeDeadlineSeconds"] == 90
 
 
+def test_settings_say_how_pods_are_marked_pulled_and_placed() -> None:
+    new = world()
+    image = new.settings.images.quantize
+    new.settings = changed(
+        imagePullPolicies={image: "Never"},
+        imagePullSecrets=["pull"],
+        env={"HTTPS_PROXY": "http://proxy.example:3128"},
+        serviceAccount="stages",
+        podLabels={"team": "dms", "dms.edge/stage": "not-yours"},
+        podAnnotations={"sidecar.istio.io/inject": "false"},
+        priorityClass="low",
+        affinity={"nodeAffinity": {}},
+    )
+    job = manifests(new)["quantize"]
+    pod, template = pod_of(job), job["spec"]["template"]
+    assert pod["containers"][0]["imagePullPolicy"] == "Never"
+    assert pod["imagePullSecrets"] == [{"name": "pull"}]
+    assert {"name": "HTTPS_PROXY", "value": "http://proxy.example:3128"} in pod["containers"][0]["env"]
+    assert (pod["serviceAccountName"], pod["automountServiceAccountToken"]) == ("stages", False)
+    assert template["metadata"]["labels"] == {**job["metadata"]["labels"], "team": "dms"}
+    assert template["metadata"]["annotations"] == {"sidecar.istio.io/inject": "false"}
+    assert (pod["priorityClassName"], pod["affinity"]) == ("low", {"nodeAffinity": {}})
+
+
 def test_the_deployment_owns_its_jobs(jobs: dict[str, dict[str, Any]]) -> None:
     (owner,) = jobs["convert"]["metadata"]["ownerReferences"]
     assert (owner["kind"], owner["uid"], owner["controller"]) == ("DMSModelDeployment", "uid-of-driver", True)

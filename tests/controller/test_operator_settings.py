@@ -25,7 +25,7 @@ def test_a_settings_file_is_read_with_defaults(tmp_path: Path) -> None:
     assert (settings.deadline("convert"), settings.deadline("quantize")) == (1800, 43_200)
 
 
-@pytest.mark.parametrize("change", ["colour: red", "runAs: {user: 0}", "deadlines: {convert: 30}"])
+@pytest.mark.parametrize("change", ["colour: red", "runAs: {user: 0}", "deadlines: {convert: 30}", "env: {HOME: /x}"])
 def test_a_setting_that_cannot_be_meant_is_refused(tmp_path: Path, change: str) -> None:
     path = tmp_path / "settings.yaml"
     path.write_text(TEXT.replace("deadlines: {convert: 30m}", "") + change)

@@ -20,6 +20,12 @@ async def test_it_asks_for_the_token(cluster: Running) -> None:
         assert (response.status, (await response.json())["reason"]) == (401, "Unauthorized")
 
 
+async def test_the_word_bearer_may_be_written_in_any_case(cluster: Running) -> None:
+    """RFC 9110, section 11.1; the Kubernetes client writes it small inside pods."""
+    async with cluster.session.get("/api/v1/pods", headers={"Authorization": f"bearer {cluster.server.token}"}) as one:
+        assert one.status == 200
+
+
 async def test_the_kubeconfig_is_for_its_owner_only(cluster: Running) -> None:
     assert cluster.kubeconfig.stat().st_mode & 0o077 == 0
     content = yaml.safe_load(cluster.kubeconfig.read_text())

@@ -14,9 +14,15 @@ from aiohttp.client_middlewares import ClientHandlerType, ClientMiddlewareType
 from aiohttp.client_reqrep import ClientRequest, ClientResponse
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
-from kubernetes.aio.config import load_incluster_config, load_kube_config
+from kubernetes.aio.config import load_kube_config
+from kubernetes.aio.config.incluster_config import (
+    SERVICE_CERT_FILENAME,
+    SERVICE_TOKEN_FILENAME,
+    InClusterConfigLoader,
+)
 
 from ..api.labels import MANAGER
+from ..artifacts.paths import sandboxed
 
 REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=10)
 """Seconds for one request that is not a watch; the API server itself gives up after 60."""
@@ -32,7 +38,8 @@ async def load_configuration(kubeconfig: Path | None) -> Any:
     """
     configuration = Configuration()
     if kubeconfig is None:
-        load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        token, authority = sandboxed(SERVICE_TOKEN_FILENAME), sandboxed(SERVICE_CERT_FILENAME)
+        InClusterConfigLoader(str(token), str(authority)).load_and_set(configuration)  # type: ignore[no-untyped-call]
     else:
         await load_kube_config(  # type: ignore[no-untyped-call]
             config_file=str(kubeconfig), client_configuration=configuration

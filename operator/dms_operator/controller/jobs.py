@@ -10,14 +10,13 @@ from ..api.resource import Metadata
 from ..api.spec import DeploymentSpec, TargetSpec
 from ..api.stages import REQUEST_VARIABLE, RemoveRecipe, StageName, StageRequest, recipe_digest
 from .pods import CONTAINER
-from .settings import Settings, StageVolume
+from .settings import FILE_ROOTS_VARIABLE, NODE_VARIABLE, Settings, StageVolume
 from .steps import Step
 
 NAME_LIMIT = 63
 """Job names become label values of their pods."""
 DIGEST_DIGITS = 12
 """Digits of the recipe digest in a Job's name."""
-FILE_ROOTS_VARIABLE = "DMS_FILE_ROOTS"
 REMOVAL_LOGS_SECONDS = 600
 """How long a finished removal Job and its logs can still be looked at; the deployment itself is gone by then."""
 SCRATCH = "/tmp"
@@ -36,7 +35,7 @@ def job_manifest(
 ) -> dict[str, Any]:
     """The Job that runs a step."""
     marks = _labels(step, metadata)
-    template = {"metadata": {"labels": marks}, "spec": _pod_spec(step, metadata, spec, settings)}
+    template = {"metadata": _pod_metadata(marks, settings), "spec": _pod_spec(step, metadata, spec, settings)}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -86,7 +85,7 @@ def template_digest(manifest: dict[str, Any]) -> str:
     return str(manifest["metadata"]["annotations"][labels.TEMPLATE_DIGEST])
 
 
-_NODE_NAME = [{"name": "DMS_NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}]
+_NODE_NAME = [{"name": NODE_VARIABLE, "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}]
 """A figure says where it was taken; the rest need not know."""
 
 _POD_FAILURE_POLICY: dict[str, Any] = {
@@ -109,6 +108,11 @@ def _labels(step: Step, metadata: Metadata) -> dict[str, str]:
         labels.RECIPE: step.digest.removeprefix("sha256:")[:16],
     }
     return marks | ({labels.TARGET: step.target.name} if step.target else {})
+
+
+def _pod_metadata(marks: dict[str, str], settings: Settings) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"labels": {**settings.pod_labels, **marks}}
+    return metadata | ({"annotations": settings.pod_annotations} if settings.pod_annotations else {})
 
 
 def _owner(metadata: Metadata) -> dict[str, Any]:
@@ -134,12 +138,15 @@ def _pod_spec(step: Step, metadata: Metadata, spec: DeploymentSpec, settings: Se
         "containers": [_container(step, metadata, spec, settings)],
         "volumes": [_scratch_volume(settings), *({"name": v.name, **v.source} for v in settings.volumes)],
     }
-    selector = settings.node_selectors.get(stage, {}) | _board_selector(step)
-    if selector:
-        pod["nodeSelector"] = selector
-    if settings.tolerations:
-        pod["tolerations"] = settings.tolerations
-    return pod
+    optional = {
+        "nodeSelector": settings.node_selectors.get(stage, {}) | _board_selector(step),
+        "tolerations": settings.tolerations,
+        "affinity": settings.affinity,
+        "priorityClassName": settings.priority_class,
+        "serviceAccountName": settings.service_account,
+        "imagePullSecrets": [{"name": name} for name in settings.image_pull_secrets],
+    }
+    return pod | {field: value for field, value in optional.items() if value}
 
 
 def _pod_security(settings: Settings) -> dict[str, Any]:
@@ -157,7 +164,7 @@ def _container(step: Step, metadata: Metadata, spec: DeploymentSpec, settings: S
     container: dict[str, Any] = {
         "name": CONTAINER,
         "image": step.recipe.image,
-        "imagePullPolicy": settings.image_pull_policy,
+        "imagePullPolicy": settings.pull_policy(step.recipe.image),
         "command": settings.command,
         "env": _environment(step, metadata, spec, settings),
         "resources": _resources(step, settings),
@@ -189,6 +196,7 @@ def _environment(step: Step, metadata: Metadata, spec: DeploymentSpec, settings:
         {"name": FILE_ROOTS_VARIABLE, "value": ":".join(settings.file_roots)},
         {"name": "HOME", "value": SCRATCH},
         *(_NODE_NAME if step.recipe.stage == "benchmark" else []),
+        *({"name": name, "value": value} for name, value in settings.env.items()),
     ]
 
 

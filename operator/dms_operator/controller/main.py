@@ -17,6 +17,7 @@ from kubernetes.aio.config import ConfigException
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
 from ..api.labels import GROUP, PLURAL
+from ..artifacts.paths import sandboxed
 from .announcer import Announcer
 from .boards import BoardKeeper, capacity_patch
 from .caches import Caches
@@ -176,7 +177,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     host, _, port = arguments.listen.rpartition(":")
     kubeconfig = arguments.kubeconfig or (Path(os.environ["KUBECONFIG"]) if "KUBECONFIG" in os.environ else None)
     try:
-        settings = load_settings(arguments.settings)
+        settings = load_settings(sandboxed(arguments.settings))
         asyncio.run(run(settings, kubeconfig=kubeconfig, namespaces=arguments.namespace, host=host, port=int(port)))
     except (ConfigException, OSError, ValueError) as error:
         _log.error("%s", error)

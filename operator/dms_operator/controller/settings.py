@@ -4,12 +4,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ..api.base import Model
 from ..api.capabilities import ToolchainName
 from ..api.quantities import Duration
-from ..api.stages import StageName
+from ..api.stages import REQUEST_VARIABLE, StageName
+
+PullPolicy = Literal["Always", "IfNotPresent", "Never"]
+FILE_ROOTS_VARIABLE = "DMS_FILE_ROOTS"
+NODE_VARIABLE = "DMS_NODE_NAME"
+OWN_VARIABLES = (REQUEST_VARIABLE, FILE_ROOTS_VARIABLE, NODE_VARIABLE, "HOME")
+"""Environment of a stage pod that the operator alone sets."""
 
 
 class Images(Model):
@@ -81,8 +87,12 @@ class Settings(Model):
 
     images: Images
     """Container image of each stage."""
-    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    image_pull_policy: PullPolicy = "IfNotPresent"
     """Pull policy of the stage pods."""
+    image_pull_policies: dict[str, PullPolicy] = Field(default={})
+    """Pull policy of single images, such as one that a licence keeps out of every registry."""
+    image_pull_secrets: list[str] = Field(default=[])
+    """Secrets of type dockerconfigjson in the deployment's namespace, to pull the stages' images with."""
     command: list[str] = Field(default=["dms", "stage", "run"], min_length=1)
     """What a stage pod runs."""
     volumes: list[StageVolume] = Field(default=[])
@@ -91,6 +101,19 @@ class Settings(Model):
     """Folders below which file:// URIs may point, as seen in the stage pods."""
     store_secret: str | None = None
     """Secret in the deployment's namespace with the artifact store's credentials, for every stage."""
+    env: dict[str, str] = Field(default={})
+    """Environment of every stage pod, such as proxies or the address of an object store. Nothing secret."""
+    service_account: str | None = None
+    """Service account of the stage pods in the deployment's namespace. Its token is never mounted; clouds that give
+    identities to accounts need its name."""
+    pod_labels: dict[str, str] = Field(default={})
+    """More labels of every stage pod."""
+    pod_annotations: dict[str, str] = Field(default={})
+    """Annotations of every stage pod, such as one that keeps a service mesh's sidecar out."""
+    priority_class: str | None = None
+    """Priority class of every stage pod."""
+    affinity: dict[str, Any] = Field(default={})
+    """Affinity of every stage pod."""
     resources: dict[StageName, StageResources] = Field(default={})
     """Requests and limits per stage."""
     node_selectors: dict[StageName, dict[str, str]] = Field(default={})
@@ -105,6 +128,17 @@ class Settings(Model):
     """User of the stage pods."""
     scratch_limit: str | None = None
     """Size limit of each pod's /tmp, such as 10Gi."""
+
+    @field_validator("env")
+    @classmethod
+    def _leaves_ours_alone(cls, env: dict[str, str]) -> dict[str, str]:
+        if taken := sorted(set(env) & set(OWN_VARIABLES)):
+            raise ValueError(f"{', '.join(taken)} is set by the operator itself: remove it")
+        return env
+
+    def pull_policy(self, image: str) -> PullPolicy:
+        """Pull policy of an image."""
+        return self.image_pull_policies.get(image, self.image_pull_policy)
 
     def deadline(self, stage: StageName) -> int:
         """Seconds that one pod of the stage may run."""

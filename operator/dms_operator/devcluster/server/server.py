@@ -175,8 +175,9 @@ class ApiServer:
 
     @web.middleware
     async def _authenticated(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        given = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if request.path not in _OPEN_PATHS and not hmac.compare_digest(given.encode(), self.token.encode()):
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        known = scheme.lower() == "bearer" and hmac.compare_digest(given.encode(), self.token.encode())
+        if request.path not in _OPEN_PATHS and not known:
             raise ApiError(401, "Unauthorized", "Unauthorized")
         return await handler(request)
 
