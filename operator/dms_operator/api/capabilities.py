@@ -1,41 +1,42 @@
 """Which board takes which precision by which toolchain: one table for admission, planner and pipeline.
 
-Sources: Qualcomm QNN SDK headers (`QnnTypes.h` SoC ids), HTP operator notes, TI TIDL documentation
-(J721E supports 8 and 16 bit fixed point only). docs/architecture.md explains each row.
+Boards are data (`boards.toml`). Sources of the refusals: Qualcomm QNN SDK headers, HTP operator notes, TI TIDL
+documentation (J721E supports 8 and 16 bit fixed point only).
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated
 
-Precision = Literal["fp32", "fp16", "int8", "int4"]
-ToolchainName = Literal["qnn", "snpe-sdk", "tidl", "onnxruntime"]
-BoardType = Literal[
-    "qcs8255",
-    "sa8255",
-    "sa8775",
-    "qcs9100",
-    "sa8295",
-    "sa8540",
-    "sa8797",
-    "qcs8300",
-    "qcs8550",
-    "qcs6490",
-    "tda4vm",
-    "generic-arm64",
-    "generic-x86",
+from pydantic import AfterValidator, WithJsonSchema
+
+from .catalog import BOARDS, Board, Precision, ToolchainName
+
+__all__ = [
+    "BOARDS",
+    "Board",
+    "BoardType",
+    "PRECISIONS",
+    "Precision",
+    "TOOLCHAINS",
+    "Toolchain",
+    "ToolchainName",
+    "default_toolchain",
+    "is_baseline",
+    "precisions_of",
+    "refusal",
 ]
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8", "int4")
 
 
-@dataclass(frozen=True)
-class Board:
-    """A board type; `toolchains[0]` is the default."""
+def _known(board: str) -> str:
+    if board not in BOARDS:
+        raise ValueError(f"there is no board {board!r}: use one of {', '.join(BOARDS)}")
+    return board
 
-    name: BoardType
-    title: str
-    soc: str
-    toolchains: tuple[ToolchainName, ...]
+
+BoardType = Annotated[str, AfterValidator(_known), WithJsonSchema({"enum": list(BOARDS), "type": "string"})]
+"""Name of a board in the catalog."""
 
 
 @dataclass(frozen=True)
@@ -48,25 +49,7 @@ class Toolchain:
     refusals: dict[Precision, str]
 
 
-BOARDS: dict[str, Board] = {
-    board.name: board
-    for board in (
-        Board("qcs8255", "Qualcomm QCS8255", "SA8255", ("qnn", "snpe-sdk", "onnxruntime")),
-        Board("sa8255", "Qualcomm SA8255", "SA8255", ("qnn", "snpe-sdk", "onnxruntime")),
-        Board("sa8775", "Qualcomm SA8775P", "QCS9100", ("qnn", "snpe-sdk", "onnxruntime")),
-        Board("qcs9100", "Qualcomm QCS9100, QCS9075, IQ-9075", "QCS9100", ("qnn", "snpe-sdk", "onnxruntime")),
-        Board("sa8295", "Qualcomm SA8295P", "SA8295", ("qnn", "snpe-sdk", "onnxruntime")),
-        Board("sa8540", "Qualcomm SA8540P", "SA8540", ("qnn", "snpe-sdk", "onnxruntime")),
-        Board("sa8797", "Qualcomm SA8797P", "SA8797", ("qnn", "snpe-sdk", "onnxruntime")),
-        Board("qcs8300", "Qualcomm QCS8300, QCS8275, IQ-8275", "QCS8300", ("qnn", "snpe-sdk", "onnxruntime")),
-        Board("qcs8550", "Qualcomm QCS8550", "QCS8550", ("qnn", "snpe-sdk", "onnxruntime")),
-        Board("qcs6490", "Qualcomm QCS6490", "QCS6490", ("qnn", "snpe-sdk", "onnxruntime")),
-        Board("tda4vm", "TI TDA4VM", "J721E", ("tidl", "onnxruntime")),
-        Board("generic-arm64", "Any arm64 Linux node", "", ("onnxruntime",)),
-        Board("generic-x86", "Any x86-64 Linux node", "", ("onnxruntime",)),
-    )
-}
-
+_ON_HTP: tuple[ToolchainName, ...] = ("qnn", "snpe-sdk")
 _HTP_REFUSALS: dict[Precision, str] = {"fp32": "the HTP has no true fp32; an fp32 row is the host baseline"}
 
 TOOLCHAINS: dict[str, Toolchain] = {
@@ -104,8 +87,18 @@ def is_baseline(toolchain: str, precision: str) -> bool:
     return precision == "fp32" and precision not in TOOLCHAINS[toolchain].deployable
 
 
-def refusal(toolchain: str, precision: Precision) -> str | None:
-    """Why a precision is refused for a toolchain, or None when it is deployable or a baseline."""
-    if precision in TOOLCHAINS[toolchain].deployable or is_baseline(toolchain, precision):
+def refusal(toolchain: str, precision: Precision, board: str) -> str | None:
+    """Why a precision is refused for a toolchain on a board, or None when it is deployable or a baseline."""
+    if is_baseline(toolchain, precision):
         return None
-    return TOOLCHAINS[toolchain].refusals[precision]
+    if precision not in TOOLCHAINS[toolchain].deployable:
+        return TOOLCHAINS[toolchain].refusals[precision]
+    chip = BOARDS[board].qnn
+    if precision == "fp16" and toolchain in _ON_HTP and chip and not chip.fp16:
+        return f"the HTP of {BOARDS[board].soc} computes integers only; use int8"
+    return None
+
+
+def precisions_of(board: str, toolchain: str) -> list[Precision]:
+    """Precisions that a toolchain deploys to a board's hardware."""
+    return [each for each in TOOLCHAINS[toolchain].deployable if refusal(toolchain, each, board) is None]

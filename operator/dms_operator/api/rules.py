@@ -51,7 +51,7 @@ def precision_rules() -> list[Rule]:
     for board in BOARDS.values():
         for toolchain in board.toolchains:
             for precision in PRECISIONS:
-                why = refusal(toolchain, precision)
+                why = refusal(toolchain, precision, board.name)
                 if why and not is_baseline(toolchain, precision):
                     rules.append(_precision_rule(board, toolchain, precision, why))
     return rules

@@ -178,7 +178,7 @@ class DeploymentSpec(Model):
                 allowed = ", ".join(BOARDS[target.board].toolchains)
                 raise ValueError(f"toolchain {toolchain} does not build for {target.board}: use one of {allowed}")
             for precision in self.precisions_of(target):
-                why = refusal(toolchain, precision)
+                why = refusal(toolchain, precision, target.board)
                 if why:
                     raise ValueError(f"{precision} is not possible for {target.board}: {why}")
             if self.quantization.method == "dynamic" and toolchain != "onnxruntime":

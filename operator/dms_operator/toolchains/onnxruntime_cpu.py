@@ -8,7 +8,7 @@ from pathlib import Path
 
 import onnxruntime
 
-from ..api.capabilities import BoardType, ToolchainName
+from ..api.capabilities import BOARDS, BoardType, ToolchainName
 from ..api.errors import ConversionFailed, InvalidSpec
 from ..api.stages import CompiledFacts, Delegation, LatencyFacts
 from .base import Arrays, Compiled, Progress
@@ -16,7 +16,7 @@ from .manifest import write_manifest
 from .onnx_graph import read_graph
 from .ort_session import OrtSession
 
-_GENERIC_BOARDS: dict[BoardType, str] = {"generic-x86": "x86_64", "generic-arm64": "aarch64"}
+_GENERIC_BOARDS: dict[str, str] = {board.name: board.machine for board in BOARDS.values() if not board.soc}
 """Board type to machine name: a node of that architecture is itself such a board."""
 
 
