@@ -46,8 +46,9 @@ format: $(DEV) ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-generate: $(RUNTIME) ## Write the CRD from the API types
+generate: $(DEV) ## Write what is made from code: the CRD, the dashboards
 	$(BIN)/dms crd > crds/dmsmodeldeployments.yaml
+	PYTHONPATH=helm $(BIN)/python -m dashboards helm/dms-operator/files/dashboards
 
 bench: $(DEV) ## Measure, as ratios side by side in one run; bench-devcluster, bench-operator, bench-quantize for one
 	@for bench in benchmarks/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done

@@ -47,8 +47,12 @@ def test_a_ready_deployment_shows_its_figures_in_base_units(shown: Shown) -> Non
     assert shown("dms_model_latency_budget_seconds", **OBJECT) == 0.05
     labels = {**TARGET, "board": "qcs8255", "precision": "int8"}
     latency = "dms_model_latency_seconds"
-    assert shown(latency, **labels, provenance="simulated", quantile="0.5") == pytest.approx(0.0004)
-    assert shown(latency, **labels, provenance="host", quantile="bound") == pytest.approx(0.009)
+    assert shown(latency, **labels, provenance="simulated", statistic="p50") == pytest.approx(0.0004)
+    assert shown(latency, **labels, provenance="host", statistic="bound") == pytest.approx(0.009)
+    assert shown("dms_model_latency_bound_seconds", **labels, provenance="simulated") == pytest.approx(0.00043)
+    assert shown("dms_model_latency_bound_seconds", **labels, provenance="host") is None, (
+        "the NPU's gate never judges it"
+    )
     assert shown("dms_model_throughput_ips", **TARGET, provenance="simulated") == 2500
     assert shown("dms_model_power_watts", **TARGET) == pytest.approx(0.8)
     assert shown("dms_model_energy_joules_per_inference", **TARGET) == pytest.approx(0.8 / 2500)
@@ -64,7 +68,7 @@ def test_figures_that_are_not_known_are_not_shown(shown: Shown) -> None:
     shown.metrics.status_known(NAME, SPEC, _ready())
     assert shown("dms_model_power_watts", **TARGET) is None
     labels = {**TARGET, "board": "qcs8255", "precision": "int8"}
-    assert shown("dms_model_latency_seconds", **labels, provenance="measured", quantile="0.99") is None
+    assert shown("dms_model_latency_seconds", **labels, provenance="measured", statistic="p99") is None
 
 
 def test_an_invalid_budget_is_not_shown(shown: Shown) -> None:

@@ -162,7 +162,7 @@ def test_a_stage_is_replayed_by_hand_from_its_pods_request(job: Job, tmp_path: P
 
 def test_metrics_tell_the_same_story(job: Job) -> None:
     latency = job.status()["targets"][0]["latency"]
-    shown = job.operator.metric("dms_model_latency_seconds", provenance="simulated", quantile="bound")
+    shown = job.operator.metric("dms_model_latency_seconds", provenance="simulated", statistic="bound")
     assert shown == pytest.approx(float(latency["bound"].removesuffix("ms")) / 1e3)
     assert job.operator.metric("dms_deployment_phase", phase="Ready") == 1
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import kopf
 from kubernetes.aio.config import ConfigException
-from prometheus_client import CollectorRegistry, disable_created_metrics
+from prometheus_client import CollectorRegistry, ProcessCollector, disable_created_metrics
 
 from ..api.labels import GROUP, PLURAL
 from ..artifacts.paths import sandboxed
@@ -51,6 +51,7 @@ class Operator:
         self.workers = Workers(KeyedQueue[Key](), self._work, on_error=self._failed)
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.prometheus = CollectorRegistry()
+        ProcessCollector(registry=self.prometheus)
         self.metrics = Metrics(self.caches, self._depth, self.prometheus)
         self.intake = Intake(self.caches, self.workers)
         self.monitor = WatchMonitor(streams(namespaces), self.intake.listed, time.monotonic)

@@ -23,8 +23,13 @@ PHASE = Family("dms_deployment_phase", "1 for the phase that the deployment is i
 CONDITION = Family("dms_deployment_condition", "1 for the status that the condition has", (*_OBJECT, "type", "status"))
 LATENCY = Family(
     "dms_model_latency_seconds",
-    "Latency of the selected variant, per quantile and provenance",
-    (*_TARGET, "board", "precision", "provenance", "quantile"),
+    "Latency of the selected variant, per statistic (p50, p90, p99, bound) and provenance",
+    (*_TARGET, "board", "precision", "provenance", "statistic"),
+)
+BOUND = Family(
+    "dms_model_latency_bound_seconds",
+    "Upper confidence bound of the gated percentile, of the provenance that the gate judges",
+    (*_TARGET, "board", "precision", "provenance"),
 )
 DROP_LIMIT = Family(
     "dms_model_accuracy_drop_limit_ratio", "Largest accepted loss of accuracy against the fp32 model", _OBJECT
@@ -47,8 +52,8 @@ DELEGATION = Family("dms_model_npu_delegation_ratio", "Share of graph nodes that
 SIZE = Family("dms_artifact_size_bytes", "Bytes that the board loads", _TARGET)
 
 FAMILIES = (
-    INFO, PHASE, CONDITION, LATENCY, BUDGET, THROUGHPUT, POWER, ENERGY, ACCURACY, DROP, DROP_LIMIT, DELEGATION, SIZE,
-    *STAGE_FAMILIES,
+    INFO, PHASE, CONDITION, LATENCY, BOUND, BUDGET, THROUGHPUT, POWER, ENERGY, ACCURACY, DROP, DROP_LIMIT,
+    DELEGATION, SIZE, *STAGE_FAMILIES,
 )  # fmt: skip
 
 
@@ -88,6 +93,8 @@ def _target(name: ObjectName, status: DeploymentStatus, target: TargetStatus) ->
     precision = target.precision or ""
     revision = (status.revision and status.revision.current) or ""
     yield Sample(INFO, (*labels, target.board, revision, precision, target.method or ""), 1.0)
+    if (latency := target.latency) is not None and latency.bound is not None:
+        yield Sample(BOUND, (*labels, target.board, precision, latency.provenance), latency.bound.value)
     if target.artifact is not None:
         yield Sample(SIZE, labels, target.artifact.size_bytes)
     if target.delegation is not None and target.delegation.total:
@@ -117,10 +124,10 @@ def _throughput(labels: tuple[str, ...], candidate: CandidateStatus) -> Iterator
 
 def _latencies(labels: tuple[str, ...], candidate: CandidateStatus) -> Iterator[Sample]:
     for facts in candidate.benchmark.latencies if candidate.benchmark else ():
-        figures = {"0.5": facts.p50, "0.9": facts.p90, "0.99": facts.p99, "bound": facts.bound}
-        for quantile, figure in figures.items():
+        figures = {"p50": facts.p50, "p90": facts.p90, "p99": facts.p99, "bound": facts.bound}
+        for statistic, figure in figures.items():
             if figure is not None:
-                yield Sample(LATENCY, (*labels, facts.provenance, quantile), figure.value)
+                yield Sample(LATENCY, (*labels, facts.provenance, statistic), figure.value)
 
 
 def _accuracy(labels: tuple[str, ...], status: DeploymentStatus, target: TargetStatus) -> Iterator[Sample]:

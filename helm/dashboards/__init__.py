@@ -1,0 +1,1 @@
+"""Grafana dashboards as code: one module each; `make generate` writes the JSON that the chart ships."""

@@ -1,0 +1,144 @@
+"""A real Prometheus that scrapes a real operator, whose deployments are in every state that a dashboard shows."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import yaml
+
+from e2e.conftest import FakeStages, cluster
+from e2e.running import REPOSITORY, Cluster, Kubectl, OperatorProcess, end, free_port, wait_for
+from tools import get_prometheus
+
+__all__ = ["cluster"]
+RULES = REPOSITORY / "helm" / "dms-operator" / "files" / "rules" / "dms-operator.yaml"
+MEASURED = {
+    "power": "0.8W",
+    "throughput": 80.0,
+    "latencies": [
+        {
+            "provenance": "measured",
+            "p50": "12ms",
+            "p90": "13ms",
+            "p99": "14ms",
+            "bound": "15ms",
+            "source": "fake board",
+        },
+        {"provenance": "host", "p50": "30ms", "p99": "33ms", "bound": "34ms", "source": "fake host"},
+    ],
+}
+
+
+class Prometheus:
+    """A server that scrapes one operator every second."""
+
+    def __init__(self, directory: Path, target: str) -> None:
+        self.url = f"http://127.0.0.1:{free_port()}"
+        config = {
+            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+            "rule_files": [str(RULES)],
+            # as the chart's ServiceMonitor does: the operator's own `namespace` label must win
+            "scrape_configs": [
+                {"job_name": "any", "honor_labels": True, "static_configs": [{"targets": [target]}]},
+            ],
+        }
+        (directory / "prometheus.yml").write_text(yaml.safe_dump(config))
+        command = [get_prometheus.program("prometheus"), f"--config.file={directory / 'prometheus.yml'}"]
+        command += [f"--storage.tsdb.path={directory / 'data'}", f"--web.listen-address={self.url[7:]}"]
+        with (directory / "prometheus.log").open("wb") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+
+    def get(self, path: str, **parameters: str) -> Any:
+        """An answer of its HTTP API. Raises OSError."""
+        query = f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
+        with urllib.request.urlopen(query, timeout=10) as answer:
+            return json.load(answer)["data"]
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """Series of an instant query."""
+        result: list[dict[str, Any]] = self.get("query", query=expression)["result"]
+        return result
+
+    def scrapes(self) -> bool:
+        try:
+            return bool(self.query("up == 1"))
+        except OSError:
+            return False
+
+
+def _deployment(namespace: str, name: str, **changes: Any) -> dict[str, Any]:
+    spec = {
+        "model": {"uri": f"file:///models/{namespace}/{name}.onnx"},
+        "dataset": {"uri": "file:///data/dms.npz"},
+        "targets": [{"name": "cockpit", "board": "qcs8255"}],
+        "artifacts": {"uri": "file:///artifacts"},
+        **changes,
+    }
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "dms.edge/v1alpha1", "kind": "DMSModelDeployment", "metadata": metadata, "spec": spec}
+
+
+class Scene:
+    """What the dashboards look at."""
+
+    def __init__(self, kubectl: Kubectl, operator: OperatorProcess, prometheus: Prometheus) -> None:
+        self.kubectl, self.operator, self.prometheus = kubectl, operator, prometheus
+
+
+@pytest.fixture(scope="session")
+def scene(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """One deployment ready, one too slow, one that converts, one that waits for the board, one suspended."""
+    assert cluster.control is not None, "the fake stages exist in the dev cluster only"
+    directory = tmp_path_factory.mktemp("observability")
+    namespace = f"seen-{uuid4().hex[:6]}"
+    kubectl = Kubectl(cluster.kubeconfig, directory, namespace)
+    kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    stages = FakeStages(cluster.control, namespace)
+    hold = {"hold": f"{namespace}-never"}
+    stages.behave(
+        ready__benchmark={"facts": MEASURED},
+        flaky__benchmark={"crash": 1, "facts": MEASURED},
+        slow__benchmark={"facts": MEASURED},
+        converting__convert=hold,
+        benching__benchmark=hold,
+    )
+    operator = OperatorProcess(cluster.kubeconfig, FakeStages.settings, directory, [namespace])
+    operator.start()
+    operator.wait_ready()
+    prometheus = Prometheus(directory, operator.url.removeprefix("http://"))
+    try:
+        wait_for(prometheus.scrapes, 30, "Prometheus scrapes the operator")
+        _play(kubectl, prometheus, namespace)
+        yield Scene(kubectl, operator, prometheus)
+    finally:
+        end(prometheus.process)
+        operator.stop()
+        kubectl("delete", "namespace", namespace, "--wait=false")
+
+
+def _play(kubectl: Kubectl, prometheus: Prometheus, namespace: str) -> None:
+    """One after the other, so that counters exist before they grow: a rate is blind to the first step."""
+    for name in ("ready", "flaky"):
+        kubectl.apply(_deployment(namespace, name))
+        kubectl("wait", "--for=condition=Ready", f"dmsd/{name}", "--timeout=60s")
+    kubectl.apply(_deployment(namespace, "slow", benchmark={"latencyBudget": "1ms"}))
+    kubectl.apply(_deployment(namespace, "parked", suspend=True))
+    kubectl.apply(_deployment(namespace, "converting"))
+    kubectl.apply(_deployment(namespace, "benching"))
+    shown = {
+        'dms_deployment_phase{deployment="slow", phase="Failed"} == 1',
+        'dms_deployment_phase{deployment="parked", phase="Suspended"} == 1',
+        'dms_stage_started_timestamp_seconds{deployment="converting", stage="convert"} > 0',
+        'dms_stage_active{deployment="benching", stage="benchmark", state="Running"} > 0',
+    }
+    wait_for(lambda: all(prometheus.query(one) for one in shown), 60, "Prometheus has seen every deployment's state")
+    time.sleep(2)  # two more scrapes
