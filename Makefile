@@ -50,7 +50,7 @@ generate: $(DEV) ## Write what is made from code: the CRD, the dashboards
 	$(BIN)/dms crd > crds/dmsmodeldeployments.yaml
 	PYTHONPATH=helm $(BIN)/python -m dashboards helm/dms-operator/files/dashboards
 
-bench: $(DEV) ## Measure, as ratios side by side in one run; bench-devcluster, bench-operator, bench-quantize for one
+bench: $(DEV) ## Measure, as ratios side by side in one run; bench-devcluster, bench-loadgen, bench-operator, bench-quantize for one
 	@for bench in benchmarks/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
 
 bench-%: $(DEV)
