@@ -22,10 +22,10 @@ from dms_operator.api.stages import (
     QuantizeRecipe,
 )
 from dms_operator.artifacts.store import Store, open_store
-from dms_operator.pipeline import benchmark, convert, power_figures, quantize
+from dms_operator.pipeline import benchmark, convert, quantize
 from dms_operator.pipeline.context import StageContext
 from dms_operator.pipeline.latency import PROFILES, Profile
-from dms_operator.pipeline.power import PowerMeter
+from dms_operator.pipeline.power import PowerMeter, record
 from dms_operator.pipeline.target_accuracy import errors, first_outputs, judge
 from model_fixtures import tiny_classifier, tiny_dataset
 
@@ -182,8 +182,8 @@ def test_power_is_sampled_beside_the_boards_run(bench: Bench, tmp_path: Path, mo
     (chip / "name").write_text("ina226\n")
     (chip / "power1_input").write_text("1000000\n")
     compiled, _ = bench.convert(OWN_BOARD, "onnxruntime")
-    monkeypatch.setattr(power_figures, "IDLE_SECONDS", 0.4)
-    monkeypatch.setattr(power_figures, "PowerMeter", lambda: PowerMeter(tmp_path, 0.01))
+    monkeypatch.setattr(record, "IDLE_SECONDS", 0.4)
+    monkeypatch.setattr(record, "PowerMeter", lambda: PowerMeter(tmp_path, 0.01))
     monkeypatch.setitem(PROFILES, "rapid", Profile(64, 0.4))
 
     def rise(step: str, done: int, total: int) -> None:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dms_operator.pipeline.latency import PROFILES, Profile, Timing, latency_facts, measure
+from dms_operator.pipeline.latency import PROFILES, Profile, Timing, measure
+from dms_operator.pipeline.latency_figures import latency_facts
 from dms_operator.pipeline.percentiles import discardable, needed, percentile, upper_bound
 
 

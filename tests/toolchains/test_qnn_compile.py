@@ -13,7 +13,7 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from dms_operator.api.errors import ConversionFailed, ToolchainUnavailable, UnsupportedOperators, WrongTarget
 from dms_operator.toolchains.base import Compiled
-from dms_operator.toolchains.onnxruntime_cpu import open_cpu_session
+from dms_operator.toolchains.loading import open_cpu_session, open_session
 from dms_operator.toolchains.qnn import provider
 from dms_operator.toolchains.qnn.arrays import load_arrays, save_arrays
 from dms_operator.toolchains.qnn.binary import check_target, read_target
@@ -187,7 +187,7 @@ def test_a_truncated_context_binary_is_refused(tiny_compiled: Compiled, tmp_path
 
 def test_the_boards_session_is_refused_where_there_is_no_board(tiny_compiled: Compiled) -> None:
     with pytest.raises(ToolchainUnavailable, match="no QNN device"):
-        Qnn().session(directory_of(tiny_compiled))
+        open_session(Qnn().loading(directory_of(tiny_compiled)), directory_of(tiny_compiled))
 
 
 def test_the_boards_session_times_and_runs_the_compiled_model(
@@ -195,7 +195,7 @@ def test_the_boards_session_times_and_runs_the_compiled_model(
 ) -> None:
     # the simulator stands in for the NPU here: this shows the code path, not the board
     monkeypatch.setattr(provider, "npu_devices", provider.devices)
-    session = Qnn().session(directory_of(tiny_compiled))
+    session = open_session(Qnn().loading(directory_of(tiny_compiled)), directory_of(tiny_compiled))
     sample = samples(1)[0]
     query = session.query(sample)
     query()

@@ -1,24 +1,30 @@
 """Stage benchmark: latency by every means at hand, power, memory, and accuracy with the target's own arithmetic.
 
-On the board (the toolchain finds its compute unit in this machine) the compiled artifact itself is timed, and the
+On the board (this machine is it, or it is connected to this node) the compiled artifact itself is timed, and the
 figures are `measured`. Elsewhere there is the vendor's cost model (`simulated`) and the build machine (`host`), and
 nothing is called measured. The `measured` path of toolchain qnn has not run on a board yet.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..api.quantities import Memory
 from ..api.stages import BenchmarkFacts, BenchmarkRecipe, Provenance
-from ..toolchains.base import Arrays, Session
+from ..toolchains.base import Arrays
 from ..toolchains.onnx_graph import read_graph
 from . import environment
-from .camera_row import camera_row
+from .camera_row import camera_job, camera_row
 from .context import StageContext, StageOutput
-from .power_figures import NO_BOARD, unavailable, with_power
-from .rows import Row, board_row, host_row, reference_row, simulated_row
-from .subject import Loaded, Subject, subject
+from .latency import PROFILES
+from .on_board.job import BoardInputs, BoardJob, BoardRun
+from .on_board.run import time_on_cpu
+from .passes import Timed
+from .percentiles import needed
+from .power_figures import NO_BOARD, power_fields, unavailable
+from .rows import REFERENCE, VARIANT, Row, cpu_jobs, host_row, measured_row, reference_row, simulated_row
+from .subject import Subject, subject
 from .target_accuracy import TargetAccuracy, first_outputs, judge
 
 REPORT = "report.json"
@@ -28,17 +34,20 @@ def run(recipe: BenchmarkRecipe, context: StageContext) -> StageOutput:
     """Give the figures and `report.json`.
 
     Raises ArtifactMissing, DatasetInvalid, ToolchainUnavailable, ConversionFailed, WrongTarget, ConverterKilled,
-    InvalidSpec (end to end without an image input).
+    InvalidSpec (end to end without an image input), BoardUnreachable, BoardRefused, BoardRunFailed.
     """
     found = subject(recipe, context)
-    rows, board = _latencies(found, recipe, context)
-    reference = None if found.is_reference else reference_row(found, recipe, context)
-    camera = camera_row(rows[0], found, recipe, context)
-    accuracy = _accuracy_on_target(found, recipe, context)
+    board = _board_run(found, recipe, context)
+    machine = board.environment if board else environment.describe()
+    timings = board.cpu if board else _cpu_timings(found, recipe, context)
+    rows = _rows(found, board, timings, machine, recipe)
+    reference = reference_row(timings[REFERENCE], machine, recipe) if REFERENCE in timings else None
+    camera = camera_row(rows[0], board, found, recipe, context)
+    accuracy = _accuracy_on_target(found, board, recipe, context)
     facts = BenchmarkFacts(
         latencies=[row.facts for row in rows],
         throughput=rows[0].throughput,
-        **board,
+        **_power_and_memory(found, board, rows[0]),
         reference=reference.facts if reference else None,
         end_to_end=camera.facts if camera else None,
         accuracy_on_target=accuracy.facts if accuracy else None,
@@ -50,33 +59,63 @@ def run(recipe: BenchmarkRecipe, context: StageContext) -> StageOutput:
         "rows": [row.to_wire() for row in rows],
         "reference": reference.to_wire() if reference else None,
         "endToEnd": camera.to_wire() if camera else None,
+        "board": dict(board.environment) | {"runtime": board.version} if board else None,
     }
     path = context.scratch("benchmark") / REPORT
     path.write_text(json.dumps(report, indent=2, sort_keys=True) + "\n")
     return {REPORT: path}, facts
 
 
-def _latencies(found: Subject, recipe: BenchmarkRecipe, context: StageContext) -> tuple[list[Row], dict[str, Any]]:
-    """Rows from the strongest provenance to the weakest; a CPU that is itself the board is timed once.
+def _board_run(found: Subject, recipe: BenchmarkRecipe, context: StageContext) -> BoardRun | None:
+    """Time the artifact on its board; None where no board is at hand."""
+    if found.board is None:
+        return None
+    job = BoardJob(
+        loading=found.tools.loading(found.compiled),
+        profile=PROFILES[recipe.profile],
+        warmup=recipe.warmup,
+        wanted=needed(recipe.percentile),
+        camera=camera_job(found, recipe),
+        cpu=cpu_jobs(found, recipe),
+    )
+    inputs = BoardInputs(
+        compiled=found.compiled,
+        models=found.models,
+        rotation=found.rotation,
+        samples=_samples(found, recipe),
+        answer=found.reference.outputs[0],
+    )
+    return found.board.run(job, inputs, context.progress)
 
-    Beside them the fields of BenchmarkFacts about power and memory: taken before another model is loaded.
-    """
-    rows, board = [], found.board
-    extras = unavailable(NO_BOARD) | _least_memory(found)
-    if board:
-        measured, power = with_power(lambda: board_row(board, found, recipe, context))
-        rows.append(measured)
-        extras = power | _peak_memory(board)
-    if simulated := simulated_row(found):
-        rows.append(simulated)
-    if not (board and recipe.toolchain == "onnxruntime"):
-        rows.append(host_row(found, recipe, context))
-    return rows, extras
+
+def _cpu_timings(found: Subject, recipe: BenchmarkRecipe, context: StageContext) -> Mapping[str, Timed]:
+    return {
+        name: time_on_cpu(found.models[name], found.rotation, job, recipe.warmup, context.progress)
+        for name, job in cpu_jobs(found, recipe).items()
+    }
 
 
-def _peak_memory(board: Loaded[Session]) -> dict[str, Any]:
-    peak = board.memory.peak_bytes()
-    return {} if peak is None else {"memory": Memory.of_bytes(peak), "memory_provenance": "measured"}
+def _rows(
+    found: Subject,
+    board: BoardRun | None,
+    timings: Mapping[str, Timed],
+    machine: Mapping[str, Any],
+    recipe: BenchmarkRecipe,
+) -> list[Row]:
+    """Rows from the strongest provenance to the weakest; a CPU that is itself the board is timed once."""
+    measured = measured_row(board, recipe) if board else None
+    host = host_row(timings[VARIANT], machine, recipe) if VARIANT in timings else None
+    return [row for row in (measured, simulated_row(found), host) if row]
+
+
+def _power_and_memory(found: Subject, board: BoardRun | None, row: Row) -> dict[str, Any]:
+    """Fields of BenchmarkFacts; `row` is the strongest."""
+    if board is None:
+        return unavailable(NO_BOARD) | _least_memory(found)
+    power = power_fields(board.power, row)
+    if board.peak_bytes is None:
+        return power
+    return power | {"memory": Memory.of_bytes(board.peak_bytes), "memory_provenance": "measured"}
 
 
 def _least_memory(found: Subject) -> dict[str, Any]:
@@ -86,18 +125,25 @@ def _least_memory(found: Subject) -> dict[str, Any]:
     return {"memory": Memory.of_bytes(compiled["sizeBytes"] + tensors), "memory_provenance": "estimated"}
 
 
-def _accuracy_on_target(found: Subject, recipe: BenchmarkRecipe, context: StageContext) -> TargetAccuracy | None:
+def _samples(found: Subject, recipe: BenchmarkRecipe) -> list[Arrays]:
+    """The evaluation samples that the target runs."""
+    return [found.dataset.feed(int(index)) for index in found.reference.indices[: recipe.simulation_samples]]
+
+
+def _accuracy_on_target(
+    found: Subject, board: BoardRun | None, recipe: BenchmarkRecipe, context: StageContext
+) -> TargetAccuracy | None:
     """Compare the target's outputs with the reference's; None where neither board nor simulator is at hand."""
-    chosen = found.reference.indices[: recipe.simulation_samples]
-    samples: list[Arrays] = [found.dataset.feed(int(index)) for index in chosen]
-    provenance: Provenance = "measured" if found.board else "simulated"
+    provenance: Provenance = "measured" if board else "simulated"
     outputs: list[Arrays] | None
-    if found.board:
-        outputs = [found.board.session.run(sample) for sample in samples]
+    if board:
+        outputs = board.outputs
     else:
+        samples = _samples(found, recipe)
         outputs = found.tools.simulate(found.compiled, samples, context.scratch("simulate"), context.progress)
     if outputs is None:
         return None
+    chosen = found.reference.indices[: recipe.simulation_samples]
     labels = None if found.dataset.labels is None else found.dataset.labels[chosen]
     expected = found.reference.outputs[: len(chosen)]
     values = first_outputs(outputs, read_graph(found.model), expected.shape[1:])

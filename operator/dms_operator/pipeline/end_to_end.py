@@ -4,16 +4,20 @@ The frames are the dataset's samples, enlarged to the camera's size: what is tim
 content of the dataset.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..api.end_to_end import EndToEnd
 from ..api.errors import InvalidSpec
-from ..api.stages import TensorSpec
 from ..toolchains.base import Arrays, Session
+
+if TYPE_CHECKING:  # a board has no pydantic
+    from ..api.end_to_end import EndToEnd
+    from ..api.stages import TensorSpec
 
 Array = NDArray[Any]
 

@@ -37,6 +37,14 @@ class Pass:
 
 
 @dataclass(frozen=True)
+class Timed:
+    """A model's passes, and the seconds from files to a session that can run."""
+
+    load_seconds: float
+    passes: list[Pass]
+
+
+@dataclass(frozen=True)
 class Outcome:
     """The run that counts, and what is to be said about it."""
 

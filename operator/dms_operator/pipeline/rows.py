@@ -1,21 +1,23 @@
 """Rows of a benchmark: one latency distribution for each means at hand."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..api.stages import BenchmarkRecipe, LatencyFacts, Provenance
-from ..toolchains.base import Session
-from ..toolchains.onnxruntime_cpu import open_cpu_session
-from . import environment
-from .context import StageContext
-from .latency import PROFILES, Profile, Query, Timing, latency_facts, measure
-from .passes import Pass, outcome, run_passes
+from .latency import PROFILES, Profile, Timing
+from .latency_figures import latency_facts
+from .on_board.job import BoardRun, CpuJob
+from .passes import Pass, Timed, outcome
 from .percentiles import needed
-from .subject import Loaded, Subject, load
+from .subject import Subject
 
 REFERENCE_PROFILE = Profile(64, 3.0)
 """Of the fp32 reference and of processing alone: their medians make ratios, no budget is held against them."""
+
+VARIANT = "variant"
+REFERENCE = "reference"
+"""Names of the models that a CPU is timed with."""
 
 _NOTES_LIMIT = 300
 
@@ -42,56 +44,42 @@ class Row:
         return self.facts.to_wire() | {"throughput": self.throughput, "passes": passes}
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How a row is timed."""
-
-    provenance: Provenance
-    source: str
-    profile: Profile
-    step: str
-    """Name of its progress."""
-    counts: bool
-    """Whether a gate may rest on it: then it is repeated when disturbed, and extended for a bound."""
-
-
-def timed(queries: Sequence[Query], plan: Plan, recipe: BenchmarkRecipe, context: StageContext, load: float) -> Row:
-    """Time queries by the plan; `load` is the seconds that loading took."""
-
-    def report(done: int, total: int) -> None:
-        context.progress(plan.step, done, total)
-
-    wanted = needed(recipe.percentile) if plan.counts else 0
-    passes = run_passes(
-        lambda: measure(queries, plan.profile, recipe.warmup, report, wanted),
-        repeat=plan.counts,
-    )
-    found = outcome(passes)
-    facts = latency_facts(found.timing, recipe.percentile, plan.provenance, plan.source, load)
+def timed_row(timed: Timed, provenance: Provenance, source: str, recipe: BenchmarkRecipe) -> Row:
+    """Figures of a model's passes."""
+    found = outcome(timed.passes)
+    facts = latency_facts(found.timing, recipe.percentile, provenance, source, timed.load_seconds)
     notes = "; ".join(filter(None, [found.notes, facts.notes]))[:_NOTES_LIMIT]
-    return Row(facts.model_copy(update={"noisy": found.noisy, "notes": notes}), passes, found.timing)
+    return Row(facts.model_copy(update={"noisy": found.noisy, "notes": notes}), timed.passes, found.timing)
 
 
-def board_row(board: Loaded[Session], subject: Subject, recipe: BenchmarkRecipe, context: StageContext) -> Row:
+def measured_row(run: BoardRun, recipe: BenchmarkRecipe) -> Row:
     """The compiled artifact on the board's own compute unit."""
-    source = f"{subject.tools.version} on {environment.cpu_name()}"
-    plan = Plan("measured", source, PROFILES[recipe.profile], "time-measured", counts=True)
-    return timed(_queries(board.session, subject), plan, recipe, context, board.seconds)
+    return timed_row(run.target, "measured", f"{run.version} on {run.environment['cpu']}", recipe)
 
 
-def host_row(subject: Subject, recipe: BenchmarkRecipe, context: StageContext) -> Row:
-    """The variant on this machine's CPU, which is the target only for toolchain onnxruntime."""
-    host = load(lambda: open_cpu_session(subject.model))
-    counts = recipe.toolchain == "onnxruntime"
-    plan = Plan("host", host_source(), PROFILES[recipe.profile], "time-host", counts)
-    return timed(_queries(host.session, subject), plan, recipe, context, host.seconds)
+def cpu_jobs(subject: Subject, recipe: BenchmarkRecipe) -> dict[str, CpuJob]:
+    """What is timed on the CPU of the board, or where there is none of this machine.
+
+    The variant, unless that CPU is the board itself and times it anyway (toolchain onnxruntime), and the fp32 model.
+    """
+    on_cpu = recipe.toolchain == "onnxruntime"
+    jobs = {}
+    if not (subject.board and on_cpu):
+        wanted = needed(recipe.percentile) if on_cpu else 0
+        jobs[VARIANT] = CpuJob("time-host", PROFILES[recipe.profile], wanted, repeat=on_cpu)
+    if not subject.is_reference:
+        jobs[REFERENCE] = CpuJob("time-fp32", shorter(recipe))
+    return jobs
 
 
-def reference_row(subject: Subject, recipe: BenchmarkRecipe, context: StageContext) -> Row:
-    """The fp32 model on this machine's CPU."""
-    host = load(lambda: open_cpu_session(subject.original))
-    plan = Plan("host", f"fp32 reference, {host_source()}", shorter(recipe), "time-fp32", counts=False)
-    return timed(_queries(host.session, subject), plan, recipe, context, host.seconds)
+def host_row(timed: Timed, machine: Mapping[str, Any], recipe: BenchmarkRecipe) -> Row:
+    """The variant on a CPU, which is the target only for toolchain onnxruntime."""
+    return timed_row(timed, "host", host_source(machine), recipe)
+
+
+def reference_row(timed: Timed, machine: Mapping[str, Any], recipe: BenchmarkRecipe) -> Row:
+    """The fp32 model on the same CPU."""
+    return timed_row(timed, "host", f"fp32 reference, {host_source(machine)}", recipe)
 
 
 def simulated_row(subject: Subject) -> Row | None:
@@ -100,16 +88,11 @@ def simulated_row(subject: Subject) -> Row | None:
     return Row(simulated) if simulated else None
 
 
-def host_source() -> str:
-    """What a host row ran on."""
-    host = environment.describe()
-    return f"onnxruntime {host['onnxruntime']} on {host['machine']} ({host['cpu']}, {host['cores']} cores)"
+def host_source(machine: Mapping[str, Any]) -> str:
+    """What a host row ran on; `machine` as pipeline.environment describes one."""
+    return f"onnxruntime {machine['onnxruntime']} on {machine['machine']} ({machine['cpu']}, {machine['cores']} cores)"
 
 
 def shorter(recipe: BenchmarkRecipe) -> Profile:
     """The profile of rows that only make ratios, never longer than the recipe's own."""
     return min(REFERENCE_PROFILE, PROFILES[recipe.profile], key=lambda profile: profile.seconds)
-
-
-def _queries(session: Session, subject: Subject) -> list[Callable[[], None]]:
-    return [session.query(sample) for sample in subject.rotation]

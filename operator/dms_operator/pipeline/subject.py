@@ -1,44 +1,23 @@
 """What is benchmarked: the files of three artifacts, the toolchain, samples, and the reference's answers."""
 
 import filecmp
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Generic, TypeVar
 
 from ..api.errors import ArtifactMissing
 from ..api.stages import BenchmarkRecipe
-from ..toolchains.base import Arrays, Session, Toolchain
+from ..toolchains.base import Arrays, Toolchain
 from ..toolchains.registry import toolchain
+from .board import Board, board_at_hand
 from .context import StageContext
 from .dataset import Dataset
 from .evaluate import Reference
 from .inputs import load_samples
-from .memory import MemoryWatch
 
 ROTATION_SAMPLES = 64
 ROTATION_BYTES = 64 << 20
 """Inputs that queries rotate through, as LoadGen's performance sample set: as many as surely stay in memory."""
-
-S = TypeVar("S", bound=Session)
-
-
-@dataclass(frozen=True)
-class Loaded(Generic[S]):
-    """A session, and how long it took to get it."""
-
-    session: S
-    seconds: float
-    memory: MemoryWatch
-
-
-def load(make: Callable[[], S]) -> Loaded[S]:
-    """Load a model and watch time and memory."""
-    memory, before = MemoryWatch(), time.perf_counter()
-    session = make()
-    return Loaded(session, time.perf_counter() - before, memory)
 
 
 @dataclass(frozen=True)
@@ -54,8 +33,13 @@ class Subject:
     """The fp32 ONNX model that the variant was made from."""
     dataset: Dataset
     reference: Reference
-    board: Loaded[Session] | None
-    """The compiled artifact loaded on the board's own compute unit; None on every other machine."""
+    board: Board | None
+    """The board itself: this machine, or one that is connected to it; None on every other machine."""
+
+    @property
+    def models(self) -> dict[str, Path]:
+        """The ONNX models that a CPU can be timed with."""
+        return {"variant": self.model, "reference": self.original}
 
     @cached_property
     def is_reference(self) -> bool:
@@ -91,5 +75,5 @@ def subject(recipe: BenchmarkRecipe, context: StageContext) -> Subject:
         original=resolved["model.onnx"],
         dataset=load_samples(resolved, context.limit_bytes, labels_required=recipe.metric != "cosine"),
         reference=Reference.load(variant),
-        board=load(lambda: tools.session(directory)) if tools.has_target(recipe.board) else None,
+        board=board_at_hand(tools, recipe.board, context),
     )

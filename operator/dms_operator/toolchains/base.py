@@ -1,14 +1,18 @@
 """What every toolchain can do. Adding one means a module here and a row in `registry` and in api.capabilities."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import NDArray
 
-from ..api.capabilities import BoardType, ToolchainName
-from ..api.stages import CompiledFacts, LatencyFacts
+if TYPE_CHECKING:  # a board has no pydantic, and loads this module for its types alone
+    from ..api.capabilities import BoardType, ToolchainName
+    from ..api.stages import CompiledFacts, LatencyFacts
+    from .loading import Loading
 
 Arrays = Mapping[str, NDArray[Any]]
 """One array per model input or output, by name, batch axis first."""
@@ -64,8 +68,8 @@ class Toolchain(Protocol):
         """Whether the board's own compute unit is in this machine, so that timings here are the board's."""
         ...
 
-    def session(self, compiled: Path) -> Session:
-        """Load a compiled directory on this machine's hardware; meaningful where `has_target`."""
+    def loading(self, compiled: Path) -> Loading:
+        """Say how the board loads a compiled directory. Raises ToolchainUnavailable, WrongTarget, ConversionFailed."""
         ...
 
     def simulate(

@@ -1,6 +1,5 @@
 """ONNX Runtime on the CPU: the host baseline, and the toolchain of the generic boards."""
 
-import os
 import platform
 import shutil
 from collections.abc import Mapping, Sequence
@@ -9,27 +8,15 @@ from pathlib import Path
 import onnxruntime
 
 from ..api.capabilities import BOARDS, BoardType, ToolchainName
-from ..api.errors import ConversionFailed, InvalidSpec
+from ..api.errors import InvalidSpec
 from ..api.stages import CompiledFacts, Delegation, LatencyFacts
 from .base import Arrays, Compiled, Progress
-from .manifest import write_manifest
+from .loading import Loading, open_cpu_session
+from .manifest import read_manifest, write_manifest
 from .onnx_graph import read_graph
-from .ort_session import OrtSession
 
 _GENERIC_BOARDS: dict[str, str] = {board.name: board.machine for board in BOARDS.values() if not board.soc}
 """Board type to machine name: a node of that architecture is itself such a board."""
-
-
-def open_cpu_session(model: Path) -> OrtSession:
-    """Load an ONNX model on all cores that this process may use. Raises ConversionFailed when it cannot be."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = len(os.sched_getaffinity(0))
-    # spinning threads burn a container's CPU quota, and the throttling would show up as latency
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return OrtSession(onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"]))
-    except Exception as error:  # ONNX Runtime's exception classes share no base but Exception
-        raise ConversionFailed(f"ONNX Runtime cannot load the model on the CPU: {str(error)[:500]}") from error
 
 
 class OnnxRuntimeCpu:
@@ -72,9 +59,10 @@ class OnnxRuntimeCpu:
         """True for the generic board type of this machine's own architecture."""
         return _GENERIC_BOARDS.get(board) == platform.machine()
 
-    def session(self, compiled: Path) -> OrtSession:
-        """Load the model on this machine's CPU."""
-        return open_cpu_session(compiled / "model.onnx")
+    def loading(self, compiled: Path) -> Loading:
+        """Load the model on the CPU of a machine of the board's kind."""
+        board = BOARDS[read_manifest(compiled)["board"]]
+        return Loading("onnxruntime", "model.onnx", machine=board.machine)
 
     def simulate(
         self, compiled: Path, samples: Sequence[Arrays], workdir: Path, progress: Progress

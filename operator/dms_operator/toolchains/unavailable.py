@@ -7,7 +7,8 @@ from typing import NoReturn
 from ..api.capabilities import BoardType
 from ..api.errors import ToolchainUnavailable
 from ..api.stages import LatencyFacts
-from .base import Arrays, Compiled, Progress, Session
+from .base import Arrays, Compiled, Progress
+from .loading import Loading
 
 
 class VendorSdk:
@@ -32,7 +33,7 @@ class VendorSdk:
         """Never: the vendor's runtime is not driven by this release."""
         return False
 
-    def session(self, compiled: Path) -> Session:
+    def loading(self, compiled: Path) -> Loading:
         """Raise ToolchainUnavailable."""
         self._refuse()
 

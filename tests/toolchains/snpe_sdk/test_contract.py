@@ -103,7 +103,7 @@ def test_a_dlc_alone_has_no_simulator_and_no_cost_model(sdk: FakeSdk, tiny_qdq: 
     assert tools.simulate(out, samples(1), tmp_path, silent) is None
     assert tools.cost(out) is None and not tools.has_target("sa8255")
     with pytest.raises(ToolchainUnavailable, match="toolchain qnn"):
-        tools.session(out)
+        tools.loading(out)
 
 
 def test_the_boards_programs_are_driven_and_read(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_an_estimate_says_that_it_is_one_wherever_it_is_read(powers_qdq: Path, w
 def test_a_board_never_loads_an_estimate(powers_qdq: Path, workdir: Path) -> None:
     converted(powers_qdq, workdir)
     with pytest.raises(ConversionFailed, match="nothing that a board could load"):
-        Tidl().session(workdir)
+        Tidl().loading(workdir)
 
 
 @pytest.mark.parametrize(

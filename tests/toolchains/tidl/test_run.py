@@ -10,6 +10,7 @@ import pytest
 
 import dms_operator
 from dms_operator.api.errors import ConversionFailed, ToolchainUnavailable, WrongTarget
+from dms_operator.toolchains.loading import open_session
 from dms_operator.toolchains.tidl import Tidl, run
 from dms_operator.toolchains.tidl.benchmark_data import parse_statistics
 from dms_operator.toolchains.tidl.socs import soc_named
@@ -20,8 +21,10 @@ ON_BOARD = """
 import json, sys
 from pathlib import Path
 import numpy as np
+from dms_operator.toolchains.loading import open_session
 from dms_operator.toolchains.tidl import Tidl
-session = Tidl().session(Path(sys.argv[1]))
+directory = Path(sys.argv[1])
+session = open_session(Tidl().loading(directory), directory)
 inputs = {"frames": np.ones((1, 3, 16, 16), np.float32)}
 outputs = session.run(inputs)
 session.query(inputs)()
@@ -45,12 +48,12 @@ def test_without_tis_runtime_nothing_is_loaded(powers_qdq: Path, workdir: Path) 
     Tidl().convert(powers_qdq, "tda4vm", {}, workdir, silent)
     assert not Tidl().has_target("tda4vm")
     with pytest.raises(ToolchainUnavailable, match="no TIDLExecutionProvider"):
-        Tidl().session(workdir)
+        open_session(Tidl().loading(workdir), workdir)
     manifest = json.loads((workdir / "manifest.json").read_text())
     manifest["compiled"]["soc"] = "J721S2"
     (workdir / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(WrongTarget, match="compiled for J721S2, the board carries J721E"):
-        Tidl().session(workdir)
+        Tidl().loading(workdir)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...api.errors import ConversionFailed
 from ..base import Arrays, Progress
-from ..onnxruntime_cpu import open_cpu_session
+from ..loading import open_cpu_session
 from .agreement import Agreement
 from .toolchain import Qnn
 

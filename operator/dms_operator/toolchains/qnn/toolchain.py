@@ -13,9 +13,9 @@ from ...api.capabilities import BoardType, ToolchainName
 from ...api.errors import ConversionFailed, WrongTarget
 from ...api.stages import CompiledFacts, LatencyFacts
 from ..base import Arrays, Compiled, Progress
+from ..loading import Loading
 from ..manifest import MANIFEST, read_manifest, write_manifest
 from ..onnx_graph import read_graph
-from ..ort_session import OrtSession
 from ..samples import checked_samples, input_shapes
 from ..scratch import all_or_nothing
 from . import provider
@@ -92,11 +92,10 @@ class Qnn:
         """Whether ONNX Runtime finds a device of type NPU; on x86 it finds the simulator, of type CPU."""
         return bool(provider.npu_devices())
 
-    def session(self, compiled: Path) -> OrtSession:
-        """Load the compiled model on this machine's NPU.
+    def loading(self, compiled: Path) -> Loading:
+        """Load the compiled model on the board's NPU, with QNN's documented options for measuring (burst clocks).
 
-        Not yet run on a board: on x86 there is no NPU device, and this raises ToolchainUnavailable. The options
-        are QNN's documented ones for measuring (burst clocks), the code is that of the simulator.
+        Not yet run on a board: on x86 there is no NPU device, and opening raises ToolchainUnavailable.
         """
         chosen = _options(compiled)
         options = {
@@ -106,7 +105,7 @@ class Qnn:
             "offload_graph_io_quantization": str(int(chosen.io_on_cpu)),
         }
         allow_cpu = chosen.io_on_cpu or not _whole(compiled)
-        return provider.open_session(compiled / CONTEXT_MODEL, options, {}, allow_cpu=allow_cpu, on_npu=True)
+        return Loading("qnn", CONTEXT_MODEL, options, allow_cpu)
 
     def simulate(
         self, compiled: Path, samples: Sequence[Arrays], workdir: Path, progress: Progress

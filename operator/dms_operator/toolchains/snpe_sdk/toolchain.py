@@ -8,7 +8,8 @@ from typing import Any
 from ...api.capabilities import BoardType, ToolchainName
 from ...api.errors import ConversionFailed, InvalidSpec, ToolchainUnavailable, WrongTarget
 from ...api.stages import CompiledFacts, LatencyFacts
-from ..base import Arrays, Compiled, Progress, Session
+from ..base import Arrays, Compiled, Progress
+from ..loading import Loading
 from ..manifest import MANIFEST, read_manifest, write_manifest
 from ..scratch import all_or_nothing
 from . import argv
@@ -69,7 +70,7 @@ class SnpeSdk:
         """Never: the SDK's programs time themselves (`board`), they cannot be called query by query."""
         return False
 
-    def session(self, compiled: Path) -> Session:
+    def loading(self, compiled: Path) -> Loading:
         """Raise ToolchainUnavailable: on the board, toolchain qnn runs the same binary query by query."""
         raise ToolchainUnavailable(
             "the SDK's programs cannot be timed query by query", hint="Benchmark on the board with toolchain qnn"

@@ -1,53 +1,25 @@
-"""Runs compiled artifacts by TI's execution provider: on the board for times, on a PC bit by bit for accuracy."""
+"""Runs compiled artifacts by TI's execution provider bit by bit on a PC, and knows a board when it is on one."""
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ...api.errors import ConversionFailed, ToolchainUnavailable
+from ...api.errors import ConversionFailed
 from ..base import Arrays, Progress
-from .benchmark_data import RunStatistics, parse_statistics
+from ..tidl_session import PROVIDER, TidlSession, session_options
 from .compile import MODEL
 from .process import TaskFailed, run_task
 from .samples import save_samples
 from .socs import Soc
 from .tools import Tools
 
-PROVIDER = "TIDLExecutionProvider"
-STATISTICS_VARIABLE = "TIDL_RT_PERFSTATS"
+__all__ = ["PROVIDER", "TidlSession", "emulate", "execution_options", "is_board"]
+
 COMPATIBLE = Path("/proc/device-tree/compatible")
 """Names the chip on a board with a device tree, such as `ti,j721e-sk\\0ti,j721e`."""
 _EMULATION_SECONDS = 7200.0
-
-
-class TidlSession:
-    """A model loaded on the board; `statistics` tells of its last run."""
-
-    def __init__(self, native: Any) -> None:
-        self._native = native
-        self._outputs = [output.name for output in native.get_outputs()]
-
-    def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
-        """Run one inference: arrays of the model's input shapes to arrays of its output shapes, by name."""
-        return dict(zip(self._outputs, self._native.run(self._outputs, dict(inputs)), strict=True))
-
-    def query(self, inputs: Arrays) -> Callable[[], None]:
-        """Each call of the result is one inference. TI's provider copies inputs and outputs itself."""
-        ready = {name: np.ascontiguousarray(array) for name, array in inputs.items()}
-
-        def once() -> None:
-            self._native.run(self._outputs, ready)
-
-        return once
-
-    def statistics(self) -> RunStatistics:
-        """Times on the C7x and DDR traffic of the last run. Raises ConversionFailed."""
-        return parse_statistics(self._native.get_TI_benchmark_data())
 
 
 def is_board(soc: Soc) -> bool:
@@ -58,36 +30,9 @@ def is_board(soc: Soc) -> bool:
     return any(chip.startswith(f"ti,{soc.name.lower()}") for chip in chips) and PROVIDER in _providers()
 
 
-def open_session(compiled: Path) -> TidlSession:
-    """Load a compiled directory. Raises ToolchainUnavailable without TI's runtime, ConversionFailed."""
-    if PROVIDER not in _providers():
-        raise ToolchainUnavailable(
-            f"the onnxruntime on this machine has no {PROVIDER}",
-            hint="Run on a TDA4VM board with TI's SDK, whose Python carries TI's onnxruntime",
-        )
-    import onnxruntime
-
-    os.environ[STATISTICS_VARIABLE] = "1"
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    try:
-        native = onnxruntime.InferenceSession(
-            str(compiled / MODEL),
-            sess_options=options,
-            providers=[PROVIDER, "CPUExecutionProvider"],
-            provider_options=[execution_options(compiled), {}],
-        )
-    except Exception as error:  # ONNX Runtime's exception classes share no base but Exception
-        raise ConversionFailed(f"TI's runtime cannot load the artifact: {str(error)[:500]}") from error
-    if PROVIDER not in native.get_providers():
-        raise ConversionFailed("TI's runtime loaded the model on the Arm cores alone")
-    return TidlSession(native)
-
-
 def execution_options(compiled: Path, tools: Tools | None = None) -> dict[str, str]:
     """Provider options for inference; a PC needs the tools as well."""
-    options = {"artifacts_folder": str(compiled), "debug_level": "0"}
-    return options | ({"tidl_tools_path": str(tools.directory)} if tools else {})
+    return session_options(compiled) | ({"tidl_tools_path": str(tools.directory)} if tools else {})
 
 
 def emulate(compiled: Path, tools: Tools, samples: Sequence[Arrays], workdir: Path, progress: Progress) -> list[Arrays]:

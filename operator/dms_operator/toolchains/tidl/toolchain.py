@@ -9,6 +9,7 @@ from ...api.capabilities import BoardType, ToolchainName
 from ...api.errors import ConversionFailed, WrongTarget
 from ...api.stages import CompiledFacts, LatencyFacts
 from ..base import Arrays, Compiled, Progress
+from ..loading import Loading
 from ..manifest import read_manifest, write_manifest
 from ..onnx_graph import read_graph
 from . import estimate, run
@@ -83,8 +84,8 @@ class Tidl:
         """Whether this machine is such a board, with TI's runtime."""
         return run.is_board(soc_of(board))
 
-    def session(self, compiled: Path) -> run.TidlSession:
-        """Load the artifact on the board. Not yet run on one: the contract is tested against TI's documentation."""
+    def loading(self, compiled: Path) -> Loading:
+        """Load the artifact by TI's provider. Not yet run on a board: tested against TI's documentation."""
         manifest = read_manifest(compiled)
         _soc(manifest)
         if estimate.is_estimate(manifest):
@@ -92,7 +93,7 @@ class Tidl:
                 "the artifact is an estimate: it holds nothing that a board could load",
                 hint=f"Convert with TI's tools, without {ESTIMATE_ONLY}",
             )
-        return run.open_session(compiled)
+        return Loading("tidl", MODEL)
 
     def simulate(
         self, compiled: Path, samples: Sequence[Arrays], workdir: Path, progress: Progress
