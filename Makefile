@@ -41,6 +41,7 @@ lint: $(DEV) ## Check style, types, layers and generated files
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	@$(BIN)/dms crd | diff -u crds/dmsmodeldeployments.yaml - || { echo "the CRD is stale: run make generate"; exit 1; }
+	@$(BIN)/python helm/generate.py --check
 
 format: $(DEV) ## Format the code
 	$(BIN)/ruff check --fix .

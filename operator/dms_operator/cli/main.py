@@ -1,5 +1,6 @@
 """Entry point of `dms`. Commands import what they need when they run: the operator image has no torch."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -39,6 +40,14 @@ def crd() -> None:
     print(yaml.safe_dump(custom_resource_definition(), sort_keys=False, width=120, allow_unicode=True), end="")
 
 
+@app.command()
+def rbac() -> None:
+    """Print what the operator may ask of the Kubernetes API, as RBAC rules by place."""
+    from dms_operator.controller.permissions import as_yaml
+
+    print(as_yaml(), end="")
+
+
 @stage_app.command("run")
 def stage_run(
     request: Annotated[Path | None, typer.Argument(help="Request as JSON; default: DMS_REQUEST.")] = None,
@@ -55,6 +64,32 @@ def operator_run(context: typer.Context) -> None:
     from dms_operator.controller.main import main
 
     raise typer.Exit(main(context.args))
+
+
+@operator_app.command("check")
+def operator_check(
+    namespace: Annotated[str, typer.Option(help="A namespace that the operator watches.")] = "default",
+    kubeconfig: Annotated[
+        Path | None, typer.Option(envvar="KUBECONFIG", help="Default: the pod's service account.")
+    ] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.")] = 120.0,
+) -> None:
+    """See whether an operator answers: apply a suspended deployment, wait for its status, delete it."""
+    import asyncio
+
+    from kubernetes.aio.config import ConfigException
+
+    from dms_operator.controller.check import CheckFailed, check
+    from dms_operator.controller.connection import load_configuration
+
+    async def run() -> float:
+        return await check(await load_configuration(kubeconfig), namespace, timeout)
+
+    try:
+        print(f"the operator answers: {asyncio.run(run()):.1f} s until it took up a deployment in {namespace}")
+    except (CheckFailed, ConfigException) as error:
+        print(f"check failed: {error}", file=sys.stderr)
+        raise typer.Exit(1) from error
 
 
 @app.command()

@@ -50,8 +50,11 @@ async def load_configuration(kubeconfig: Path | None) -> Any:
 class Connection:
     """The session, opened anew whenever kopf asks to log in again."""
 
-    def __init__(self, configuration: Any, count: CountRequest, watcher: ClientMiddlewareType) -> None:
-        """`watcher` sees the requests that are not our own, which are kopf's."""
+    def __init__(
+        self, configuration: Any, count: CountRequest, watcher: ClientMiddlewareType, agent: str = MANAGER
+    ) -> None:
+        """`watcher` sees the requests that are not our own, which are kopf's; `agent` is how we name ourselves."""
+        self._agent = agent
         self.server: str = configuration.host.rstrip("/")
         self._watcher = watcher
         self._configuration = configuration
@@ -82,7 +85,7 @@ class Connection:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, ssl=tls),
                 proxy=self._configuration.proxy or None,
-                headers={"User-Agent": MANAGER},
+                headers={"User-Agent": self._agent},
                 middlewares=(self._watcher, self._authenticate),
             )
         return self._session

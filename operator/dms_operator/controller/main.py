@@ -156,7 +156,7 @@ async def run(
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     operator = Operator(settings, await load_configuration(kubeconfig), namespaces)
     async with serving(application(operator.health, operator.prometheus), host, port) as actual_port:
-        _log.info("serving /metrics, /healthz and /readyz on http://%s:%d", host, actual_port)
+        _log.info("serving /metrics, /healthz and /readyz on http://%s:%d", host or "*", actual_port)
         await operator.run(stop)
 
 

@@ -49,7 +49,7 @@ class DevCluster:
         self.config = config
         self.registry = Registry(Store(), Resources())
         self.client = LocalClient(self.registry)
-        self.server = ApiServer(self.registry, port=config.port)
+        self.server = ApiServer(self.registry, port=config.port, audit_log=config.audit_log)
         self.kubelet: Kubelet | None = None
         self._work: asyncio.Task[None] | None = None
         self._lock: int | None = None

