@@ -159,11 +159,11 @@ class OperatorProcess:
         assert self._process is not None
         return self._process.pid
 
-    def start(self) -> None:
-        """Start it; does not wait until it is ready."""
+    def start(self, *more: str) -> None:
+        """Start it, with more arguments if given; does not wait until it is ready."""
         command = [sys.executable, "-m", "dms_operator.controller.main", f"--settings={self._settings}"]
         command += [f"--kubeconfig={self._kubeconfig}", f"--listen={self.url.removeprefix('http://')}"]
-        command += [f"--namespace={namespace}" for namespace in self._namespaces]
+        command += [*(f"--namespace={namespace}" for namespace in self._namespaces), *more]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=_environment())
 

@@ -19,6 +19,8 @@ class Event:
     type: Literal["Normal", "Warning"]
     reason: str
     message: str
+    stage: str = ""
+    """The kind of stage that it is about, if about one."""
 
 
 def events(old: DeploymentStatus, new: DeploymentStatus) -> list[Event]:
@@ -32,12 +34,12 @@ def events(old: DeploymentStatus, new: DeploymentStatus) -> list[Event]:
     ]
 
 
-def _normal(reason: str, message: str) -> Event:
-    return Event("Normal", reason, clip(message, MESSAGE_LIMIT))
+def _normal(reason: str, message: str, stage: str = "") -> Event:
+    return Event("Normal", reason, clip(message, MESSAGE_LIMIT), stage)
 
 
-def _warning(reason: str, message: str) -> Event:
-    return Event("Warning", reason, clip(message, MESSAGE_LIMIT))
+def _warning(reason: str, message: str, stage: str = "") -> Event:
+    return Event("Warning", reason, clip(message, MESSAGE_LIMIT), stage)
 
 
 def _suspension(old: DeploymentStatus, new: DeploymentStatus) -> Iterator[Event]:
@@ -58,11 +60,11 @@ def _stage(old: StageStatus | None, new: StageStatus) -> Iterator[Event]:
     if new.state == was:
         return
     if new.state == "Running":
-        yield _normal(reasons.EVENT_STAGE_STARTED, f"{new.name}: job {new.job}")
+        yield _normal(reasons.EVENT_STAGE_STARTED, f"{new.name}: job {new.job}", new.stage)
     if new.state == "Succeeded" and new.job:
-        yield _normal(reasons.EVENT_STAGE_SUCCEEDED, new.name)
+        yield _normal(reasons.EVENT_STAGE_SUCCEEDED, new.name, new.stage)
     if new.state == "Failed":
-        yield _warning(reasons.EVENT_STAGE_FAILED, f"{new.name}: {new.reason}: {new.message}")
+        yield _warning(reasons.EVENT_STAGE_FAILED, f"{new.name}: {new.reason}: {new.message}", new.stage)
 
 
 def _misses(status: DeploymentStatus) -> dict[tuple[str, str, str], GateStatus]:

@@ -6,9 +6,11 @@ from typing import Any
 from ..api import labels
 from ..api.base import digest_of
 from ..api.errors import TERMINAL_EXIT_CODE
+from ..api.log_lines import FORMAT_VARIABLE
 from ..api.resource import Metadata
 from ..api.spec import DeploymentSpec, TargetSpec
 from ..api.stages import REQUEST_VARIABLE, RemoveRecipe, StageName, StageRequest, recipe_digest
+from ..api.tracing import ENDPOINT_VARIABLE, PARENT_VARIABLE, traceparent
 from .pods import CONTAINER
 from .settings import FILE_ROOTS_VARIABLE, NODE_VARIABLE, Settings, StageVolume
 from .steps import Step
@@ -36,6 +38,11 @@ def job_manifest(
     """The Job that runs a step."""
     marks = _labels(step, metadata)
     template = {"metadata": _pod_metadata(marks, settings), "spec": _pod_spec(step, metadata, spec, settings)}
+    template_digest = digest_of(template)
+    if settings.tracing:
+        # after the digest: a Job that another generation made does the same work
+        parent = traceparent(metadata.uid, metadata.generation, step.digest)
+        template["spec"]["containers"][0]["env"].append({"name": PARENT_VARIABLE, "value": parent})
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -45,7 +52,7 @@ def job_manifest(
             "labels": marks,
             "annotations": {
                 labels.RECIPE_DIGEST: step.digest,
-                labels.TEMPLATE_DIGEST: digest_of(template),
+                labels.TEMPLATE_DIGEST: template_digest,
                 labels.ATTEMPT: attempt,
             },
             "ownerReferences": [_owner(metadata)],
@@ -196,8 +203,14 @@ def _environment(step: Step, metadata: Metadata, spec: DeploymentSpec, settings:
         {"name": FILE_ROOTS_VARIABLE, "value": ":".join(settings.file_roots)},
         {"name": "HOME", "value": SCRATCH},
         *(_NODE_NAME if step.recipe.stage == "benchmark" else []),
+        *({"name": name, "value": value} for name, value in _observability(settings).items()),
         *({"name": name, "value": value} for name, value in settings.env.items()),
     ]
+
+
+def _observability(settings: Settings) -> dict[str, str]:
+    lines = {FORMAT_VARIABLE: settings.log_format} if settings.log_format != "plain" else {}
+    return lines | ({ENDPOINT_VARIABLE: settings.tracing.endpoint} if settings.tracing else {})
 
 
 def _secrets(step: Step, spec: DeploymentSpec, settings: Settings) -> list[str]:

@@ -16,7 +16,9 @@ import kopf
 from kubernetes.aio.config import ConfigException
 from prometheus_client import CollectorRegistry, ProcessCollector, disable_created_metrics
 
+from ..api.errors import DMSError
 from ..api.labels import GROUP, PLURAL
+from ..api.log_lines import lines_are_about
 from ..artifacts.paths import sandboxed
 from .announcer import Announcer
 from .boards import BoardKeeper, capacity_patch
@@ -24,10 +26,12 @@ from .caches import Caches
 from .connection import Connection, load_configuration
 from .health import Health
 from .kube import ApiError, Kube
+from .listeners import Listeners
 from .logs import configure_logging
 from .metrics import Metrics
 from .reconcile import Reconciler
 from .settings import DEADLINES, Settings, load_settings
+from .tracing import Tracing, exporter_for
 from .vitals import Vitals
 from .watching import WatchMonitor, streams
 from .web import application, serving
@@ -61,7 +65,10 @@ class Operator:
         self.connection = Connection(configuration, self.metrics.count_request, self.monitor.middleware)
         self.kube = Kube(self.connection)
         self.announcer = Announcer(self.kube.post_event)
-        self.reconciler = Reconciler(self.caches, self.kube, settings, self.metrics, _now, self.announcer.post)
+        endpoint = settings.tracing.endpoint if settings.tracing else None
+        self.tracing = Tracing(self.caches, exporter_for(endpoint), _now) if endpoint else None
+        progress = Listeners(self.metrics, self.tracing) if self.tracing else self.metrics
+        self.reconciler = Reconciler(self.caches, self.kube, settings, progress, _now, self.announcer.post)
         self.boards = BoardKeeper(self.caches, self.kube, _now)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -72,6 +79,8 @@ class Operator:
                 await self._watch_and_work()
         finally:
             await self.connection.close()
+            if self.tracing:
+                await asyncio.to_thread(self.tracing.close)
 
     async def _watch_and_work(self) -> None:
         # From here on kopf takes SIGTERM and SIGINT itself, and returns.
@@ -122,7 +131,9 @@ class Operator:
     async def _work(self, key: Key) -> float | None:
         with self.metrics.reconcile_seconds.time():
             if key.kind == "deployment":
+                lines_are_about(deployment=f"{key.name.namespace}/{key.name.name}")
                 return await self.reconciler.reconcile(key.name)
+            lines_are_about(node=key.name.name)
             await self.boards.reconcile(key.name.name)
             return None
 
@@ -180,7 +191,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings = load_settings(sandboxed(arguments.settings))
         asyncio.run(run(settings, kubeconfig=kubeconfig, namespaces=arguments.namespace, host=host, port=int(port)))
-    except (ConfigException, OSError, ValueError) as error:
+    except (ConfigException, DMSError, OSError, ValueError) as error:
         _log.error("%s", error)
         return 2
     return 0

@@ -17,6 +17,7 @@ from . import removal
 from .boards import count_boards
 from .caches import Caches, ObjectName, Raw, owner
 from .jobs import removal_job_name
+from .journal import log_event
 from .kube import CONFLICT, ApiError, Cluster
 from .merge import merge_patch
 from .observation import Observed, job_view, observe
@@ -149,6 +150,7 @@ class Reconciler:
         self._progress.status_known(name, body["spec"], steps.status)
         written = await self._write_status(body, observed.status, steps.status)
         for event in steps.events if written else ():
+            log_event(name, event, steps.status)
             await self._post(body, event)
         return any(deleted) or bool(steps.create) or written
 

@@ -8,13 +8,15 @@ from pydantic import Field, field_validator
 
 from ..api.base import Model
 from ..api.capabilities import ToolchainName
+from ..api.log_lines import FORMAT_VARIABLE, LogFormat
 from ..api.quantities import Duration
 from ..api.stages import REQUEST_VARIABLE, StageName
+from ..api.tracing import PARENT_VARIABLE
 
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
 FILE_ROOTS_VARIABLE = "DMS_FILE_ROOTS"
 NODE_VARIABLE = "DMS_NODE_NAME"
-OWN_VARIABLES = (REQUEST_VARIABLE, FILE_ROOTS_VARIABLE, NODE_VARIABLE, "HOME")
+OWN_VARIABLES = (REQUEST_VARIABLE, FILE_ROOTS_VARIABLE, NODE_VARIABLE, FORMAT_VARIABLE, PARENT_VARIABLE, "HOME")
 """Environment of a stage pod that the operator alone sets."""
 
 
@@ -61,6 +63,13 @@ class StageResources(Model):
 
     requests: dict[str, str] = Field(default={})
     limits: dict[str, str] = Field(default={})
+
+
+class Tracing(Model):
+    """OpenTelemetry traces of the operator and of the stage pods."""
+
+    endpoint: str = Field(pattern=r"^https?://\S+$", max_length=1024)
+    """A collector that takes OTLP over HTTP, such as http://collector.observability:4318."""
 
 
 class RunAs(Model):
@@ -126,6 +135,10 @@ class Settings(Model):
     """Retries of a stage after infrastructure failures."""
     run_as: RunAs = RunAs()
     """User of the stage pods."""
+    tracing: Tracing | None = None
+    """Where traces go; absent: there are none."""
+    log_format: LogFormat = "plain"
+    """Log lines of the stage pods: plain or json."""
     scratch_limit: str | None = None
     """Size limit of each pod's /tmp, such as 10Gi."""
 

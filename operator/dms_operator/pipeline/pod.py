@@ -14,11 +14,13 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from ..api.errors import TERMINAL_EXIT_CODE
+from ..api.log_lines import FORMAT_VARIABLE, formatter, lines_are_about
 from ..api.stages import REQUEST_VARIABLE, RESULT_LIMIT_BYTES, StageRequest, StageResult
 from ..artifacts.paths import SANDBOX_VARIABLE, sandboxed
 from . import termination
 from .progress import ProgressPrinter
 from .runner import run
+from .tracing import traced
 
 TERMINATION_LOG_VARIABLE = "DMS_TERMINATION_LOG"
 WORKDIR_VARIABLE = "DMS_WORKDIR"
@@ -28,7 +30,9 @@ _TERMINATED_EXIT_CODE = 128 + signal.SIGTERM
 
 def main(arguments: Sequence[str] = ()) -> int:
     """Run the stage of a request file (first argument) or of DMS_REQUEST; gives the exit code."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter(os.environ.get(FORMAT_VARIABLE, "plain")))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     with (
         tempfile.TemporaryDirectory(prefix="dms-stage-", dir=_scratch_parent()) as workdir,
         _temporary_files_in(workdir),
@@ -38,7 +42,9 @@ def main(arguments: Sequence[str] = ()) -> int:
             request = StageRequest.model_validate_json(_request_text(arguments))
         except (OSError, ValidationError) as error:
             return _refuse_request(error)
-        result = run(request, Path(workdir), ProgressPrinter())
+        target = {"target": request.target} if request.target else {}
+        lines_are_about(deployment=request.deployment, stage=request.recipe.stage, **target)
+        result = traced(request, ProgressPrinter(), lambda progress: run(request, Path(workdir), progress))
     _report(result)
     return exit_code(result)
 
