@@ -113,8 +113,13 @@ def test_four_bit_weights_try_rounding_before_training_and_no_other_ranges() -> 
 
 
 def test_more_bits_are_tried_only_where_the_toolchain_takes_them() -> None:
-    for toolchain in ("tidl", "onnxruntime"):
-        assert not [name for name in names("int8", toolchain) if name.endswith(("a16", "mixed"))]
+    assert not [name for name in names("int8", "onnxruntime") if name.endswith(("a16", "mixed"))]
+
+
+def test_tda4vm_trains_before_it_widens_and_widens_a_few_layers_before_all() -> None:
+    found = names("int8", "tidl")
+    assert found[-4:] == ["int8-tidl-equalized", "int8-tidl-qat", "int8-tidl-mixed", "int8-tidl-a16"]
+    assert names("int8", "tidl", trainable=False)[-2:] == ["int8-tidl-mixed", "int8-tidl-a16"]
 
 
 def test_training_needs_the_pytorch_program_and_the_method_auto() -> None:

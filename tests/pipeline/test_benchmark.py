@@ -3,7 +3,7 @@
 import json
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +45,10 @@ class Bench:
     def context(self, progress: Callable[[str, int, int], None] = lambda *_: None) -> StageContext:
         return StageContext(self.store, self.directory / "work", progress)
 
-    def convert(self, board: BoardType, toolchain: ToolchainName) -> tuple[str, CompiledFacts]:
-        recipe = ConvertRecipe(image="i", variant=self.variant, board=board, toolchain=toolchain)
+    def convert(
+        self, board: BoardType, toolchain: ToolchainName, options: dict[str, str] | None = None
+    ) -> tuple[str, CompiledFacts]:
+        recipe = ConvertRecipe(image="i", variant=self.variant, board=board, toolchain=toolchain, options=options or {})
         context = self.context()
         files, facts = convert.run(recipe, context)
         assert isinstance(facts, CompiledFacts)
@@ -111,6 +113,27 @@ def test_tda4vm_ends_in_a_clear_message(bench: Bench, monkeypatch: pytest.Monkey
     monkeypatch.delenv("TIDL_TOOLS_PATH", raising=False)
     with pytest.raises(ToolchainUnavailable, match="TIDL tools are not installed in the converter image"):
         bench.convert("tda4vm", "tidl")
+
+
+def test_without_tis_tools_tda4vm_gets_an_estimate_of_latency_and_accuracy(bench: Bench) -> None:
+    context = bench.context()
+    recipe = QuantizeRecipe(
+        image="i",
+        resolved=bench.resolved,
+        reference=bench.variant,  # its artifact holds the reference's outputs, too
+        precision="int8",
+        method="static",
+        toolchain="tidl",
+        evaluation_samples=24,
+    )
+    ti = replace(bench, variant=context.store.put(quantize.run(recipe, context)[0]).digest)
+    compiled, _ = ti.convert("tda4vm", "tidl", {"estimate-only": "true"})
+    report, facts = ti.benchmark(compiled, "tda4vm", "tidl")
+    assert [latency.provenance for latency in facts.latencies] == ["estimated", "host"]
+    assert facts.accuracy_provenance == "estimated"
+    assert facts.accuracy_on_target is not None and facts.accuracy_on_target.samples == SAMPLES
+    assert facts.accuracy_on_target_drop is not None and facts.accuracy_on_target_drop <= 1 / SAMPLES
+    assert report["compiled"]["toolVersion"] == "estimate only, no TI tools ran"
 
 
 def test_a_variant_without_model_is_missing_not_empty(bench: Bench, tmp_path: Path) -> None:

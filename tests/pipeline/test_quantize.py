@@ -92,14 +92,6 @@ def test_int4_packs_convolutions_and_leaves_matrix_products_at_int8(stages: Stag
     assert {onnx.TensorProto.INT4, onnx.TensorProto.INT8} <= types_of(model)
 
 
-def test_tidl_activations_are_symmetric(stages: Stages, resolved: str) -> None:
-    _, model = quantized(stages, resolved, **INT8, toolchain="tidl")
-    weights = {weight.name: onnx.numpy_helper.to_array(weight) for weight in model.graph.initializer}
-    zero_points = [weights[node.input[2]] for node in model.graph.node if node.op_type == "QuantizeLinear"]
-    assert zero_points
-    assert all((zero == 0).all() for zero in zero_points)
-
-
 def test_dynamic_int8_is_for_cpus(stages: Stages, resolved: str) -> None:
     facts, model = quantized(stages, resolved, precision="int8", method="dynamic", toolchain="onnxruntime")
     assert facts.scheme == "w8 dynamic"

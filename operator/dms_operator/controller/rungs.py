@@ -17,7 +17,7 @@ CHEAPEST_FIRST: tuple[Precision, ...] = ("int8", "int4", "fp16", "fp32")
 CALIBRATIONS: tuple[Calibration, ...] = ("minmax", "percentile", "entropy", "mse")
 """Calibrations of `auto`: minmax is cheapest and usually enough; the others clip outliers ever more costly."""
 
-WIDENING: frozenset[ToolchainName] = frozenset({"qnn", "snpe-sdk"})
+WIDENING: frozenset[ToolchainName] = frozenset({"qnn", "snpe-sdk", "tidl"})
 """Toolchains that take 16-bit activations, for all or some tensors (pipeline/schemes.py: why not the others)."""
 
 
@@ -43,6 +43,11 @@ class Rung:
     def widened(self) -> bool:
         """Whether every activation is wider than the precision's own, which a cheaper rung may avoid."""
         return self.static is not None and self.static.activation_bits == 16
+
+    @property
+    def widens(self) -> bool:
+        """Whether some or all tensors get more bits than the precision's own."""
+        return self.widened or (self.static is not None and self.static.mixed)
 
     @property
     def _trait(self) -> str:
@@ -74,7 +79,12 @@ def rungs(
     if quantization.method in ("dynamic", "qat"):
         return [Rung(precision, quantization.method)]
     ladder = list(_static(precision, quantization, toolchain))
-    return [*ladder, Rung(precision, "qat")] if quantization.method == "auto" and trainable else ladder
+    if quantization.method != "auto" or not trainable:
+        return ladder
+    at = len(ladder)
+    if toolchain == "tidl":  # 16 bits cost TDA4VM two to four times the latency: TI, too, trains before it widens
+        at = next((place for place, rung in enumerate(ladder) if rung.widens), at)
+    return [*ladder[:at], Rung(precision, "qat"), *ladder[at:]]
 
 
 def _static(precision: Precision, quantization: QuantizationSpec, toolchain: ToolchainName) -> Iterator[Rung]:
@@ -94,8 +104,9 @@ def _improvements(
     better = StaticRecipe(equalize=True, correct_bias=True)
     yield better
     if toolchain in WIDENING:
-        if precision == "int8":
-            yield better.model_copy(update={"activation_bits": 16})
-        yield better.model_copy(update={"mixed": True, "max_accuracy_drop": quantization.max_accuracy_drop})
+        wide = [better.model_copy(update={"activation_bits": 16})] if precision == "int8" else []
+        mixed = better.model_copy(update={"mixed": True, "max_accuracy_drop": quantization.max_accuracy_drop})
+        # all activations need no search, and cost the HTP little; a few layers cost TDA4VM far less than all
+        yield from [mixed, *wide] if toolchain == "tidl" else [*wide, mixed]
     if precision == "int4":
         yield better.model_copy(update={"rounding": "learned"})

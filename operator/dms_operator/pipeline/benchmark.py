@@ -1,8 +1,9 @@
 """Stage benchmark: latency by every means at hand, power, memory, and accuracy with the target's own arithmetic.
 
 On the board (this machine is it, or it is connected to this node) the compiled artifact itself is timed, and the
-figures are `measured`. Elsewhere there is the vendor's cost model (`simulated`) and the build machine (`host`), and
-nothing is called measured. The `measured` path of toolchain qnn has not run on a board yet.
+figures are `measured`. Elsewhere there is the vendor's cost model and simulator (`simulated`), for TDA4VM without TI's
+tools our own model (`estimated`), and the build machine (`host`), and nothing is called measured. The `measured` path
+of toolchain qnn has not run on a board yet.
 """
 
 import json
@@ -12,7 +13,7 @@ from typing import Any
 
 from ..api.quantities import Memory
 from ..api.stages import BenchmarkFacts, BenchmarkRecipe, Provenance
-from ..toolchains.base import Arrays
+from ..toolchains.base import Arrays, Predicting
 from ..toolchains.onnx_graph import read_graph
 from . import environment
 from .camera_row import camera_job, camera_row
@@ -133,14 +134,8 @@ def _samples(found: Subject, recipe: BenchmarkRecipe) -> list[Arrays]:
 def _accuracy_on_target(
     found: Subject, board: BoardRun | None, recipe: BenchmarkRecipe, context: StageContext
 ) -> TargetAccuracy | None:
-    """Compare the target's outputs with the reference's; None where neither board nor simulator is at hand."""
-    provenance: Provenance = "measured" if board else "simulated"
-    outputs: list[Arrays] | None
-    if board:
-        outputs = board.outputs
-    else:
-        samples = _samples(found, recipe)
-        outputs = found.tools.simulate(found.compiled, samples, context.scratch("simulate"), context.progress)
+    """Compare the target's outputs with the reference's; None where no means to get them is at hand."""
+    outputs, provenance = _target_outputs(found, board, _samples(found, recipe), context)
     if outputs is None:
         return None
     chosen = found.reference.indices[: recipe.simulation_samples]
@@ -148,6 +143,18 @@ def _accuracy_on_target(
     expected = found.reference.outputs[: len(chosen)]
     values = first_outputs(outputs, read_graph(found.model), expected.shape[1:])
     return judge(recipe.metric, values, expected, labels, provenance)
+
+
+def _target_outputs(
+    found: Subject, board: BoardRun | None, samples: list[Arrays], context: StageContext
+) -> tuple[list[Arrays] | None, Provenance]:
+    """By the strongest means at hand: the board, the vendor's simulator, our own model of the arithmetic."""
+    if board:
+        return board.outputs, "measured"
+    simulated = found.tools.simulate(found.compiled, samples, context.scratch("simulate"), context.progress)
+    if simulated is None and isinstance(found.tools, Predicting):
+        return found.tools.predict(found.compiled, samples, context.progress), "estimated"
+    return simulated, "simulated"
 
 
 def _report(

@@ -98,7 +98,9 @@ def search(
     switched = Switched(_with_weights(model, weights, groups), activations, weights, groups)
     errors = _alone(switched, feeds[:SENSITIVITY_SAMPLES], len(narrow), progress)
     order = sorted(range(len(narrow)), key=lambda number: (-errors[number] / max(narrow[number].cost, 1e-9), number))
-    widened, drop = _fewest(switched, feeds, order, drop_of, accepted, progress)
+    order.sort(key=lambda number: not scheme.widens(narrow[number].operator))
+    most = sum(scheme.widens(unit.operator) for unit in narrow)
+    widened, drop = _fewest(switched, feeds, order, most, drop_of, accepted, progress)
     rows = [
         Sensitivity(unit.tensors, unit.operator, unit.cost, errors[number], number in widened)
         for number, unit in enumerate(narrow)
@@ -185,19 +187,23 @@ def _fewest(
     switched: Switched,
     feeds: list[Feed],
     order: list[int],
+    most: int,
     drop_of: Callable[[Array], float],
     accepted: float,
     progress: Progress,
 ) -> tuple[set[int], float]:
-    """The least number of units from the head of the order that must be wide, by bisection; all if none is enough."""
+    """The least number of units from the head of the order that must be wide, by bisection; `most` if none is enough.
+
+    What comes after the first `most` is always rounded.
+    """
     drops: dict[int, float] = {}
 
     def enough(count: int) -> bool:
         drops[count] = drop_of(switched.first_outputs(feeds, order[count:]))
-        progress("search", len(drops), int(np.ceil(np.log2(len(order) + 1))) + 1)
+        progress("search", len(drops), int(np.ceil(np.log2(most + 1))) + 1)
         return drops[count] <= accepted
 
-    low, high = 0, len(order)
+    low, high = 0, most
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle + 1, high)

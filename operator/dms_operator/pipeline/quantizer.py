@@ -12,7 +12,9 @@ from onnxruntime.quantization.calibrate import TensorData, TensorsData, save_ten
 from onnxruntime.quantization.execution_providers.qnn import get_qnn_qdq_config, qnn_preprocess_model
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from ..api.errors import QuantizationFailed
+from ..api.errors import DMSError, QuantizationFailed
+from ..toolchains.tidl.fixed_point import Precision, to_fixed_point
+from ..toolchains.tidl.surgery import lowered
 from .histogram import Range
 from .schemes import Overrides, Scheme
 
@@ -32,9 +34,10 @@ def to_dynamic_int8(source: Path, target: Path) -> None:
 
 
 def prepare(source: Path, target: Path, scheme: Scheme) -> Path:
-    """Infer shapes, fold batch norms and, for the HTP, fuse Gelu and LayerNormalization written out in small nodes.
+    """Infer shapes, fold batch norms, and write the model as the scheme's toolchain wants it.
 
-    Gives `target`. Raises QuantizationFailed.
+    For the HTP, Gelu and LayerNormalization written out in small nodes are fused; for TIDL the model is rewritten for
+    opset 19. Gives `target`. Raises QuantizationFailed, ConversionFailed.
     """
     with failures("prepared for quantization"):
         if scheme.htp:
@@ -43,6 +46,8 @@ def prepare(source: Path, target: Path, scheme: Scheme) -> Path:
             if qnn_preprocess_model(model, fused, fuse_layernorm=True, exclude_initializer_from_input=True):
                 source = fused
         quant_pre_process(source, target, skip_symbolic_shape=True)
+        if scheme.power_of_two:
+            onnx.save_model(lowered(onnx.load_model(target)), target)
     return target
 
 
@@ -52,6 +57,9 @@ def quantize(prepared: Path, target: Path, scheme: Scheme, ranges: dict[str, Ran
     `ranges` has every float activation; `overrides` say what other type or scale a tensor gets.
     """
     with failures("quantized"):
+        if scheme.power_of_two:
+            onnx.save_model(to_fixed_point(onnx.load_model(prepared), ranges, _precision(scheme, overrides)), target)
+            return
         _quantize(prepared, target, scheme, _range_file(ranges, target.with_name("ranges.json")), overrides)
 
 
@@ -92,6 +100,12 @@ def _quantize(prepared: Path, target: Path, scheme: Scheme, ranges: Path, overri
     )
 
 
+def _precision(scheme: Scheme, overrides: Overrides) -> Precision:
+    """What the scheme and its overrides (tensors that get 16 bits) are for TIDL."""
+    wide = (name for name, [override] in overrides.items() if override.get("quant_type") == QuantType.QInt16)
+    return Precision(scheme.activation_bits, frozenset(wide))
+
+
 def _range_file(ranges: dict[str, Range], path: Path) -> Path:
     data = {name: TensorData(lowest=np.float32(low), highest=np.float32(high)) for name, (low, high) in ranges.items()}
     save_tensors_data(TensorsData(CalibrationMethod.MinMax, data), path)
@@ -105,7 +119,7 @@ def failures(what: str) -> Iterator[None]:
     logging.disable(logging.WARNING)
     try:
         yield
-    except MemoryError:
+    except (MemoryError, DMSError):
         raise
     except Exception as error:
         raise QuantizationFailed(

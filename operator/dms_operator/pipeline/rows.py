@@ -83,7 +83,7 @@ def reference_row(timed: Timed, machine: Mapping[str, Any], recipe: BenchmarkRec
 
 
 def simulated_row(subject: Subject) -> Row | None:
-    """The vendor's cost model; None where there is none."""
+    """The vendor's cost model, or (`estimated`) ours; None where there is none."""
     simulated = subject.tools.cost(subject.compiled)
     return Row(simulated) if simulated else None
 

@@ -9,6 +9,7 @@ from onnxruntime.quantization import QuantType
 from ..api.capabilities import Precision, ToolchainName
 from ..api.errors import QuantizationFailed
 from ..api.stages import StaticRecipe
+from ..toolchains.tidl.fixed_point import CHANGEABLE
 
 Overrides = dict[str, list[dict[str, Any]]]
 
@@ -23,6 +24,9 @@ class Scheme:
     symmetric_activations: bool
     htp: bool
     """Quantize every operator by the rules of Qualcomm's HTP (onnxruntime's get_qnn_qdq_config)."""
+    power_of_two: bool = False
+    """Quantize layers by the rules of TIDL on TDA4VM: scales are powers of two, no zero points, one per tensor
+    (toolchains/tidl/fixed_point.py); an activation that is never negative has no sign."""
     wide_weights: tuple[str, ...] = field(default=())
     """Operators whose weights stay int8 in an int4 scheme."""
 
@@ -33,12 +37,19 @@ class Scheme:
 
     def weight_bits(self, operator: str) -> int:
         """Bits of the weights of an operator."""
+        if self.weight == QuantType.QInt16:
+            return 16
         return 4 if self.weight == QuantType.QInt4 and operator not in self.wide_weights else 8
+
+    def widens(self, operator: str) -> bool:
+        """Whether mixed precision may give an operator's output more bits."""
+        return not self.power_of_two or operator in CHANGEABLE
 
     @property
     def name(self) -> str:
         """Short form such as `w8a8 per-channel`."""
         granularity = "per-channel" if self.per_channel else "per-tensor"
+        granularity = f"power-of-two {granularity}" if self.power_of_two else granularity
         symmetric = " symmetric" if self.htp and self.symmetric_activations else ""
         return f"w{self.weight_bits('')}a{self.activation_bits} {granularity}{symmetric}"
 
@@ -47,7 +58,9 @@ _HTP_INT8 = Scheme(QuantType.QUInt8, QuantType.QInt8, per_channel=True, symmetri
 # The HTP takes 4-bit weights for convolutions with 16-bit activations; matrix products keep 8-bit weights, because
 # they are quantized per tensor there, and 4 bits per tensor lose the model (reference measurements: 99 % to 61 %).
 _HTP_INT4 = Scheme(QuantType.QUInt16, QuantType.QInt4, True, False, htp=True, wide_weights=("MatMul", "Gemm"))
-_TIDL_INT8 = Scheme(QuantType.QInt8, QuantType.QInt8, per_channel=True, symmetric_activations=True, htp=False)
+_TIDL_INT8 = Scheme(
+    QuantType.QInt8, QuantType.QInt8, per_channel=False, symmetric_activations=True, htp=False, power_of_two=True
+)
 _CPU_INT8 = Scheme(QuantType.QInt8, QuantType.QInt8, per_channel=True, symmetric_activations=False, htp=False)
 
 _SCHEMES: dict[tuple[ToolchainName, Precision], Scheme] = {
@@ -66,9 +79,9 @@ _WIDE = {
     QuantType.QUInt16: QuantType.QUInt16,
 }
 _NARROW = {wide: narrow for narrow, wide in _WIDE.items() if narrow != wide}
-_SIXTEEN_BITS: frozenset[ToolchainName] = frozenset({"qnn", "snpe-sdk"})
-"""Toolchains that take 16-bit activations beside 8-bit weights. TIDL's 16 bits are those of a whole layer, which its
-own compiler chooses; ONNX Runtime has no such kernels for CPUs."""
+_SIXTEEN_BITS: frozenset[ToolchainName] = frozenset({"qnn", "snpe-sdk", "tidl"})
+"""Toolchains that take 16-bit activations: Qualcomm's beside 8-bit weights, TIDL with 16-bit weights, because its bits
+are those of a whole layer. ONNX Runtime has no such kernels for CPUs."""
 
 
 def scheme_for(toolchain: ToolchainName, precision: Precision, wanted: StaticRecipe | None = None) -> Scheme:
@@ -85,12 +98,18 @@ def scheme_for(toolchain: ToolchainName, precision: Precision, wanted: StaticRec
 def _changed(scheme: Scheme, toolchain: ToolchainName, wanted: StaticRecipe) -> Scheme:
     if wanted.activation_bits == 16 and toolchain not in _SIXTEEN_BITS:
         raise QuantizationFailed(f"the toolchain {toolchain} takes no 16-bit activations", hint="Use activationBits: 8")
-    if toolchain == "tidl" and wanted.symmetric_activations is False:
-        raise QuantizationFailed("TIDL takes symmetric activations only", hint="Leave symmetricActivations out")
+    if scheme.power_of_two and (wanted.symmetric_activations is False or wanted.per_channel):
+        raise QuantizationFailed(
+            "TIDL on TDA4VM takes symmetric scales only, one per tensor",
+            hint="Leave symmetricActivations and perChannel out",
+        )
+    if scheme.power_of_two and wanted.rounding == "learned":
+        raise QuantizationFailed("rounding is not learned for power-of-two scales", hint="Use rounding: nearest")
     types = {16: _WIDE, 8: _NARROW}.get(wanted.activation_bits or 0, {})
     return replace(
         scheme,
         activation=types.get(scheme.activation, scheme.activation),
+        weight=types.get(scheme.weight, scheme.weight) if scheme.power_of_two else scheme.weight,
         per_channel=scheme.per_channel if wanted.per_channel is None else wanted.per_channel,
         symmetric_activations=(
             scheme.symmetric_activations if wanted.symmetric_activations is None else wanted.symmetric_activations

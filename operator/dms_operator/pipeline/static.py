@@ -12,6 +12,8 @@ from onnxruntime.quantization import QuantType
 
 from ..api.errors import QuantizationFailed
 from ..api.stages import QuantizeRecipe, StaticRecipe
+from ..toolchains.tidl.samples import CALIBRATION_FILE, save_samples
+from ..toolchains.tidl.wide import FLOAT_FILE, wide_outputs
 from . import quantizer
 from .accumulators import coarse_layers
 from .bias import correct_bias
@@ -31,6 +33,8 @@ from .schemes import Overrides, Scheme, scheme_for, weight_overrides
 
 ENCODINGS = "encodings.json"
 SENSITIVITY = "sensitivity.json"
+IMPORT_SAMPLES = 64
+"""Most calibration samples that go with a variant for TI's tools; 20 are their own default."""
 SEARCH_SAMPLES = 128
 """Most calibration samples that the search for a mixture counts its accuracy on."""
 
@@ -89,6 +93,8 @@ def make_static(
         _mix(variant, ranges, overrides)
     if scheme.htp:
         _note_coarse_layers(variant)
+    if scheme.power_of_two and wide_outputs(_load(target)):
+        _keep_for_import(variant)
     variant.files[ENCODINGS] = _write_json(target.with_name(ENCODINGS), overrides_json(read_encodings(_load(target))))
     return variant
 
@@ -103,14 +109,24 @@ def _note_coarse_layers(variant: StaticVariant) -> None:
         )
 
 
+def _keep_for_import(variant: StaticVariant) -> None:
+    """TI's tools calibrate 16-bit layers themselves, from the float model and samples."""
+    samples = [feed for feed, _ in zip(variant.feeds(), range(IMPORT_SAMPLES), strict=False)]
+    variant.files[FLOAT_FILE] = variant.prepared.rename(variant.target.with_name(FLOAT_FILE))
+    variant.files[CALIBRATION_FILE] = variant.target.with_name(CALIBRATION_FILE)
+    save_samples(variant.files[CALIBRATION_FILE], samples)
+
+
 def _check_wishes(variant: StaticVariant) -> None:
     wanted, scheme = variant.wanted, variant.scheme
-    if wanted.mixed and not scheme.htp:
+    if wanted.mixed and not (scheme.htp or scheme.power_of_two):
         raise QuantizationFailed(
-            f"mixed precision is not made for {variant.recipe.toolchain}", hint="Use it for qnn or snpe-sdk"
+            f"mixed precision is not made for {variant.recipe.toolchain}", hint="Use it for qnn, snpe-sdk or tidl"
         )
     if wanted.mixed and scheme.activation_bits == 16 and scheme.weight != QuantType.QInt4:
-        raise QuantizationFailed("w8a16 has nothing left to widen", hint="Use 8-bit activations with mixed precision")
+        raise QuantizationFailed(
+            f"{scheme.name} has nothing left to widen", hint="Use 8-bit activations with mixed precision"
+        )
 
 
 def _name_nodes(model: onnx.ModelProto) -> None:

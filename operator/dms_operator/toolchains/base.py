@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
@@ -80,4 +80,13 @@ class Toolchain(Protocol):
 
     def cost(self, compiled: Path) -> LatencyFacts | None:
         """The vendor cost model's latency, or None when the vendor gives none."""
+        ...
+
+
+@runtime_checkable
+class Predicting(Protocol):
+    """A toolchain that knows the target's arithmetic well enough to predict outputs without the vendor's tools."""
+
+    def predict(self, compiled: Path, samples: Sequence[Arrays], progress: Progress) -> list[Arrays] | None:
+        """Outputs for each sample, of provenance `estimated`; None where the vendor's simulator is to be asked."""
         ...

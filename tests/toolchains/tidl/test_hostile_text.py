@@ -3,7 +3,7 @@
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dms_operator.api.errors import ConversionFailed, DMSError, InvalidSpec
@@ -19,6 +19,7 @@ numeric = st.text("0123456789.,-+_e% \tnaif²٣", max_size=12)
 texts = st.one_of(st.text(max_size=40), numeric)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # the first draw builds tables of characters
 @given(st.dictionaries(st.sampled_from([option.key for option in OPTIONS]), texts, max_size=4))
 def test_options_are_parsed_or_refused(given_options: dict[str, str]) -> None:
     with contextlib.suppress(InvalidSpec):

@@ -22,6 +22,7 @@ from .layers import layers_of
 from .options import TidlOptions
 from .predict import predict
 from .preflight import Preflight
+from .wide import wide_outputs
 
 REPORT = "estimate.json"
 TOOL_VERSION = "estimate only, no TI tools ran"
@@ -63,6 +64,7 @@ def price_model(
     layers = [layer for layer in layers_of(model) if layer.name not in left]
     bits = 8 if prequantized else int(options["tensor-bits"])
     wide = frozenset(name.strip() for name in options["output-16bit-names"].split(",") if name.strip())
+    wide |= wide_outputs(model)
     priced = estimate(layers, bits, wide)
     return priced, facts(options.soc, priced, len(preflight.refused), wide=bits == 16 or bool(wide))
 

@@ -7,7 +7,7 @@ only moves data keeps its scale. Not modelled: TI's bias calibration, which give
 edgeai-tidl-tools docs/quantization.md ("TIDL Layer Quantization Restrictions").
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,8 @@ MOVES = {"Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Pad", "Slic
 """Need no QDQ nodes of their own (TI's table); values pass unchanged."""
 SAME_SCALE = {"MaxPool", "Gather", "DepthToSpace", "SpaceToDepth"}
 """Need QDQ nodes, with the input's scale."""
+CHANGEABLE = {"Conv", "Gemm", "MatMul", "BatchNormalization", "AveragePool", "GlobalAveragePool", "Add", "Sub", "Mul"}
+"""Layers that may differ in precision from their neighbours (TI docs/quantization.md, "Manual Mixed Precision")."""
 _FUSING = {"Conv", "ConvTranspose", "Gemm", "MatMul", "BatchNormalization", "Add", "Sub", "Mul", "Div"}
 _FUSED_AFTER = {"Relu", "Clip", "PRelu", "LeakyRelu", "BatchNormalization"}
 _WEIGHTED = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
@@ -36,7 +38,7 @@ _TYPES: dict[tuple[int, bool], tuple[int, type[np.integer[Any]]]] = {
     (16, True): (TensorProto.INT16, np.int16),
     (16, False): (TensorProto.UINT16, np.uint16),
 }
-_BEFORE, _DEQUANTIZED = "_QuantizeLinear_Input", "_DequantizeLinear_Output"
+BEFORE, _DEQUANTIZED = "_QuantizeLinear_Input", "_DequantizeLinear_Output"
 """What onnxruntime's quantizer adds to names; its other readers know tensors by them."""
 _CONTRIB = "com.microsoft"
 """Holds 16-bit Q/DQ for opsets below 21, which TI's opset 19 is."""
@@ -159,7 +161,7 @@ class _Quantizer:
                 self._quantize_constants(node, views[index])
             self._nodes.append(node)
             self._quantize_outputs(node)
-        del graph.value_info[:]
+        self._keep_shapes(renamed)
         nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in self._nodes]
         del graph.node[:]
         graph.node.extend(nodes)
@@ -168,11 +170,22 @@ class _Quantizer:
             self._model.opset_import.append(helper.make_opsetid(_CONTRIB, 1))
         return self._model
 
+    def _keep_shapes(self, renamed: Mapping[str, str]) -> None:
+        """Say the shapes of what inputs become: ONNX's inference does not look through com.microsoft's 16-bit nodes."""
+        graph = self._model.graph
+        for value in graph.input:
+            if value.name in renamed:
+                shape = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+                self._say_shape(renamed[value.name], shape)
+
+    def _say_shape(self, name: str, shape: Sequence[int]) -> None:
+        self._model.graph.value_info.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+
     def _quantize_outputs(self, node: onnx.NodeProto) -> None:
         for at, name in enumerate(node.output):
             if name in self._steps:
-                node.output[at] = f"{name}{_BEFORE}"
-                self._pair(name, f"{name}{_BEFORE}", name)
+                node.output[at] = f"{name}{BEFORE}"
+                self._pair(name, f"{name}{BEFORE}", name)
 
     def _pair(self, tensor: str, source: str, target: str) -> str:
         """Quantize and dequantize `source` by the step of `tensor`."""
@@ -227,6 +240,7 @@ class _Quantizer:
             stored = numpy_helper.from_array(integers, f"{key}_quantized")
             self._model.graph.initializer.append(stored)
             names = self._parameters(key, scale, stored.data_type)
+            self._say_shape(target, integers.shape)
             domain = _CONTRIB if bits == 16 else ""
             inputs = [stored.name, *names]
             self._nodes.append(

@@ -11,14 +11,11 @@ import numpy as np
 import onnx
 
 from ..base import Arrays, Progress
-from .fixed_point import Precision, Range, activation_steps, to_fixed_point
+from .fixed_point import CHANGEABLE, Precision, Range, activation_steps, to_fixed_point
 from .graph import Graph
 from .latency import price
 from .layers import layers_of
 from .predict import Outputs, predict, signal_to_noise
-
-CHANGEABLE = {"Conv", "Gemm", "MatMul", "BatchNormalization", "AveragePool", "GlobalAveragePool", "Add", "Sub", "Mul"}
-"""Layers that may differ in precision from their neighbours (TI docs/quantization.md, "Manual Mixed Precision")."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from .preflight import check_model
 from .samples import CALIBRATION_FILE, load_samples
 from .socs import Soc, soc_of
 from .tools import RELEASE_VARIABLE, TOOLS_VARIABLE, find_tools
+from .wide import import_source
 
 
 class Tidl:
@@ -40,6 +41,8 @@ class Tidl:
     ) -> Compiled:
         """Compile a QDQ model, or a float one with calibration samples beside it; `estimate-only` compiles nothing.
 
+        A QDQ model with 16-bit layers needs both beside it: see `wide`.
+
         Raises ToolchainUnavailable, InvalidSpec, UnsupportedOperators, ConversionFailed, DatasetInvalid,
         ConverterKilled, StoreFull.
         """
@@ -54,8 +57,9 @@ class Tidl:
     ) -> Compiled:
         tools = find_tools(options.soc, workdir)
         progress("convert", 0, 3)
+        source, options = import_source(model, options)
         samples = load_samples(model.with_name(CALIBRATION_FILE), options.frames)
-        imported = compile_model(read_graph(model), samples, options, tools, workdir, progress)
+        imported = compile_model(source, samples, options, tools, workdir, progress)
         files = dict(imported.files)
         facts = CompiledFacts(
             toolchain=self.name,
