@@ -12,7 +12,7 @@ WORKERS ?= 2
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test test-all test-e2e test-faults lint format generate bench clean
+.PHONY: help demo demo-down test test-all test-e2e test-faults test-images images lock lint format generate bench clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,7 +27,7 @@ test: $(DEV) ## Run the tests (under 15 minutes)
 	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist worksteal $(TESTS)
 
 test-all: $(DEV) ## Run all tests, the long ones too
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
+	$(BIN)/python -m pytest -m "not images" -n $(WORKERS) --dist worksteal $(TESTS)
 
 test-e2e: $(DEV) ## Run the end-to-end tests; KUBECONFIG=... points them at a real cluster
 	$(if $(KUBECONFIG),DMS_E2E_KUBECONFIG="$(KUBECONFIG)") $(BIN)/python -m pytest -m e2e $(TESTS)
@@ -35,11 +35,25 @@ test-e2e: $(DEV) ## Run the end-to-end tests; KUBECONFIG=... points them at a re
 test-faults: $(DEV) ## Kill the operator KILLS times (300) amid other faults, and check its promises; SEED= repeats a run
 	PYTHONPATH=operator:tests $(BIN)/python -m fault_suite --kills $(or $(KILLS),300) $(if $(SEED),--seed $(SEED))
 
+images: $(CREATED) ## Build the container images (IMAGES=, TAG=, REGISTRY=, PLATFORM=, BASE=, PUSH=1; see docs/images.md)
+	$(BIN)/python -m images.build $(IMAGES)
+
+test-images: $(DEV) ## Build the images on a local base and run each one's main job; as root, installs podman
+	images/prepare-tests.sh
+	CONTAINERS_CONF=$(CURDIR)/.images/containers.conf ENGINE=podman REGISTRY= TAG=test PLATFORM= PUSH= BASE=localhost/dms-base:bookworm \
+	  $(BIN)/python -m images.build
+	CONTAINERS_CONF=$(CURDIR)/.images/containers.conf $(BIN)/python -m pytest -m images --durations=0 -v -s tests/images
+
+lock: $(DEV) ## Write the images' locks from pyproject.toml and the constraints
+	$(BIN)/python -m images.lock
+
 lint: $(DEV) ## Check style, types, layers and generated files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint images/*/Containerfile
+	$(BIN)/shellcheck images/*.sh tests/images/*.sh
 	@$(BIN)/dms crd | diff -u crds/dmsmodeldeployments.yaml - || { echo "the CRD is stale: run make generate"; exit 1; }
 	@$(BIN)/python helm/generate.py --check
 
@@ -58,7 +72,7 @@ bench-%: $(DEV)
 	$(BIN)/python benchmarks/bench_$*.py
 
 clean: ## Remove what make installed and made
-	rm -rf $(VENV) .demo .dms .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .demo .dms .images .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(CREATED):
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed (Debian: apt-get install python3 python3-venv)"; exit 1; }

@@ -84,8 +84,8 @@ class Cluster:
         """Directory that steers fake stages; None in a cluster that is not ours."""
 
 
-def dev_cluster_config(control: Path) -> dict[str, Any]:
-    """One build node, one board of each kind, the real image and the fake one."""
+def dev_cluster_config(control: Path, images: Mapping[str, Any]) -> dict[str, Any]:
+    """One build node, one board of each kind, the real image, the fake one, and others."""
     board = "dms.edge/board"
     real = {"path": [str(Path(sys.executable).parent)]}
     fake = {"path": [str(control)], "env": {"FAKE_STAGE_CONTROL": str(control)}}
@@ -100,21 +100,22 @@ def dev_cluster_config(control: Path) -> dict[str, Any]:
             FAKE_IMAGE: fake,
             f"{CHART_REGISTRY}/*": fake,
             f"{CHART_REGISTRY}/operator:*": real,
+            **images,
         },
         "job_backoff": {"initial": 0.2, "limit": 1.0},
         "audit_log": str(control / AUDIT_LOG),
     }
 
 
-def start_dev_cluster(directory: Path) -> tuple[subprocess.Popen[bytes], Cluster]:
-    """A dev cluster as a process of its own."""
+def start_dev_cluster(directory: Path, images: Mapping[str, Any] = {}) -> tuple[subprocess.Popen[bytes], Cluster]:
+    """A dev cluster as a process of its own; `images` are more than its usual ones, as in its configuration."""
     control, ready = directory / "control", directory / "ready"
     control.mkdir(parents=True)
     # "dms stage run" of the fake image: a shell wrapper is not needed, the first line names the interpreter.
     script = (Path(__file__).parent / "fake_stage.py").read_text()
     (control / "dms").write_text(f"#!{sys.executable} -IS\n{script}")
     (control / "dms").chmod(0o755)
-    (directory / "cluster.yaml").write_text(yaml.safe_dump(dev_cluster_config(control)))
+    (directory / "cluster.yaml").write_text(yaml.safe_dump(dev_cluster_config(control, images)))
     command = [sys.executable, "-m", "dms_operator.devcluster", f"--config={directory / 'cluster.yaml'}"]
     command += [f"--kubeconfig={directory / 'kubeconfig'}", f"--data-dir={directory / 'data'}", f"--ready-file={ready}"]
     with (directory / "cluster.log").open("wb") as log:

@@ -15,7 +15,9 @@ LIBRARIES = ("libQnnHtp.so", "libQnnModelDlc.so", "libQnnHtpNetRunExtensions.so"
 class FakeSdk:
     """The SDK's root, and what its tools were called with."""
 
-    def __init__(self, root: Path, platform: str = HOST, without: Iterable[str] = ()) -> None:
+    def __init__(
+        self, root: Path, platform: str = HOST, without: Iterable[str] = (), python: str = sys.executable
+    ) -> None:
         self.root = root
         tools, libraries = root / "bin" / platform, root / "lib" / platform
         tools.mkdir(parents=True)
@@ -29,7 +31,7 @@ class FakeSdk:
         self.behave()
         script = (HERE / "fake_tool.py").read_text()
         for name in set(json.loads((root / "tools.json").read_text())) - {"source", *without}:
-            (tools / name).write_text(f"#!{sys.executable}\n{script}")
+            (tools / name).write_text(f"#!{python}\n{script}")
             (tools / name).chmod(0o755)
 
     def behave(self, **tools: dict[str, Any]) -> None:

@@ -1,0 +1,36 @@
+"""Fixtures of the tests that run containers; without the images they fail, and say how to build them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from images import containers
+from images.catalog import images
+
+RunImage = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def built() -> None:
+    """All images are there."""
+    missing = [name for name in images() if containers.podman("image", "exists", containers.reference(name)).returncode]
+    assert not missing, f"no images {', '.join(missing)}: run `make test-images`, which builds them first"
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Path:
+    """The pod's /tmp."""
+    return containers.open_folder(tmp_path / "scratch")
+
+
+@pytest.fixture
+def run_image(built: None, scratch: Path) -> RunImage:
+    """`run_image(name, *arguments, ...)` runs an image strictly, and gives its output; it has to succeed."""
+
+    def run(name: str, *arguments: str, **options: object) -> str:
+        done = containers.podman(*containers.command(name, *arguments, scratch=scratch, **options))
+        assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    return run
