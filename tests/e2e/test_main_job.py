@@ -1,5 +1,7 @@
 """The main job on real input: the example makes a benchmarked SA8255 artifact of the committed model."""
 
+import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -165,6 +167,29 @@ def test_metrics_tell_the_same_story(job: Job) -> None:
     shown = job.operator.metric("dms_model_latency_seconds", provenance="simulated", statistic="bound")
     assert shown == pytest.approx(float(latency["bound"].removesuffix("ms")) / 1e3)
     assert job.operator.metric("dms_deployment_phase", phase="Ready") == 1
+
+
+def plugin(job: Job, *arguments: str) -> str:
+    """What `kubectl dms ...` prints."""
+    tools = Path(sys.executable).parent
+    environment = {**os.environ, "KUBECONFIG": str(job.kubectl.kubeconfig), "PATH": f"{tools}:{os.environ['PATH']}"}
+    command = [str(tools / "kubectl"), "dms", *arguments, f"--namespace={job.kubectl.namespace}"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_kubectl_dms_compare_shows_float_and_int8_and_recommends_by_rules(job: Job) -> None:
+    found = json.loads(plugin(job, "compare", NAME, "--output=json"))
+    (model,) = found["models"]
+    rows = {row["precision"]: row for row in model["rows"]}
+    assert list(rows) == ["FP32", "INT8 qnn static", "FP32 -> INT8"]
+    assert rows["INT8 qnn static"]["latency"]["provenance"] == "simulated" and rows["INT8 qnn static"]["passes"]
+    assert rows["FP32"]["latency"]["provenance"] == "host"
+    assert rows["INT8 qnn static"]["power"]["provenance"] == "unavailable" and rows["INT8 qnn static"]["power"]["notes"]
+    advice = {line["rule"]: line["text"] for line in found["recommendation"] if not line["missing"]}
+    assert advice["entry-board"] == "Use INT8 on qcs8255 (high-end board)"
+    assert {"int8-first", "qat-when-needed", "backbone"} <= advice.keys()
 
 
 def test_another_latency_budget_starts_no_job_and_is_judged_at_once(job: Job) -> None:

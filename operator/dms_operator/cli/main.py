@@ -10,6 +10,7 @@ from dms_operator import __version__
 
 from . import devcluster
 from .boards import boards
+from .compare.command import compare
 from .profile import profile
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Takes a DMS model to the cars' chips.")
@@ -20,6 +21,7 @@ app.add_typer(stage_app, name="stage")
 app.add_typer(operator_app, name="operator")
 app.add_typer(devcluster.app, name="devcluster")
 app.command()(profile)
+app.command()(compare)
 app.command()(boards)
 
 

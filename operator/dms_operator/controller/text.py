@@ -16,7 +16,8 @@ def clip(text: str, limit: int) -> str:
 
 def number(value: float, digits: int = 2) -> str:
     """A number with at most so many decimals and no trailing zeros."""
-    text = f"{value:.{digits}f}".rstrip("0").rstrip(".")
+    text = f"{value:.{digits}f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
     return "0" if text == "-0" else text
 
 

@@ -1,0 +1,49 @@
+"""`dms compare`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from dms_operator.api.errors import DMSError
+from dms_operator.api.quantities import Duration, Power
+
+from ..objects import ClusterAccess, Deployment, from_cluster, from_file
+from .cells import sections
+from .recommendation import recommend
+from .render import as_json, as_markdown, as_text
+from .rows import groups, with_budget
+
+WIDTH = 160
+"""Columns where the output is no terminal."""
+
+
+def compare(
+    names: Annotated[list[str] | None, typer.Argument(help="Deployments; none: all of the namespace.")] = None,
+    filename: Annotated[str, typer.Option("-f", "--filename", help="A saved `kubectl get -o json`; - is stdin.")] = "",
+    namespace: Annotated[str | None, typer.Option("-n", "--namespace", help="Default: the context's.")] = None,
+    context: Annotated[str | None, typer.Option(help="Context of kubeconfig.")] = None,
+    kubeconfig: Annotated[Path | None, typer.Option(help="Default: KUBECONFIG, then ~/.kube/config.")] = None,
+    output: Annotated[Literal["text", "json", "markdown"], typer.Option("-o", "--output")] = "text",
+    latency_budget: Annotated[str, typer.Option(help="Judge by another budget, such as 20ms.")] = "",
+    power_budget: Annotated[str, typer.Option(help="Judge by another budget, such as 800mW.")] = "",
+) -> None:
+    """Compare platforms and precisions of deployments, and say which to take and by which rule."""
+    try:
+        access = ClusterAccess(kubeconfig, context, namespace)
+        found = from_file(filename, names or []) if filename else from_cluster(access, names or [])
+        judged = [_with_budget(each, latency_budget, power_budget) for each in found]
+    except (DMSError, ValueError) as error:
+        typer.echo(f"{error.reason}: {error}" if isinstance(error, DMSError) else str(error), err=True)
+        raise typer.Exit(1) from error
+    tables, advice = sections(groups(judged)), recommend(judged)
+    if output == "text":
+        console = Console()
+        as_text(tables, advice, console if console.is_terminal else Console(width=WIDTH, soft_wrap=True))
+    else:
+        print(as_json(tables, advice) if output == "json" else as_markdown(tables, advice))
+
+
+def _with_budget(deployment: Deployment, latency: str, power: str) -> Deployment:
+    return with_budget(deployment, Duration.parse(latency) if latency else None, Power.parse(power) if power else None)
