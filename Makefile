@@ -12,7 +12,7 @@ WORKERS ?= 2
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test test-all test-e2e test-faults test-images images lock lint format generate bench clean
+.PHONY: help demo demo-down test test-all test-e2e test-faults test-chart test-images images lock lint format generate bench clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,9 @@ test-e2e: $(DEV) ## Run the end-to-end tests; KUBECONFIG=... points them at a re
 test-faults: $(DEV) ## Kill the operator KILLS times (300) amid other faults, and check its promises; SEED= repeats a run
 	PYTHONPATH=operator:tests $(BIN)/python -m fault_suite --kills $(or $(KILLS),300) $(if $(SEED),--seed $(SEED))
 
+test-chart: $(DEV) ## Render the chart by helm 3 and 4, install it, upgrade it; kustomize and GitOps too
+	$(BIN)/python -m pytest tests/helm tests/e2e/test_chart.py tests/e2e/test_permissions.py tests/e2e/test_gitops.py $(TESTS)
+
 images: $(CREATED) ## Build the container images (IMAGES=, TAG=, REGISTRY=, PLATFORM=, BASE=, PUSH=1; see docs/images.md)
 	$(BIN)/python -m images.build $(IMAGES)
 
@@ -55,15 +58,16 @@ lint: $(DEV) ## Check style, types, layers and generated files
 	$(BIN)/hadolint images/*/Containerfile
 	$(BIN)/shellcheck images/*.sh tests/images/*.sh
 	@$(BIN)/dms crd | diff -u crds/dmsmodeldeployments.yaml - || { echo "the CRD is stale: run make generate"; exit 1; }
-	@$(BIN)/python helm/generate.py --check
+	@PYTHONPATH=helm $(BIN)/python -m chart --check
 
 format: $(DEV) ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-generate: $(DEV) ## Write what is made from code: the CRD, the dashboards
+generate: $(DEV) ## Write what is made from code: the CRD, the dashboards, parts of the chart
 	$(BIN)/dms crd > crds/dmsmodeldeployments.yaml
 	PYTHONPATH=helm $(BIN)/python -m dashboards helm/dms-operator/files/dashboards
+	PYTHONPATH=helm $(BIN)/python -m chart
 
 bench: $(DEV) ## Measure, as ratios side by side in one run; bench-devcluster, bench-loadgen, bench-operator, bench-quantize for one
 	@for bench in benchmarks/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
