@@ -134,3 +134,27 @@ class StoreUnavailable(Retryable):
     """The artifact store did not answer."""
 
     reason: ClassVar[str] = "StoreUnavailable"
+
+
+class BoardUnreachable(Retryable):
+    """The link to a connected board is lost, or was never there: infrastructure, which says nothing about the model."""
+
+    reason: ClassVar[str] = "BoardUnreachable"
+
+
+class BoardBusy(Retryable):
+    """Somebody else's benchmark runs on a connected board."""
+
+    reason: ClassVar[str] = "BoardBusy"
+
+
+class BoardRunFailed(Retryable):
+    """The runner on a connected board ended without an answer, such as for want of memory."""
+
+    reason: ClassVar[str] = "BoardRunFailed"
+
+
+class BoardRefused(Terminal):
+    """A connected board does not let us in, is not the one whose key we know, or is described wrongly."""
+
+    reason: ClassVar[str] = "BoardRefused"

@@ -19,6 +19,7 @@ from . import environment
 from .camera_row import camera_job, camera_row
 from .context import StageContext, StageOutput
 from .latency import PROFILES
+from .machine import node_name
 from .on_board.job import BoardInputs, BoardJob, BoardRun
 from .on_board.run import time_on_cpu
 from .passes import Timed
@@ -54,7 +55,7 @@ def run(recipe: BenchmarkRecipe, context: StageContext) -> StageOutput:
         accuracy_on_target=accuracy.facts if accuracy else None,
         accuracy_on_target_drop=accuracy.drop if accuracy else None,
         accuracy_provenance=accuracy.provenance if accuracy else None,
-        node=environment.node_name(),
+        node=node_name(),
     )
     report = _report(recipe, found, facts, accuracy) | {
         "rows": [row.to_wire() for row in rows],

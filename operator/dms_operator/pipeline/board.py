@@ -1,10 +1,29 @@
 """Where the board is: in this machine, at the end of a link, or nowhere near."""
 
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Protocol
 
+from ..api.board_connection import (
+    CONNECTIONS_VARIABLE,
+    CREDENTIALS_PATH,
+    NODE_ADDRESS_VARIABLE,
+    Connection,
+    InvalidConnection,
+    parse_connection,
+)
 from ..api.capabilities import BoardType
+from ..api.errors import BoardRefused
+from ..artifacts.paths import sandboxed
 from ..toolchains.base import Progress, Toolchain
 from .context import StageContext
+from .links.adb import adb_link
+from .links.connected import ConnectedBoard
+from .links.link import Link
+from .links.ssh import ssh_link
+from .machine import node_name
 from .on_board.job import BoardInputs, BoardJob, BoardRun
 from .on_board.run import run_job
 
@@ -26,5 +45,30 @@ class LocalBoard:
 
 
 def board_at_hand(tools: Toolchain, board: BoardType, context: StageContext) -> Board | None:
-    """The board that figures can be measured on from here; None where there is none."""
-    return LocalBoard() if tools.has_target(board) else None
+    """The board that figures can be measured on from here; None where there is none.
+
+    Raises BoardRefused for a connection that is described wrongly.
+    """
+    connection = node_connection(os.environ)
+    if connection.kind == "local":
+        return LocalBoard() if tools.has_target(board) else None
+    scratch = context.scratch("link")
+    return ConnectedBoard(make_link(connection, sandboxed(CREDENTIALS_PATH), scratch, os.environ), connection)
+
+
+def node_connection(environment: Mapping[str, str]) -> Connection:
+    """How the board of this pod's node is reached. Raises BoardRefused."""
+    text = json.loads(environment.get(CONNECTIONS_VARIABLE) or "{}").get(node_name(), "local")
+    try:
+        return parse_connection(text)
+    except InvalidConnection as error:
+        raise BoardRefused(
+            f"node {node_name()}: {error}", hint="Correct the node's annotation dms.edge/board-connection"
+        ) from error
+
+
+def make_link(connection: Connection, credentials: Path, scratch: Path, environment: Mapping[str, str]) -> Link:
+    """The link of a connection that is not local. Raises BoardRefused."""
+    if connection.kind == "ssh":
+        return ssh_link(connection, credentials, scratch)
+    return adb_link(connection, environment.get(NODE_ADDRESS_VARIABLE) or "127.0.0.1")

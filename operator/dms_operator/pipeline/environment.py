@@ -2,7 +2,6 @@
 
 import os
 import platform
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,19 +9,14 @@ import onnxruntime
 
 import dms_operator
 
-_CPU_INFO = Path("/proc/cpuinfo")
-_CPU_NAME_KEYS = ("model name", "Model", "Hardware", "CPU part")
-"""Keys of /proc/cpuinfo that name the processor: x86 first, then what arm64 kernels write."""
-
-NODE_VARIABLE = "DMS_NODE_NAME"
-"""Set on pods from spec.nodeName."""
+from .machine import cpu_name, node_name, usable_cores
 
 
 def describe() -> dict[str, Any]:
     """Processor, usable cores, load, kernel and versions; all plain JSON values."""
     return {
         "cpu": cpu_name(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": usable_cores(),
         "load": os.getloadavg()[0],
         "machine": platform.machine(),
         "kernel": platform.release(),
@@ -32,19 +26,3 @@ def describe() -> dict[str, Any]:
         "onnxruntime": onnxruntime.__version__,
         "dmsOperator": dms_operator.__version__,
     }
-
-
-def node_name() -> str:
-    """Name of the Kubernetes node when the pod was told, else the host's own name."""
-    return os.environ.get(NODE_VARIABLE) or platform.node()
-
-
-def cpu_name() -> str:
-    """The processor's name as the kernel gives it, or the machine type."""
-    fields = dict(_fields(_CPU_INFO.read_text())) if _CPU_INFO.is_file() else {}
-    return next((fields[key] for key in _CPU_NAME_KEYS if key in fields), platform.machine())
-
-
-def _fields(text: str) -> list[tuple[str, str]]:
-    pairs = (line.split(":", 1) for line in text.splitlines() if ":" in line)
-    return [(key.strip(), value.strip()) for key, value in pairs]

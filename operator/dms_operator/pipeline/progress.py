@@ -12,9 +12,15 @@ _SECONDS_BETWEEN_LINES = 0.5
 
 
 class ProgressPrinter:
-    """Prints `@progress <step> <done>/<total>` at most twice a second; a step's first and last line always."""
+    """Prints `@progress <step> <done>/<total>` once in `seconds` at most; a step's first and last line always."""
 
-    def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        seconds: float = _SECONDS_BETWEEN_LINES,
+    ) -> None:
+        self._seconds = seconds
         self._stream = stream or sys.stdout
         self._clock = clock
         self._step = ""
@@ -23,7 +29,7 @@ class ProgressPrinter:
     def __call__(self, step: str, done: int, total: int) -> None:
         """Report that `done` of `total` units of a step (one word) are done."""
         now = self._clock()
-        if step == self._step and done < total and now - self._printed_at < _SECONDS_BETWEEN_LINES:
+        if step == self._step and done < total and now - self._printed_at < self._seconds:
             return
         self._step, self._printed_at = step, now
         print(f"@progress {step} {done}/{total}", file=self._stream, flush=True)
