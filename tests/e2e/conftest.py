@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from e2e import running
+from e2e.audit import asked, granted
 from e2e.running import FAKE_IMAGE, REPOSITORY, Cluster, Kubectl, OperatorProcess
 
 StartOperator = Callable[..., OperatorProcess]
@@ -36,6 +37,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     try:
         _install(found, directory)
         yield found
+        beyond = asked(found) - granted("watched", "cluster", "default", "own")
+        assert not beyond, f"controller/permissions.py lacks {sorted(beyond)}"
     finally:
         running.end(process)
 
