@@ -8,6 +8,7 @@ from typing import Any
 
 from dms_operator.api import labels
 from dms_operator.api.base import digest_of
+from dms_operator.api.confidence import drop_high, drop_low
 from dms_operator.api.errors import TERMINAL_EXIT_CODE
 from dms_operator.api.stages import (
     AccuracyFacts,
@@ -15,6 +16,7 @@ from dms_operator.api.stages import (
     BenchmarkFacts,
     CompiledFacts,
     Delegation,
+    DropInterval,
     Failure,
     LatencyFacts,
     ModelFacts,
@@ -79,6 +81,8 @@ class Script:
     """Accuracy drop by `precision` or `precision-calibration`; 0.004 otherwise."""
     bounds: dict[str, str] = field(default_factory=dict)
     """Upper latency bound by precision; 0.43ms otherwise."""
+    medians: dict[str, str] = field(default_factory=dict)
+    """Median latency by precision; 0.400ms otherwise."""
     failures: dict[str, Failure] = field(default_factory=dict)
     """Terminal failures by stage, `stage-board` or `stage-precision`."""
     benchmark: dict[str, Any] = field(default_factory=dict)
@@ -108,8 +112,12 @@ class Script:
             case "convert":
                 return {"compiled": compiled(recipe.toolchain, self.delegation)}
             case "benchmark":
-                bound = self.bounds.get(_precision(recipe), "0.430ms")
-                return {"benchmark": benchmark(bound, **self.benchmark)}
+                precision = _precision(recipe)
+                figure = latency(
+                    bound=self.bounds.get(precision, "0.430ms"), p50=self.medians.get(precision, "0.400ms")
+                )
+                host = latency("host", "9.000ms", samples=128)
+                return {"benchmark": benchmark(**{"latencies": [host, figure], **self.benchmark})}
 
     def _variant(self, recipe: QuantizeRecipe) -> VariantFacts:
         keys = (f"{recipe.precision}-{recipe.calibration}", recipe.precision)
@@ -150,9 +158,15 @@ def variant(drop: float = 0.004, recipe: QuantizeRecipe | None = None) -> Varian
     made = {"precision": "int8", "method": "static", "calibration": "minmax"}
     if recipe:
         made = {"precision": recipe.precision, "method": recipe.method, "calibration": recipe.calibration}
-    return VariantFacts.model_validate(
-        made | {"scheme": "w8a8", "accuracy": accuracy(0.98 - drop), "accuracyDrop": drop, "sizeBytes": 900_000}
-    )
+    score = {"accuracy": accuracy(0.98 - drop), "accuracyDrop": drop, "dropInterval": interval(round(drop * 1000))}
+    return VariantFacts.model_validate(made | score | {"scheme": "w8a8", "sizeBytes": 900_000})
+
+
+def interval(lost: int, gained: int = 0, samples: int = 1000) -> DropInterval:
+    """What a drop of top1 may be in truth; a negative loss is a gain."""
+    lost, gained = max(lost, 0), gained + max(-lost, 0)
+    low, high = drop_low(lost, gained, samples), drop_high(lost, gained, samples)
+    return DropInterval(low=low, high=high, lost=lost, gained=gained)
 
 
 def compiled(toolchain: str = "qnn", delegation: Delegation | None = None) -> CompiledFacts:

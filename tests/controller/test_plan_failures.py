@@ -25,7 +25,8 @@ def test_a_lost_accuracy_says_how_much_and_what_to_try() -> None:
     done = world(script=Script(drops={"int8": 0.03, "int8-percentile": 0.023})).run()
     assert target(done)["reason"] == "AccuracyGateFailed"
     assert target(done)["message"] == (
-        "int8: lost 2.3 points of top1 on 1000 samples, 1.0 points allowed (best of 8 tried: int8-qnn-percentile). "
+        "int8: lost 2.3 points of top1 on 1000 samples, at least 1.58 points at 95 % confidence, 1.0 points allowed "
+        "(best of 8 tried: int8-qnn-percentile). "
         "Try: add fp16 to precisions, more calibrationSamples, a larger maxAccuracyDrop (now 1.0 points)"
     )
     assert not any("convert" in stage for stage in done.stages())
@@ -38,7 +39,9 @@ def test_further_calibrations_run_only_until_one_keeps_the_accuracy() -> None:
         "quantize int8-qnn-percentile: Succeeded",
     ]
     assert target(done)["variant"] == "int8-qnn-percentile"
-    assert done.status["variants"][1]["reason"] == "lost 3.0 points of top1 on 1000 samples, 1.0 points allowed"
+    assert done.status["variants"][1]["reason"] == (
+        "lost 3.0 points of top1 on 1000 samples, at least 2.17 points at 95 % confidence, 1.0 points allowed"
+    )
 
 
 def test_the_cheapest_precision_that_passes_wins_and_dearer_ones_are_not_tried() -> None:

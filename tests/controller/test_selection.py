@@ -4,11 +4,12 @@ from controller.builders import COCKPIT, Script, failure, latency, world
 from dms_operator.api.status import StageStatus
 from dms_operator.controller.status_stages import bounded
 
+POWERED = Script(benchmark={"power": "0.8W", "powerProvenance": "measured"})
 LADDER = {**COCKPIT, "precisions": ["int4", "int8", "fp16"]}
 
 
 def test_the_selected_variant_is_told_with_everything_the_board_needs() -> None:
-    done = world(script=Script(benchmark={"power": "0.8W"}), benchmark={"powerBudget": "1000mW"}).run()
+    done = world(script=POWERED, benchmark={"powerBudget": "1000mW"}).run()
     (target,) = done.status["targets"]
     compiled = target["candidates"][0]["compiled"]
     assert target["artifact"] == {
@@ -21,15 +22,17 @@ def test_the_selected_variant_is_told_with_everything_the_board_needs() -> None:
 
 
 def test_gates_of_the_selected_variant_are_all_passed_and_told() -> None:
-    done = world(benchmark={"powerBudget": "1000mW"}, script=Script(benchmark={"power": "0.8W"})).run()
+    done = world(benchmark={"powerBudget": "1000mW"}, script=POWERED).run()
     gates = done.status["targets"][0]["candidates"][0]["gates"]
     assert [gate["name"] for gate in gates] == [
         "accuracy",
         "delegation",
-        "accuracyOnTarget",
         "provenance",
+        "accuracyOnTarget",
         "latency",
         "power",
+        "accuracyRegression",
+        "latencyRegression",
     ]
     assert {gate["outcome"] for gate in gates} == {"Pass"}
 
@@ -55,7 +58,7 @@ def test_evidence_that_is_lacking_is_not_looked_for_in_other_variants() -> None:
     cases = [
         ("ProvenanceTooWeak", world(LADDER, benchmark={"minProvenance": "measured"})),
         ("PowerUnavailable", world(LADDER, benchmark={"powerBudget": "1W"})),
-        ("AccuracyGateFailed", world(LADDER, script=Script(benchmark={"accuracyOnTarget": None}))),
+        ("AccuracyInconclusive", world(LADDER, script=Script(benchmark={"accuracyOnTarget": None}))),
     ]
     for reason, new in cases:
         (target,) = new.run().status["targets"]
@@ -78,7 +81,8 @@ def test_every_precision_that_failed_is_named_with_its_own_cause() -> None:
     done = world(LADDER, script=script).run()
     assert done.status["targets"][0]["message"] == (
         "int8: latency at most 61 ms (simulated), budget 50 ms; "
-        "int4: lost 20.0 points of top1 on 1000 samples, 1.0 points allowed (best of 5 tried: int4-qnn); "
+        "int4: lost 20.0 points of top1 on 1000 samples, at least 18.0 points at 95 % confidence, 1.0 points allowed "
+        "(best of 5 tried: int4-qnn); "
         "fp16: HTP says no"
     )
 

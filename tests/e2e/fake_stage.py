@@ -75,7 +75,9 @@ def facts(recipe: dict[str, Any]) -> dict[str, Any]:
             drop = 0.0 if recipe["precision"] == "fp32" else 0.002
             made = {key: recipe[key] for key in ("precision", "method", "calibration") if key in recipe}
             score = accuracy(0.98 - drop, 1000)
-            return {"variant": {**made, "scheme": "w8a8", "accuracy": score, "accuracyDrop": drop, "sizeBytes": 1000}}
+            interval = {"low": 0.0004, "high": 0.0063, "lost": 2, "gained": 0}
+            scored = {"accuracy": score, "accuracyDrop": drop, "dropInterval": interval}
+            return {"variant": {**made, **scored, "scheme": "w8a8", "sizeBytes": 1000}}
         case "convert":
             chip = {"soc": "SA8255", "architecture": "v73", "toolVersion": "0", "toolchain": recipe["toolchain"]}
             return {"compiled": {**chip, "delegation": {"npu": 10, "total": 10}, "sizeBytes": 2000}}

@@ -89,7 +89,7 @@ def test_other_inputs_keep_the_datasets_values() -> None:
 
 def test_a_model_without_image_input_is_refused_in_the_users_words() -> None:
     with pytest.raises(InvalidSpec, match=r"needs a model input \[1, C, H, W\].*inputs are speed \[1, 1\]"):
-        image_input((TensorSpec(name="speed", shape=[1, 1]),))
+        image_input(SMALL, (TensorSpec(name="speed", shape=[1, 1]),))
 
 
 def figure(provenance: str, p50: str, bound: str | None) -> LatencyFacts:

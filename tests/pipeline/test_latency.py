@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dms_operator.api.confidence import discardable, queries_needed
 from dms_operator.pipeline.latency import PROFILES, Profile, Timing, measure
 from dms_operator.pipeline.latency_figures import latency_facts
-from dms_operator.pipeline.percentiles import discardable, needed, percentile, upper_bound
+from dms_operator.pipeline.percentiles import percentile, upper_bound
 
 
 def silent(done: int, total: int) -> None:
@@ -117,8 +118,8 @@ def test_every_profile_of_the_api_has_its_queries_and_seconds() -> None:
 
 @pytest.mark.parametrize(("percent", "queries"), [(90, 64), (99, 662)])
 def test_needed_is_the_first_number_of_queries_that_gives_a_bound(percent: float, queries: int) -> None:
-    assert needed(percent) == queries
-    assert discardable(needed(99.9), 99.9) == 0 and discardable(needed(99.9) - 1, 99.9) is None
+    assert queries_needed(percent) == queries
+    assert discardable(queries_needed(99.9), 99.9) == 0 and discardable(queries_needed(99.9) - 1, 99.9) is None
 
 
 def test_a_run_that_lacks_queries_for_its_bound_goes_on_for_three_times_its_seconds_at_most() -> None:

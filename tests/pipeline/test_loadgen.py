@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dms_operator.pipeline.percentiles import discardable
+from dms_operator.api.confidence import discardable
 
 lg = pytest.importorskip("mlperf_loadgen")
 

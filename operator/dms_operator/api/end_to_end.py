@@ -1,10 +1,12 @@
 """Camera to decision: what is done to a frame before the network, and to its answer afterwards."""
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from .base import Model
+from .frames import refusal
 
 Channel = Annotated[float, Field(ge=-1000, le=1000)]
 Scale = Annotated[float, Field(gt=0, le=1000)]
@@ -27,3 +29,7 @@ class EndToEnd(Model):
     """Divides each channel; one value serves all channels."""
     decision: Literal["argmax", "none"] = "argmax"
     """argmax (softmax, smoothed over 5 answers, largest class) or none (the raw answer is the decision)."""
+
+    def refusal(self, shapes: Mapping[str, Sequence[int]]) -> str:
+        """Why it cannot be timed for a model with these input shapes; empty when it can."""
+        return refusal(self.mean, self.std, shapes)

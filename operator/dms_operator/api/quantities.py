@@ -81,6 +81,13 @@ class Energy(Quantity):
         return cls.parse(f"{joules * 1e3:.3f}mJ")
 
 
+class Share(Quantity):
+    """A share such as `10%`; `.value` is a ratio."""
+
+    UNITS: ClassVar[dict[str, float]] = {"%": 0.01}
+    EXAMPLE: ClassVar[str] = "10%"
+
+
 class Memory(Quantity):
     """An amount of memory such as `64Mi`; `.value` is bytes."""
 

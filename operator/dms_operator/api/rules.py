@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .capabilities import BOARDS, PRECISIONS, Board, is_baseline, refusal
-from .quantities import Duration, Energy, Memory, Power, Quantity
+from .quantities import Duration, Energy, Memory, Power, Quantity, Share
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,14 @@ def dynamic_rule() -> Rule:
     )
 
 
+PROVABLE_DROP = "a drop of 0 cannot be proven by any number of samples: allow at least 0.001 (a tenth of a point)"
+
+
+def drop_rule() -> Rule:
+    """The accuracy gate asks for a proof, and there is none that nothing at all was lost."""
+    return Rule("self.quantization.maxAccuracyDrop > 0.0", PROVABLE_DROP)
+
+
 def store_rule() -> Rule:
     """The artifact store belongs to the results: moving it would orphan them."""
     return Rule(
@@ -85,7 +93,7 @@ def store_rule() -> Rule:
 
 def spec_rules() -> list[Rule]:
     """All rules on `spec`."""
-    return [*precision_rules(), dynamic_rule(), store_rule()]
+    return [*precision_rules(), dynamic_rule(), drop_rule(), store_rule()]
 
 
 def quantity_rule(kind: type[Quantity], *, may_be_number: bool) -> Rule:
@@ -97,5 +105,5 @@ def quantity_rule(kind: type[Quantity], *, may_be_number: bool) -> Rule:
     )
 
 
-QUANTITIES: dict[str, type[Quantity]] = {kind.pattern(): kind for kind in (Duration, Power, Energy, Memory)}
+QUANTITIES: dict[str, type[Quantity]] = {kind.pattern(): kind for kind in (Duration, Power, Energy, Memory, Share)}
 """By pattern, to recognise a quantity in a generated schema."""

@@ -6,12 +6,14 @@ again here, so that an object that passed an older CRD is never acted upon.
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from .base import Model, Name
 from .capabilities import BOARDS, PRECISIONS, BoardType, Precision, ToolchainName, default_toolchain, refusal
-from .quantities import Duration, Power
+from .end_to_end import EndToEnd
+from .quantities import Duration, Memory, Power, Share
 from .rollout import RolloutSpec
+from .rules import PROVABLE_DROP
 from .stages import Calibration, Metric, ProfileName, Provenance, TensorSpec
 
 Uri = Annotated[str, StringConstraints(pattern=r"^(file|https?|s3|gs|oci)://[^\s]+$", max_length=1024)]
@@ -50,7 +52,7 @@ class DatasetSpec(Model):
     calibration_samples: int = Field(default=256, ge=1, le=100_000)
     """Samples for calibration; kept apart from the evaluation samples."""
     evaluation_samples: int = Field(default=1000, ge=1, le=1_000_000)
-    """Samples on which accuracy is counted."""
+    """Samples on which accuracy is counted: 299 without any loss prove a drop of at most 0.01, fewer prove nothing."""
     metric: Metric = "top1"
     """top1, macroF1, mae, or cosine (label-free agreement with the fp32 model)."""
 
@@ -78,9 +80,17 @@ class QuantizationSpec(Model):
     calibration: Literal["auto", "minmax", "entropy", "percentile", "mse"] = "auto"
     """How activation ranges are chosen in static quantization."""
     max_accuracy_drop: float = Field(default=0.01, ge=0, le=1)
-    """Largest accepted loss of the metric against the fp32 model, absolute (0.01 = one point)."""
+    """Largest accepted loss of the metric against the fp32 model, absolute (0.01 = one point). It has to be proven:
+    the upper confidence bound of the loss must stay below it."""
     qat: QatSpec = QatSpec()
     """Settings of quantization-aware training."""
+
+    @field_validator("max_accuracy_drop")
+    @classmethod
+    def _drop_can_be_proven(cls, drop: float) -> float:
+        if drop <= 0:
+            raise ValueError(PROVABLE_DROP)
+        return drop
 
     def fixed_calibration(self) -> Calibration | None:
         """The calibration that the user fixed, or None for auto."""
@@ -110,6 +120,15 @@ class TargetSpec(Model):
         return self.toolchain or default_toolchain(self.board)
 
 
+class RegressionSpec(Model):
+    """How much worse a new revision may be than the stable one. The first revision has nothing to be held against."""
+
+    latency: Share = Share("10%")
+    """Largest accepted rise of the median latency. More is refused until this allows it."""
+    accuracy: float = Field(default=0.01, ge=0, le=1)
+    """Largest accepted loss of the metric, absolute."""
+
+
 class BenchmarkSpec(Model):
     """How the model is measured, and what it must reach."""
 
@@ -118,15 +137,24 @@ class BenchmarkSpec(Model):
     warmup: int = Field(default=10, ge=0, le=10_000)
     """Inferences before the clock starts."""
     latency_budget: Duration = Duration("50ms")
-    """Largest accepted latency at the percentile, with a unit (50ms). The upper confidence bound must stay below it."""
+    """Largest accepted latency at the percentile, with a unit (50ms). The upper confidence bound must stay below it.
+    It is held against camera to decision where endToEnd is given, else against the network alone."""
     percentile: float = Field(default=99, ge=50, le=99.9)
     """The percentile that is held against the budget."""
     power_budget: Power | None = None
     """Largest accepted mean power above idle, with a unit (800mW). A power that cannot be measured never passes."""
+    memory_budget: Memory | None = None
+    """Largest accepted peak memory, with a unit (64Mi). A peak that cannot be measured never passes."""
+    end_to_end: EndToEnd | None = None
+    """Time camera to decision, pre- and post-processing included; {} takes frames of 1280 x 800. Without a board it is
+    an estimate (simulated network, processing on the build machine), which needs minProvenance: estimated."""
+    regression: RegressionSpec = RegressionSpec()
+    """How much worse a new revision may be than the stable one."""
     min_provenance: Provenance = "simulated"
-    """Weakest accepted origin of the latency: measured (on the board), simulated, estimated or host."""
+    """Weakest accepted origin of every figure that a gate rests on: measured (on the board), simulated, estimated or
+    host."""
     simulation_samples: int = Field(default=16, ge=1, le=1000)
-    """Evaluation samples that run through the vendor's functional simulator where there is one."""
+    """Evaluation samples that run through the vendor's functional simulator where there is one; a board runs all."""
 
 
 class ArtifactsSpec(Model):

@@ -213,6 +213,21 @@ class AccuracyFacts(Observed):
     """Share of samples on which the top class equals the reference's; None without reference."""
 
 
+class DropInterval(Observed):
+    """Between what the true drop of the metric lies: each bound with 95 % confidence, from the same samples for both.
+
+    top1: Tango's score bound with an exact one where losses are few (api/confidence.py); other metrics: paired
+    bootstrap (BCa, Efron 1987). None: too few samples for any bound.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    lost: int | None = None
+    """top1: samples that the reference alone has right."""
+    gained: int | None = None
+    """top1: samples that the reference alone has wrong."""
+
+
 class VariantFacts(Observed):
     """What quantize made."""
 
@@ -224,6 +239,8 @@ class VariantFacts(Observed):
     accuracy: AccuracyFacts
     accuracy_drop: float = 0.0
     """Reference value minus this value (sign such that positive is worse)."""
+    drop_interval: DropInterval | None = None
+    """Confidence interval of the drop; None for the reference itself."""
     size_bytes: int
     notes: str = Field(default="", max_length=500)
     """What the user should know about the score, such as a dataset too short for what was asked."""
@@ -291,6 +308,7 @@ class BenchmarkFacts(Observed):
     power_source: str = "unavailable"
     power_note: str = Field(default="", max_length=300)
     """How power was measured, or why it could not be."""
+    power_provenance: Provenance | None = None
     idle_power: Power | None = None
     """Mean power before the load, which `power` does not include."""
     energy_per_inference: Energy | None = None
@@ -306,6 +324,8 @@ class BenchmarkFacts(Observed):
     accuracy_on_target: AccuracyFacts | None = None
     accuracy_on_target_drop: float | None = None
     """Same samples, reference outputs minus target, positive is worse."""
+    accuracy_on_target_interval: DropInterval | None = None
+    """Confidence interval of that drop."""
     accuracy_provenance: Provenance | None = None
     node: str = ""
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from .base import Digest, Observed
 from .capabilities import BoardType, Precision, ToolchainName
-from .quantities import Duration, Power
+from .quantities import Duration, Memory, Power
 from .reasons import Phase
 from .stages import (
     AccuracyFacts,
@@ -27,6 +27,18 @@ from .stages import (
 
 StageState = Literal["Pending", "Running", "Succeeded", "Failed"]
 GateOutcome = Literal["Pass", "Fail", "Inconclusive"]
+GateName = Literal[
+    "accuracy",
+    "delegation",
+    "provenance",
+    "accuracyOnTarget",
+    "accuracyRegression",
+    "latency",
+    "latencyRegression",
+    "power",
+    "memory",
+]
+"""In the order in which they are held (docs/gates.md)."""
 TargetState = Literal["Pending", "Converting", "Benchmarking", "Ready", "Failed"]
 
 
@@ -94,7 +106,7 @@ class BenchmarkStatus(BenchmarkFacts):
 class GateStatus(Observed):
     """One gate: what was found, what is allowed. Inconclusive is not a pass."""
 
-    name: Literal["accuracy", "accuracyOnTarget", "delegation", "latency", "power", "provenance"]
+    name: GateName
     outcome: GateOutcome
     value: str = Field(default="", max_length=64)
     limit: str = Field(default="", max_length=64)
@@ -149,9 +161,40 @@ class TargetStatus(Observed):
     """Inferences per second."""
     power: Power | None = None
     energy_per_inference: str | None = Field(default=None, max_length=20)
+    end_to_end: TargetLatency | None = None
+    """Camera to decision, where spec.benchmark.endToEnd asks for it."""
+    memory: Memory | None = None
+    memory_provenance: Provenance | None = None
+    """measured, or estimated: then memory is a lower limit."""
     accuracy_on_target: AccuracyFacts | None = None
     node: str | None = Field(default=None, max_length=253)
     candidates: list[CandidateStatus] = Field(default=[], max_length=16)
+
+
+class ProvenLatency(Observed):
+    """Median latency of one provenance."""
+
+    provenance: Provenance
+    p50: Duration
+
+
+class ProvenTarget(Observed):
+    """What the selected variant of a target reached."""
+
+    name: str = Field(max_length=40)
+    board: BoardType
+    artifact: Digest
+    latencies: list[ProvenLatency] = Field(default=[], max_length=4)
+    accuracy: AccuracyFacts
+
+
+class ProvenRevision(Observed):
+    """What a revision reached: a later one is held against it, when its own stages and Jobs are long gone."""
+
+    revision: str = Field(max_length=64)
+    generation: int
+    """The generation of spec that it was built for."""
+    targets: list[ProvenTarget] = Field(default=[], max_length=16)
 
 
 class RevisionStatus(Observed):
@@ -160,6 +203,10 @@ class RevisionStatus(Observed):
     current: str | None = Field(default=None, max_length=64)
     stable: str | None = Field(default=None, max_length=64)
     previous: str | None = Field(default=None, max_length=64)
+    baseline: str | None = Field(default=None, max_length=64)
+    """The stable revision before the present one, which that was held against."""
+    proven: list[ProvenRevision] = Field(default=[], max_length=3)
+    """Figures of the current, the stable and the baseline revision."""
 
 
 class SummaryStatus(Observed):

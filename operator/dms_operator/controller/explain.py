@@ -72,12 +72,22 @@ def _reason(candidate: Candidate) -> str:
 
 
 _HINTS: dict[tuple[str, GateOutcome], str] = {
+    ("accuracy", "Inconclusive"): "Try: more samples in the dataset and in dataset.evaluationSamples, or a larger "
+    "maxAccuracyDrop",
+    ("accuracyOnTarget", "Inconclusive"): "Try more dataset.evaluationSamples or benchmark.simulationSamples",
+    ("accuracyRegression", "Fail"): "Try other training, or accept it by a larger benchmark.regression.accuracy",
+    ("accuracyRegression", "Inconclusive"): "Try more dataset.evaluationSamples, or accept it by a larger "
+    "benchmark.regression.accuracy",
+    ("latencyRegression", "Fail"): "Try a smaller model, or accept it by a larger benchmark.regression.latency",
+    ("latencyRegression", "Inconclusive"): "Measure again, or accept it by a larger benchmark.regression.latency",
     ("delegation", "Fail"): "Export the model with operators that the NPU takes in place of these",
     ("delegation", "Inconclusive"): "Look at the log of the convert pod",
     ("latency", "Fail"): "Try a smaller input or backbone, a cheaper precision, or a larger benchmark.latencyBudget",
     ("latency", "Inconclusive"): "Try benchmark.profile: normal, which times more queries",
     ("power", "Fail"): "Try a smaller model, a cheaper precision, or a larger benchmark.powerBudget",
     ("power", "Inconclusive"): "Measure on a board with a power meter, or remove benchmark.powerBudget",
+    ("memory", "Fail"): "Try a smaller model, a cheaper precision, or a larger benchmark.memoryBudget",
+    ("memory", "Inconclusive"): "Measure on a board, or remove benchmark.memoryBudget",
     ("provenance", "Fail"): "Run on a board of this type, or accept a weaker benchmark.minProvenance",
 }
 
@@ -85,9 +95,10 @@ _HINTS: dict[tuple[str, GateOutcome], str] = {
 def _hint(survey: TargetSurvey, spec: DeploymentSpec, last: Candidate) -> str:
     if last.failure or not last.miss:
         return ""
-    if last.miss.name in RUNG_GATES:
+    known = _HINTS.get((last.miss.name, last.miss.outcome))
+    if known is None and last.miss.name in RUNG_GATES:
         return _accuracy_hint(survey, spec)
-    return _HINTS.get((last.miss.name, last.miss.outcome), "")
+    return known or ""
 
 
 def _accuracy_hint(survey: TargetSurvey, spec: DeploymentSpec) -> str:

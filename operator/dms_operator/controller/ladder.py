@@ -9,13 +9,16 @@ from ..api.status import GateStatus
 from .gates import first_miss
 from .rungs import Rung
 
-Verdict = Literal["Working", "Passed", "NextRung", "NextPrecision", "Stopped"]
+Verdict = Literal["Working", "Passed", "NextRung", "NextPrecision", "Unproven", "Stopped"]
 
 MODEL_REASONS = ("QuantizationFailed", "UnsupportedOperators", "ConversionFailed")
 """Failures that are about this precision of this model: another precision may do better."""
 
-RUNG_GATES = ("accuracy", "accuracyOnTarget")
+RUNG_GATES = ("accuracy", "accuracyOnTarget", "accuracyRegression")
 """Gates that another way to make the same precision may pass."""
+
+EVIDENCE_GATES = ("latency", "latencyRegression", "accuracyRegression", "memory", "power")
+"""Gates that, where they are inconclusive, would be so for another variant as well."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class Candidate:
     benchmarked: StageResult | None = None
     gates: list[GateStatus] = field(default_factory=list)
     failure: Failure | None = None
+    lacks_samples: bool = False
+    """Accuracy is not proven, and it is samples that are lacking, not another way to make the variant."""
 
     @property
     def precision(self) -> Precision:
@@ -63,7 +68,8 @@ class Candidate:
         if self.failure:
             return "NextPrecision" if self.failure.reason in MODEL_REASONS else "Stopped"
         if self.miss:
-            return _after(self.miss, self.rung)
+            unproven = self.lacks_samples and self.miss.name in ("accuracy", "accuracyOnTarget")
+            return "Unproven" if unproven else _after(self.miss, self.rung)
         return "Passed" if self.benchmarked else "Working"
 
 
@@ -71,6 +77,7 @@ def _after(miss: GateStatus, rung: Rung) -> Verdict:
     """Another variant may do better, unless it is the evidence that is lacking: that would be lacking again."""
     if miss.name == "latency" and miss.outcome == "Fail" and rung.widened:
         return "NextRung"  # a few wide layers may be as accurate as all, and faster
-    if miss.name == "provenance" or (miss.outcome == "Inconclusive" and not miss.value):
+    evidence = miss.name in EVIDENCE_GATES or not miss.value
+    if miss.name == "provenance" or (miss.outcome == "Inconclusive" and evidence):
         return "Stopped"
     return "NextRung" if miss.name in RUNG_GATES else "NextPrecision"

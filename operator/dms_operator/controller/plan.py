@@ -12,6 +12,7 @@ from .events import Event, events
 from .facts import Facts, attempt_of
 from .jobs import job_manifest, job_name, template_digest
 from .observation import JobView, Observed
+from .proven import History
 from .settings import Settings
 from .status_build import built_status, invalid_status
 from .steps import Step
@@ -51,7 +52,7 @@ def plan(observed: Observed, settings: Settings, now: datetime) -> Plan:
 
 def _plan(observed: Observed, spec: DeploymentSpec, settings: Settings, now: datetime) -> Plan:
     facts = Facts(observed)
-    found = survey(spec, settings, facts.of)
+    found = survey(spec, settings, facts.of, _history(observed))
     doings = [_Doing(step, observed, spec, settings, facts, now) for step in found.steps.values()]
     create = [doing.manifest() for doing in doings if doing.starts]
     started = {doing.step.digest: doing.name for doing in doings if doing.starts}
@@ -66,6 +67,11 @@ def _plan(observed: Observed, spec: DeploymentSpec, settings: Settings, now: dat
         events(observed.status, status),
         min((doing.grace for doing in doings if doing.grace > 0), default=None),
     )
+
+
+def _history(observed: Observed) -> History | None:
+    revision = observed.status.revision
+    return History(revision, observed.metadata.generation) if revision else None
 
 
 def _unwanted(jobs: Iterable[JobView], steps: Iterable[str]) -> list[str]:

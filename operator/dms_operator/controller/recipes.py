@@ -102,4 +102,5 @@ def benchmark_recipe(
         percentile=spec.benchmark.percentile,
         metric=spec.dataset.metric,
         simulation_samples=spec.benchmark.simulation_samples,
+        end_to_end=spec.benchmark.end_to_end,
     )

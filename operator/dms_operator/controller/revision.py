@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 from ..api.base import digest_of
-from ..api.status import DeploymentStatus, HistoryEntry, ResolvedModel, RevisionStatus, TargetStatus
+from ..api.status import DeploymentStatus, HistoryEntry, ProvenRevision, ResolvedModel, RevisionStatus, TargetStatus
 from .text import clip, timestamp
 
 DIGITS = 12
@@ -35,13 +35,27 @@ def revision_digest(model: ResolvedModel, targets: list[TargetStatus]) -> str | 
     return digest_of({"model": model.digest, "targets": parts}).removeprefix("sha256:")[:DIGITS]
 
 
-def revisions(old: RevisionStatus | None, digest: str | None, *, rolls_out: bool) -> RevisionStatus | None:
-    """The revisions after this pass. Without a rollout a revision is stable as soon as it is built and proven."""
-    if digest is None:
+def revisions(old: RevisionStatus | None, proven: ProvenRevision | None, *, rolls_out: bool) -> RevisionStatus | None:
+    """The revisions after this pass. Without a rollout a revision is stable as soon as it is built and proven.
+
+    `proven` is the revision that the targets are ready with; None while they are not.
+    """
+    if proven is None:
         return old
-    before = old or RevisionStatus()
-    previous = before.previous if before.current == digest else before.current
-    return RevisionStatus(current=digest, stable=before.stable if rolls_out else digest, previous=previous)
+    before, digest = old or RevisionStatus(), proven.revision
+    stable = before.stable if rolls_out else digest
+    baseline = before.baseline if stable == before.stable else before.stable
+    known = next((each for each in before.proven if each.revision == digest), None)
+    if known and stable == before.stable:
+        proven = proven.model_copy(update={"generation": known.generation})
+    kept = [each for each in before.proven if each.revision in (stable, baseline) and each.revision != digest]
+    return RevisionStatus(
+        current=digest,
+        stable=stable,
+        previous=before.previous if before.current == digest else before.current,
+        baseline=baseline,
+        proven=[proven, *kept],
+    )
 
 
 def history(

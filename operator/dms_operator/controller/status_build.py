@@ -14,6 +14,7 @@ from .facts import retry_of
 from .observation import Observed
 from .outlook import outlook
 from .phases import working_phase
+from .proven import proven_revision
 from .revision import Outcome, history, revision_digest, revisions
 from .status_stages import bounded, stage_statuses
 from .status_targets import resolved_model, target_status, variants
@@ -33,11 +34,12 @@ def built_status(
     made, model = variants(survey), resolved_model(survey)
     view = outlook(survey, stages, targets, spec.suspend)
     digest = revision_digest(model, targets) if model else None
+    proven = proven_revision(digest, generation, targets, made) if digest else None
     return DeploymentStatus(
         observed_generation=generation,
         phase=_phase(view, stages, spec.suspend),
         conditions=conditions.merged(old.conditions, _findings(view, stages, targets, spec), generation, now),
-        revision=revisions(old.revision, digest, rolls_out=spec.rollout is not None),
+        revision=revisions(old.revision, proven, rolls_out=spec.rollout is not None),
         summary=summary(spec, targets, made, view.message),
         model=model,
         variants=made,

@@ -122,6 +122,9 @@ def _selection(candidate: Candidate, target: TargetSpec, store: str) -> dict[str
         "throughput": benchmark.throughput,
         "power": benchmark.power,
         "energy_per_inference": _energy(benchmark, latency),
+        "end_to_end": TargetLatency(**_figures(benchmark.end_to_end)) if benchmark.end_to_end else None,
+        "memory": benchmark.memory,
+        "memory_provenance": benchmark.memory_provenance,
         "accuracy_on_target": benchmark.accuracy_on_target,
         "node": benchmark.node or None,
     }

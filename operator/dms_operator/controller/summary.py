@@ -14,12 +14,14 @@ def summary(
 ) -> SummaryStatus:
     """The line; figures are absent until a target is ready."""
     ready = [target for target in targets if target.state == "Ready"]
+    judged = [target.end_to_end if spec.benchmark.end_to_end else target.latency for target in ready]
+    latencies = [latency for latency in judged if latency]
     return SummaryStatus(
         precision=_listed(target.precision for target in ready),
         method=_listed(target.method for target in ready),
-        p99=_worst_latency([target.latency for target in ready if target.latency]),
+        p99=_worst_latency(latencies),
         drop=_worst_drop(spec, ready, variants),
-        provenance=_weakest([target.latency for target in ready if target.latency]),
+        provenance=_weakest(latencies),
         targets=f"{len(ready)}/{len(targets)}",
         message=clip(message, 2048) or None,
     )

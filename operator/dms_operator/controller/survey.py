@@ -9,9 +9,13 @@ from ..api.stages import Failure, StageResult
 from ..api.status import GateStatus
 from . import gates, recipes
 from .ladder import Candidate
+from .proven import History
 from .rungs import CHEAPEST_FIRST, REFERENCE, Rung, rungs
 from .settings import Settings
 from .steps import Fact, Step, Steps
+
+QUANTIZED: tuple[Precision, ...] = ("int8", "int4")
+"""Precisions of integers, whose loss depends on how they are made."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +51,20 @@ class Survey:
     targets: list[TargetSurvey]
 
 
-def survey(spec: DeploymentSpec, settings: Settings, know: Callable[[str], Fact]) -> Survey:
-    """Walk as far as `know` (recipe digest to fact) allows."""
+def survey(
+    spec: DeploymentSpec,
+    settings: Settings,
+    know: Callable[[str], Fact],
+    history: History | None = None,
+) -> Survey:
+    """Walk as far as `know` (recipe digest to fact) allows; `history` has the figures of earlier revisions."""
     steps = Steps(know)
     model = steps.ask("resolve", recipes.resolve_recipe(spec, settings))
     reference: Fact = None
     if isinstance(model, StageResult):
         recipe = recipes.quantize_recipe(spec, settings, REFERENCE, "onnxruntime", _digest(model), None)
         reference = steps.ask("quantize fp32", recipe)
-    walk = _Walk(spec, settings, steps, model, reference)
+    walk = _Walk(spec, settings, steps, model, reference, history)
     return Survey(steps.by_digest, model, reference, [walk.target(target) for target in spec.targets])
 
 
@@ -66,13 +75,14 @@ class _Walk:
     steps: Steps
     model: Fact
     reference: Fact
+    history: History | None
 
     def target(self, target: TargetSpec) -> TargetSurvey:
         """Try the target's rungs until one passes, one is not finished, or one shows that no other will."""
         for fact in (self.model, self.reference):
             if isinstance(fact, Failure):
                 return TargetSurvey(target, blocker=fact)
-        blocker = _impossible(self.spec, target) or self._without_image(target)
+        blocker = _impossible(self.spec, target) or self._without_image(target) or self._without_frames()
         if blocker:
             return TargetSurvey(target, blocker=blocker)
         if self.reference is None:
@@ -80,13 +90,17 @@ class _Walk:
         return TargetSurvey(target, list(self._climb(target)))
 
     def _climb(self, target: TargetSpec) -> Iterator[Candidate]:
+        unproven = False
         for precision in deployable(self.spec, target):
+            if unproven and precision in QUANTIZED:
+                continue  # lossier, or no less lossy: what lacked samples for a proof lacks them still
             for rung in rungs(precision, self.spec.quantization, target.effective_toolchain(), self._trainable):
                 candidate = self._try(target, rung)
                 yield candidate
                 if candidate.verdict in ("Working", "Passed", "Stopped"):
                     return
-                if candidate.verdict == "NextPrecision":
+                if candidate.verdict in ("NextPrecision", "Unproven"):
+                    unproven = candidate.verdict == "Unproven"
                     break
 
     @property
@@ -101,9 +115,11 @@ class _Walk:
         if not isinstance(quantized, StageResult):
             return Candidate(name, rung, "quantize", failure=quantized)
         assert quantized.variant is not None
-        passed = [gates.accuracy_gate(quantized.variant, self.spec.quantization.max_accuracy_drop)]
+        limit = self.spec.quantization.max_accuracy_drop
+        passed = [gates.accuracy_gate(quantized.variant, limit)]
         if gates.first_miss(passed):
-            return Candidate(name, rung, "quantize", quantized, gates=passed)
+            lacking = gates.lacks_samples(quantized.variant, limit)
+            return Candidate(name, rung, "quantize", quantized, gates=passed, lacks_samples=lacking)
         return self._compile(target, rung, name, quantized, passed)
 
     def _compile(
@@ -120,16 +136,36 @@ class _Walk:
         if not isinstance(measured, StageResult):
             return Candidate(name, rung, "benchmark", quantized, converted, gates=passed, failure=measured)
         passed = [*passed, *self._judge(target, measured)]
-        return Candidate(name, rung, "benchmark", quantized, converted, measured, passed)
+        if not gates.first_miss(passed):
+            passed += self._compare(target, quantized, converted, measured)
+        facts, limit = measured.benchmark, self.spec.quantization.max_accuracy_drop
+        lacking = facts is not None and gates.target_lacks_samples(facts, limit)
+        return Candidate(name, rung, "benchmark", quantized, converted, measured, passed, lacks_samples=lacking)
 
     def _judge(self, target: TargetSpec, measured: StageResult) -> Iterator[GateStatus]:
         facts, wanted, toolchain = measured.benchmark, self.spec.benchmark, target.effective_toolchain()
         assert facts is not None
+        yield gates.provenance_gate(facts, toolchain, wanted)
         yield gates.target_accuracy_gate(facts, self.spec.quantization.max_accuracy_drop)
-        yield gates.provenance_gate(facts, toolchain, wanted.min_provenance)
         yield gates.latency_gate(facts, toolchain, wanted)
         if wanted.power_budget is not None:
             yield gates.power_gate(facts, wanted.power_budget)
+        if wanted.memory_budget is not None:
+            yield gates.memory_gate(facts, wanted.memory_budget)
+
+    def _compare(
+        self, target: TargetSpec, quantized: StageResult, converted: StageResult, measured: StageResult
+    ) -> Iterator[GateStatus]:
+        """With the stable revision; only what meets the budgets is worth it."""
+        assert quantized.variant is not None and measured.benchmark is not None
+        before = self.history.baseline(target, _digest(converted)) if self.history else None
+        return gates.regression_gates(
+            quantized.variant,
+            measured.benchmark,
+            target.effective_toolchain(),
+            before,
+            self.spec.benchmark.regression,
+        )
 
     def _quantize(self, target: TargetSpec, rung: Rung, name: str) -> Fact:
         assert isinstance(self.model, StageResult) and isinstance(self.reference, StageResult)
@@ -155,6 +191,13 @@ class _Walk:
             self.spec, target, image, _digest(self.model), _digest(quantized), _digest(converted)
         )
         return self.steps.ask(f"benchmark {target.name} {name}", recipe, target)
+
+    def _without_frames(self) -> Failure | None:
+        wanted = self.spec.benchmark.end_to_end
+        if wanted is None or not isinstance(self.model, StageResult) or self.model.model is None:
+            return None
+        why = wanted.refusal({tensor.name: tensor.shape for tensor in self.model.model.inputs})
+        return Failure(reason="InvalidSpec", message=why, retryable=False) if why else None
 
     def _without_image(self, target: TargetSpec) -> Failure | None:
         toolchain = target.effective_toolchain()

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from ..api.quantities import Duration
+from ..api.quantities import Duration, Memory
 from ..api.stages import Metric
 
 SHARES: tuple[Metric, ...] = ("top1", "macroF1")
@@ -34,6 +34,11 @@ def milliseconds(duration: Duration) -> str:
     value = duration.value * 1e3
     digits = 3 if value < 1 else 2 if value < 10 else 1
     return f"{number(value, digits)} ms"
+
+
+def mebibytes(memory: Memory) -> str:
+    """An amount of memory, such as `64 MiB`."""
+    return f"{number(memory.value / 2**20, 1)} MiB"
 
 
 def percentile(value: float) -> str:

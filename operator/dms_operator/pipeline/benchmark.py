@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..api.confidence import queries_needed
 from ..api.quantities import Memory
 from ..api.stages import BenchmarkFacts, BenchmarkRecipe, Provenance
 from ..toolchains.base import Arrays, Predicting
@@ -23,13 +24,15 @@ from .machine import node_name
 from .on_board.job import BoardInputs, BoardJob, BoardRun
 from .on_board.run import time_on_cpu
 from .passes import Timed
-from .percentiles import needed
 from .power_figures import NO_BOARD, power_fields, unavailable
 from .rows import REFERENCE, VARIANT, Row, cpu_jobs, host_row, measured_row, reference_row, simulated_row
 from .subject import Subject, subject
 from .target_accuracy import TargetAccuracy, first_outputs, judge
 
 REPORT = "report.json"
+
+BOARD_BYTES = 256 << 20
+"""Samples that are sent to a board for its accuracy: what a link carries in a minute, and a small board can hold."""
 
 
 def run(recipe: BenchmarkRecipe, context: StageContext) -> StageOutput:
@@ -54,6 +57,7 @@ def run(recipe: BenchmarkRecipe, context: StageContext) -> StageOutput:
         end_to_end=camera.facts if camera else None,
         accuracy_on_target=accuracy.facts if accuracy else None,
         accuracy_on_target_drop=accuracy.drop if accuracy else None,
+        accuracy_on_target_interval=accuracy.interval if accuracy else None,
         accuracy_provenance=accuracy.provenance if accuracy else None,
         node=node_name(),
     )
@@ -76,7 +80,7 @@ def _board_run(found: Subject, recipe: BenchmarkRecipe, context: StageContext) -
         loading=found.tools.loading(found.compiled),
         profile=PROFILES[recipe.profile],
         warmup=recipe.warmup,
-        wanted=needed(recipe.percentile),
+        wanted=queries_needed(recipe.percentile),
         camera=camera_job(found, recipe),
         cpu=cpu_jobs(found, recipe),
     )
@@ -128,8 +132,22 @@ def _least_memory(found: Subject) -> dict[str, Any]:
 
 
 def _samples(found: Subject, recipe: BenchmarkRecipe) -> list[Arrays]:
-    """The evaluation samples that the target runs."""
-    return [found.dataset.feed(int(index)) for index in found.reference.indices[: recipe.simulation_samples]]
+    """The evaluation samples that the target runs.
+
+    A simulator, at seconds each, runs as many as the recipe says; a board all that can be sent to it.
+    """
+    chosen = found.reference.indices
+    if found.board is None:
+        return [found.dataset.feed(int(index)) for index in chosen[: recipe.simulation_samples]]
+    samples: list[Arrays] = []
+    room = BOARD_BYTES
+    for index in chosen:
+        sample = found.dataset.feed(int(index))
+        room -= sum(array.nbytes for array in sample.values())
+        if room < 0 and len(samples) >= recipe.simulation_samples:
+            break
+        samples.append(sample)
+    return samples
 
 
 def _accuracy_on_target(
@@ -139,7 +157,7 @@ def _accuracy_on_target(
     outputs, provenance = _target_outputs(found, board, _samples(found, recipe), context)
     if outputs is None:
         return None
-    chosen = found.reference.indices[: recipe.simulation_samples]
+    chosen = found.reference.indices[: len(outputs)]
     labels = None if found.dataset.labels is None else found.dataset.labels[chosen]
     expected = found.reference.outputs[: len(chosen)]
     values = first_outputs(outputs, read_graph(found.model), expected.shape[1:])

@@ -1,5 +1,6 @@
 """Camera to decision: measured on the board, on the host, or put together from the target's latency and processing."""
 
+from ..api.confidence import queries_needed
 from ..api.quantities import Duration
 from ..api.stages import BenchmarkRecipe, LatencyFacts
 from ..toolchains.loading import open_cpu_session
@@ -10,7 +11,6 @@ from .latency import PROFILES, Profile
 from .on_board.job import BoardRun, CameraJob
 from .on_board.run import CAMERA_STEP, time_queries
 from .passes import Timed
-from .percentiles import needed
 from .rows import Row, host_source, shorter, timed_row
 from .subject import Subject
 
@@ -54,7 +54,7 @@ def _on_this_cpu(
     def report(done: int, total: int) -> None:
         context.progress(CAMERA_STEP, done, total)
 
-    wanted = needed(recipe.percentile)
+    wanted = queries_needed(recipe.percentile)
     return Timed(0.0, time_queries(queries, profile, recipe.warmup, report, wanted, repeat=True))
 
 
@@ -71,7 +71,7 @@ def together(model: LatencyFacts, processing: LatencyFacts) -> LatencyFacts:
         p50=Duration.of_seconds(model.p50.value + processing.p50.value),
         bound=bound,
         samples=processing.samples,
-        noisy=processing.noisy,
+        noisy=model.noisy or processing.noisy,
         source=f"{model.source} + processing on the CPU ({processing.source})",
         notes=processing.notes,
     )

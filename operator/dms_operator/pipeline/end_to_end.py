@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..api import frames
 from ..api.errors import InvalidSpec
 from ..toolchains.base import Arrays, Session
 
@@ -25,19 +26,12 @@ SMOOTHED = 5
 """Answers that a decision is averaged over."""
 
 
-def image_input(specs: tuple[TensorSpec, ...]) -> TensorSpec:
-    """The input that frames go to: the first of shape [1, C, H, W] or [1, T, C, H, W] with 1, 3 or 4 channels.
-
-    Raises InvalidSpec without one.
-    """
-    for spec in specs:
-        if len(spec.shape) in (4, 5) and spec.shape[0] == 1 and spec.shape[-3] in (1, 3, 4):
-            return spec
-    shapes = ", ".join(f"{spec.name} {spec.shape}" for spec in specs)
-    raise InvalidSpec(
-        f"benchmark.endToEnd needs a model input [1, C, H, W] or [1, T, C, H, W], but the inputs are {shapes}",
-        hint="Remove spec.benchmark.endToEnd",
-    )
+def image_input(wanted: EndToEnd, specs: tuple[TensorSpec, ...]) -> TensorSpec:
+    """The input that frames go to. Raises InvalidSpec when there is none, or mean and std do not fit it."""
+    shapes = {spec.name: spec.shape for spec in specs}
+    if why := frames.refusal(wanted.mean, wanted.std, shapes):
+        raise InvalidSpec(why)
+    return next(spec for spec in specs if spec.name == frames.image_input(shapes))
 
 
 class Preprocessor:
@@ -113,7 +107,7 @@ def camera_queries(
 
     Raises InvalidSpec when no input takes frames.
     """
-    spec = image_input(specs)
+    spec = image_input(wanted, specs)
     prepare, decide = Preprocessor(wanted, spec), Postprocessor(wanted)
 
     def query(frame: Array, others: Arrays) -> None:

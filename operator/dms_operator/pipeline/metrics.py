@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..api.confidence import drop_high, drop_low
 from ..api.errors import DatasetInvalid
-from ..api.stages import AccuracyFacts, Metric
+from ..api.stages import AccuracyFacts, DropInterval, Metric
+from .bootstrap import paired_bounds
 
 Array = NDArray[Any]
 
@@ -53,6 +55,42 @@ def drop(metric: Metric, reference: float, value: float) -> float:
     Rounded, because a gate of 0.01 must let 0.97 pass against 0.98, whose difference in floats is above 0.01.
     """
     return round(value - reference if metric in LOWER_IS_BETTER else reference - value, _DROP_DIGITS)
+
+
+def drop_interval(
+    metric: Metric, outputs: Array, reference: Array, labels: Array | None, seed: int = 0
+) -> DropInterval:
+    """Confidence interval of the drop from the outputs of both models [N, ...] on the same samples.
+
+    Raises DatasetInvalid when the labels do not fit the outputs.
+    """
+    count = len(outputs)
+    if metric == "cosine":
+        away = 1 - _cosine(outputs, reference)
+        low, high = paired_bounds(count, lambda i: float(away[i].mean()), seed)
+        return DropInterval(low=low, high=high)
+    known = _required(labels, metric)
+    if metric == "mae":
+        worse = _absolute_errors(outputs, known) - _absolute_errors(reference, known)
+        low, high = paired_bounds(count, lambda i: float(worse[i].mean()), seed)
+        return DropInterval(low=low, high=high)
+    ours, theirs = _classes(outputs), _classes(reference)
+    if metric == "top1":
+        right, were_right = ours == known, theirs == known
+        lost, gained = int((were_right & ~right).sum()), int((right & ~were_right).sum())
+        bounds = {"low": drop_low(lost, gained, count), "high": drop_high(lost, gained, count)}
+        return DropInterval(**bounds, lost=lost, gained=gained)
+    return _macro_f1_interval(ours, theirs, known, seed)
+
+
+def _macro_f1_interval(ours: Array, theirs: Array, labels: Array, seed: int) -> DropInterval:
+    """A changed class costs about 1 / N of macro F1, so what N samples can miss bounds it from below, as for top1."""
+
+    def lost(chosen: Array) -> float:
+        return macro_f1(theirs[chosen], labels[chosen]) - macro_f1(ours[chosen], labels[chosen])
+
+    low, high = paired_bounds(len(labels), lost, seed)
+    return DropInterval(low=low, high=None if high is None else max(high, drop_high(0, 0, len(labels))))
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:

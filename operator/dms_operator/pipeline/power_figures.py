@@ -28,6 +28,7 @@ def power_fields(record: PowerRecord, row: Row) -> dict[str, Any]:
         "power": Power.of_watts(found.above_idle),
         "idle_power": Power.of_watts(found.idle),
         "energy_per_inference": Energy.of_joules(found.joules_per_inference),
+        "power_provenance": "measured",
         "power_source": record.source[:200],
         "power_note": f"mean of {found.samples} samples at {found.load * 1e3:.0f} mW, idle subtracted",
     }

@@ -12,7 +12,7 @@ from ..api.stages import QuantizeRecipe, VariantFacts
 from .context import StageContext, StageOutput
 from .dataset import Dataset, load_dataset
 from .evaluate import REFERENCE_FILE, Reference, first_outputs
-from .metrics import drop, score
+from .metrics import drop, drop_interval, score
 from .onnx_file import inputs_of
 from .sampling import Split, split
 
@@ -149,6 +149,7 @@ def _facts(
         scheme=scheme,
         accuracy=accuracy,
         accuracy_drop=drop(recipe.metric, base.value, accuracy.value),
+        drop_interval=None if expected is None else drop_interval(recipe.metric, outputs, expected, labels),
         size_bytes=model.stat().st_size,
         notes=chosen.notes,
     )

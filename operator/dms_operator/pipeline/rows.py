@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..api.confidence import queries_needed
 from ..api.stages import BenchmarkRecipe, LatencyFacts, Provenance
 from .latency import PROFILES, Profile, Timing
 from .latency_figures import latency_facts
 from .on_board.job import BoardRun, CpuJob
 from .passes import Pass, Timed, outcome
-from .percentiles import needed
 from .subject import Subject
 
 REFERENCE_PROFILE = Profile(64, 3.0)
@@ -65,7 +65,7 @@ def cpu_jobs(subject: Subject, recipe: BenchmarkRecipe) -> dict[str, CpuJob]:
     on_cpu = recipe.toolchain == "onnxruntime"
     jobs = {}
     if not (subject.board and on_cpu):
-        wanted = needed(recipe.percentile) if on_cpu else 0
+        wanted = queries_needed(recipe.percentile) if on_cpu else 0
         jobs[VARIANT] = CpuJob("time-host", PROFILES[recipe.profile], wanted, repeat=on_cpu)
     if not subject.is_reference:
         jobs[REFERENCE] = CpuJob("time-fp32", shorter(recipe))

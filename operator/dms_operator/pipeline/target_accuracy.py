@@ -9,9 +9,9 @@ import onnx
 from numpy.typing import NDArray
 
 from ..api.errors import ConversionFailed
-from ..api.stages import AccuracyFacts, Metric, Provenance
+from ..api.stages import AccuracyFacts, DropInterval, Metric, Provenance
 from ..toolchains.base import Arrays
-from .metrics import drop, score
+from .metrics import drop, drop_interval, score
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class TargetAccuracy:
 
     facts: AccuracyFacts
     drop: float
+    interval: DropInterval
     provenance: Provenance
     errors: dict[str, float]
     """`maxAbsolute`, `meanAbsolute`, and `referenceMaxAbsolute` to judge them by."""
@@ -35,7 +36,8 @@ def judge(
     """Score the target's outputs against the reference's outputs, both [N, ...]."""
     facts = score(metric, values, labels, reference)
     base = score(metric, reference, labels, reference)
-    return TargetAccuracy(facts, drop(metric, base.value, facts.value), provenance, errors(values, reference))
+    lost, interval = drop(metric, base.value, facts.value), drop_interval(metric, values, reference, labels)
+    return TargetAccuracy(facts, lost, interval, provenance, errors(values, reference))
 
 
 def first_outputs(outputs: Sequence[Arrays], model: onnx.ModelProto, shape: tuple[int, ...]) -> NDArray[Any]:

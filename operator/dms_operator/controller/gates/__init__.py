@@ -1,37 +1,53 @@
 """Gates: each holds one figure against one limit. Only Pass is a pass; Inconclusive never advances anything."""
 
 from ...api import reasons
-from ...api.status import GateStatus
-from .accuracy import accuracy_gate
+from ...api.status import GateName, GateStatus
+from .accuracy import accuracy_gate, lacks_samples
 from .delegation import delegation_gate
 from .latency import latency_gate
+from .memory import memory_gate
 from .power import power_gate
-from .provenance import counted_latency, provenance_gate
-from .target_accuracy import target_accuracy_gate
+from .provenance import counted_latency, judged_latency, provenance_gate
+from .regression import Baseline, regression_gates
+from .target_accuracy import target_accuracy_gate, target_lacks_samples
 
 __all__ = [
+    "Baseline",
     "accuracy_gate",
     "counted_latency",
     "delegation_gate",
     "first_miss",
+    "judged_latency",
+    "lacks_samples",
     "latency_gate",
+    "memory_gate",
     "miss_reason",
     "power_gate",
     "provenance_gate",
+    "regression_gates",
     "target_accuracy_gate",
+    "target_lacks_samples",
 ]
 
-_REASONS: dict[str, str] = {
+_REASONS: dict[GateName, str] = {
     "accuracy": reasons.ACCURACY_GATE_FAILED,
     "accuracyOnTarget": reasons.ACCURACY_GATE_FAILED,
     "delegation": reasons.DELEGATION_GATE_FAILED,
     "provenance": reasons.PROVENANCE_TOO_WEAK,
     "latency": reasons.LATENCY_BUDGET_EXCEEDED,
     "power": reasons.POWER_BUDGET_EXCEEDED,
+    "memory": reasons.MEMORY_BUDGET_EXCEEDED,
+    "accuracyRegression": reasons.ACCURACY_REGRESSED,
+    "latencyRegression": reasons.LATENCY_REGRESSED,
 }
-_INCONCLUSIVE_REASONS: dict[str, str] = {
+_INCONCLUSIVE_REASONS: dict[GateName, str] = {
+    "accuracy": reasons.ACCURACY_INCONCLUSIVE,
+    "accuracyOnTarget": reasons.ACCURACY_INCONCLUSIVE,
     "latency": reasons.LATENCY_INCONCLUSIVE,
     "power": reasons.POWER_UNAVAILABLE,
+    "memory": reasons.MEMORY_UNAVAILABLE,
+    "accuracyRegression": reasons.REGRESSION_INCONCLUSIVE,
+    "latencyRegression": reasons.REGRESSION_INCONCLUSIVE,
 }
 
 

@@ -1,21 +1,27 @@
-"""Accuracy: what quantization may cost on the evaluation samples."""
+"""Accuracy: what quantization may cost, proven on the evaluation samples."""
 
 from ...api.stages import VariantFacts
 from ...api.status import GateStatus
 from ..text import loss
-
-ROUNDING = 1e-9
-"""Figures pass through JSON and subtraction; a drop that equals the limit passes."""
+from .drop import Drop
 
 
 def accuracy_gate(variant: VariantFacts, limit: float) -> GateStatus:
-    """Hold the variant's drop against the largest accepted one (both absolute, positive is worse)."""
-    metric, drop = variant.accuracy.metric, variant.accuracy_drop
-    lost, allowed = loss(metric, drop), loss(metric, limit)
-    return GateStatus(
-        name="accuracy",
-        outcome="Pass" if drop <= limit + ROUNDING else "Fail",
-        value=lost,
-        limit=allowed,
-        message=f"lost {lost} of {metric} on {variant.accuracy.samples} samples, {allowed} allowed",
-    )
+    """Hold the confidence bound of the variant's drop against the largest accepted drop."""
+    drop = _drop(variant, limit)
+    lost, allowed = loss(drop.metric, drop.value), loss(drop.metric, limit)
+    if variant.precision == "fp32":
+        return GateStatus(name="accuracy", outcome="Pass", value=lost, limit=allowed, message="is the reference itself")
+    message = f"lost {lost} of {drop.metric} on {drop.samples} samples{drop.bound}, {allowed} allowed"
+    if drop.outcome == "Inconclusive":
+        message += f": {drop.advice}"
+    return GateStatus(name="accuracy", outcome=drop.outcome, value=lost, limit=allowed, message=message)
+
+
+def lacks_samples(variant: VariantFacts, limit: float) -> bool:
+    """Whether more samples would decide, and not another way to make the variant."""
+    return variant.precision != "fp32" and _drop(variant, limit).lacks_samples
+
+
+def _drop(variant: VariantFacts, limit: float) -> Drop:
+    return Drop.of(variant.accuracy, variant.accuracy_drop, variant.drop_interval, limit)

@@ -1,16 +1,17 @@
 """Latency: the upper confidence bound of the percentile stays within the budget."""
 
+from ...api.confidence import queries_needed
 from ...api.quantities import Duration
 from ...api.spec import BenchmarkSpec
 from ...api.stages import BenchmarkFacts, LatencyFacts
 from ...api.status import GateStatus
 from ..text import milliseconds, percentile
-from .provenance import counted_latency
+from .provenance import judged_latency
 
 
 def latency_gate(benchmark: BenchmarkFacts, toolchain: str, wanted: BenchmarkSpec) -> GateStatus:
     """Hold the bound of the strongest figure against the budget. No bound or a noisy run proves nothing."""
-    latency = counted_latency(benchmark, toolchain)
+    latency = judged_latency(benchmark, toolchain, wanted)
     budget = milliseconds(wanted.latency_budget)
     if latency is None:
         message = f"there is no latency figure of the target to hold against {budget}"
@@ -23,14 +24,22 @@ def latency_gate(benchmark: BenchmarkFacts, toolchain: str, wanted: BenchmarkSpe
                 "Inconclusive", latency, latency.bound, budget, f"{text}, but the run was noisy: measure again"
             )
         return _gate("Pass" if within else "Fail", latency, latency.bound, budget, text)
-    text = f"{latency.samples} timed queries are too few for a bound of {percentile(wanted.percentile)}"
     if latency.p50.value > wanted.latency_budget.value:
         return _gate("Fail", latency, latency.p50, budget, f"even p50 is {milliseconds(latency.p50)}")
-    return _gate("Inconclusive", latency, None, budget, text)
+    return _gate("Inconclusive", latency, None, budget, _too_few(latency, wanted))
+
+
+def _too_few(latency: LatencyFacts, wanted: BenchmarkSpec) -> str:
+    name, needed = percentile(wanted.percentile), queries_needed(wanted.percentile)
+    if not latency.samples:
+        return f"{latency.source} gives no upper bound"
+    more = f": {needed - latency.samples} more are needed" if needed > latency.samples else ""
+    return f"{latency.samples} timed queries are too few for a bound of {name}{more}"
 
 
 def _subject(latency: LatencyFacts, wanted: BenchmarkSpec) -> str:
-    return percentile(wanted.percentile) if latency.samples else "latency"
+    what = percentile(wanted.percentile) if latency.samples else "latency"
+    return what if wanted.end_to_end is None else f"camera to decision: {what}"
 
 
 def _gate(outcome: str, latency: LatencyFacts, value: Duration | None, budget: str, text: str) -> GateStatus:

@@ -1,11 +1,11 @@
 """Accuracy on target: the compiled model, on the board or its functional simulator, against the fp32 reference.
 
-The limit is that of the accuracy gate, but the samples may be few (16 in a simulator, at seconds each), so the
-limit is widened by what so few samples can resolve:
-- beyond chance (below 1 % likely if the true drop were just the limit): Fail, whatever the number of samples;
-- within the limit: Pass;
-- in between: Pass if one lost sample is already more than the limit (the sample cannot resolve it; the message
-  names the number of samples), else Inconclusive (more samples would decide).
+A board runs every evaluation sample, a simulator a few (16, at seconds each), which prove nothing of a limit of one
+point. So there are two rules:
+- enough samples for a proof: the rule of the accuracy gate;
+- too few: the proof is that of the accuracy gate, on the host, and the samples may contradict it. Beyond chance (below
+  1 % likely if the true drop were just the limit): Fail. Within the limit, or a single lost sample is already more than
+  the limit: Pass. In between: Inconclusive.
 """
 
 from math import exp, lgamma, log, log1p
@@ -13,7 +13,7 @@ from math import exp, lgamma, log, log1p
 from ...api.stages import AccuracyFacts, BenchmarkFacts
 from ...api.status import GateOutcome, GateStatus
 from ..text import loss, number
-from .accuracy import ROUNDING
+from .drop import ROUNDING, Drop
 
 CHANCE = 0.01
 """A drop that is less likely than this, were the true drop just the limit, is not chance (99 % confidence)."""
@@ -27,20 +27,32 @@ def target_accuracy_gate(benchmark: BenchmarkFacts, limit: float) -> GateStatus:
     if accuracy is None or drop is None or accuracy.samples < 1:
         message = "accuracy on target was not measured"
         return GateStatus(name="accuracyOnTarget", outcome="Inconclusive", message=message)
+    found = Drop.of(accuracy, drop, benchmark.accuracy_on_target_interval, limit)
+    outcome = found.outcome if found.provable else contradicted(accuracy, drop, limit)
     lost, allowed = loss(accuracy.metric, drop), loss(accuracy.metric, limit)
-    where = benchmark.accuracy_provenance or "unknown"
-    return GateStatus(
-        name="accuracyOnTarget",
-        outcome=judge(accuracy, drop, limit),
-        value=lost,
-        limit=allowed,
-        message=f"lost {lost} of {accuracy.metric} on target ({where}, {accuracy.samples} samples"
-        f"{_agreement(accuracy)}), {allowed} allowed",
-    )
+    where = f"{benchmark.accuracy_provenance or 'unknown'}, {accuracy.samples} samples{_agreement(accuracy)}"
+    bound = found.bound if found.provable else ""
+    message = f"lost {lost} of {accuracy.metric} on target ({where}){bound}, {allowed} allowed{_advice(found, outcome)}"
+    return GateStatus(name="accuracyOnTarget", outcome=outcome, value=lost, limit=allowed, message=message)
 
 
-def judge(accuracy: AccuracyFacts, drop: float, limit: float) -> GateOutcome:
-    """Outcome by the rule of this module."""
+def target_lacks_samples(benchmark: BenchmarkFacts, limit: float) -> bool:
+    """Whether more samples on the target would decide, and not another way to make the variant."""
+    accuracy, drop = benchmark.accuracy_on_target, benchmark.accuracy_on_target_drop
+    if accuracy is None or drop is None:
+        return False
+    found = Drop.of(accuracy, drop, benchmark.accuracy_on_target_interval, limit)
+    return found.provable and found.lacks_samples
+
+
+def _advice(found: Drop, outcome: GateOutcome) -> str:
+    if found.provable:
+        return f": {found.advice}" if outcome == "Inconclusive" else ""
+    return "" if outcome == "Fail" else f": too few for a proof of their own, which takes {found.fewest}"
+
+
+def contradicted(accuracy: AccuracyFacts, drop: float, limit: float) -> GateOutcome:
+    """Whether too few samples for a proof speak against the variant."""
     if drop <= limit + ROUNDING:
         return "Pass"
     if not chance_explains(accuracy, drop, limit):
