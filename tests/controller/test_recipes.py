@@ -89,25 +89,26 @@ def names(precision: Any, toolchain: Any, trainable: bool = True, **asked: Any) 
     return [rung.name(toolchain) for rung in rungs(precision, QuantizationSpec(**asked), toolchain, trainable)]
 
 
-def test_auto_climbs_from_calibration_over_equalization_and_more_bits_to_training() -> None:
+def test_auto_climbs_over_calibrations_equalization_and_rounding_to_more_bits_and_then_training() -> None:
     assert names("int8", "qnn") == [
         "int8-qnn",
         "int8-qnn-percentile",
         "int8-qnn-entropy",
         "int8-qnn-mse",
         "int8-qnn-equalized",
+        "int8-qnn-rounded",
         "int8-qnn-a16",
         "int8-qnn-mixed",
         "int8-qnn-qat",
     ]
 
 
-def test_four_bit_weights_try_rounding_before_training_and_no_other_ranges() -> None:
+def test_four_bit_weights_try_no_other_ranges() -> None:
     assert names("int4", "qnn") == [
         "int4-qnn",
         "int4-qnn-equalized",
-        "int4-qnn-mixed",
         "int4-qnn-rounded",
+        "int4-qnn-mixed",
         "int4-qnn-qat",
     ]
 

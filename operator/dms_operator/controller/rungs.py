@@ -88,7 +88,10 @@ def rungs(
 
 
 def _static(precision: Precision, quantization: QuantizationSpec, toolchain: ToolchainName) -> Iterator[Rung]:
-    """Post-training rungs: other ranges, then other weights for the same function, then more bits, then rounding."""
+    """Post-training rungs: other ranges, other weights for the same function, learned rounding, and then more bits.
+
+    Bits come last: they cost on the board for ever, the others only here and once.
+    """
     fixed = quantization.fixed_calibration()
     # ranges of 16-bit activations hardly matter: what 4-bit weights lose, no calibration brings back
     calibrations = CALIBRATIONS if precision == "int8" else CALIBRATIONS[:1]
@@ -103,10 +106,9 @@ def _improvements(
 ) -> Iterator[StaticRecipe]:
     better = StaticRecipe(equalize=True, correct_bias=True)
     yield better
+    yield better.model_copy(update={"rounding": "learned"})
     if toolchain in WIDENING:
         wide = [better.model_copy(update={"activation_bits": 16})] if precision == "int8" else []
         mixed = better.model_copy(update={"mixed": True, "max_accuracy_drop": quantization.max_accuracy_drop})
         # all activations need no search, and cost the HTP little; a few layers cost TDA4VM far less than all
         yield from [mixed, *wide] if toolchain == "tidl" else [*wide, mixed]
-    if precision == "int4":
-        yield better.model_copy(update={"rounding": "learned"})
