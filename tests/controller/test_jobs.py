@@ -59,6 +59,12 @@ def test_waiting_for_a_board_does_not_use_up_the_deadline(jobs: dict[str, dict[s
     assert pod_of(jobs["benchmark"])["activeDeadlineSeconds"] == 7200
 
 
+def test_every_pod_knows_its_own_deadline(jobs: dict[str, dict[str, Any]]) -> None:
+    for job in jobs.values():
+        environment = {each["name"]: each.get("value") for each in pod_of(job)["containers"][0]["env"]}
+        assert environment["DMS_TIME_LIMIT"] == str(pod_of(job)["activeDeadlineSeconds"])
+
+
 def test_a_benchmark_has_its_board_for_itself(jobs: dict[str, dict[str, Any]]) -> None:
     pod = pod_of(jobs["benchmark"])
     assert pod["nodeSelector"] == {"dms.edge/board": "qcs8255"}

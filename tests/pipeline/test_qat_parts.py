@@ -1,5 +1,8 @@
 """The parts of training that decide: which samples, which loss, how many at once, which tensor an encoding is of."""
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +96,20 @@ def test_limits_say_what_was_used_and_what_is_done() -> None:
     with pytest.raises(MemoryLimitReached, match="uses 950 of the pod's 1000 bytes"):
         Limits(None, 1000, lambda: 0.0, lambda: 950).check("step 2 of 9")
     Limits(None, None, lambda: 1e9, lambda: 10**12).check("no limit is known")
+
+
+def test_what_the_pod_did_before_training_counts_against_its_time() -> None:
+    with pytest.raises(TimeLimitReached, match=r"used 95 of the pod's 100 seconds"):
+        Limits(100, None, lambda: 7.0, lambda: 10, elapsed=95).check("step 1 of 9")
+
+
+def test_a_process_knows_how_long_it_has_run() -> None:
+    program = (
+        "import time; from dms_operator.pipeline.qat.limits import age_seconds; time.sleep(0.3); print(age_seconds())"
+    )
+    started = time.monotonic()
+    age = float(subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout)
+    assert 0.3 <= age <= time.monotonic() - started + 0.02
 
 
 def test_a_checkpoint_comes_back_whole_and_a_damaged_one_not_at_all(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from .end_to_end import EndToEnd
 from .quantities import Duration, Energy, Memory, Power
 
 REQUEST_VARIABLE = "DMS_REQUEST"
+TIME_LIMIT_VARIABLE = "DMS_TIME_LIMIT"
+"""Seconds after which the pod is ended (its activeDeadlineSeconds), so that long work can save itself before."""
 RESULT_LIMIT_BYTES = 4096
 """Kubernetes' limit for one container's termination message."""
 

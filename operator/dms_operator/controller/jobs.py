@@ -9,7 +9,14 @@ from ..api.errors import TERMINAL_EXIT_CODE
 from ..api.log_lines import FORMAT_VARIABLE
 from ..api.resource import Metadata
 from ..api.spec import DeploymentSpec, TargetSpec
-from ..api.stages import REQUEST_VARIABLE, RemoveRecipe, StageName, StageRequest, recipe_digest
+from ..api.stages import (
+    REQUEST_VARIABLE,
+    TIME_LIMIT_VARIABLE,
+    RemoveRecipe,
+    StageName,
+    StageRequest,
+    recipe_digest,
+)
 from ..api.tracing import ENDPOINT_VARIABLE, PARENT_VARIABLE, traceparent
 from .pods import CONTAINER
 from .settings import FILE_ROOTS_VARIABLE, NODE_VARIABLE, Settings, StageVolume
@@ -201,6 +208,7 @@ def _environment(step: Step, metadata: Metadata, spec: DeploymentSpec, settings:
     return [
         {"name": REQUEST_VARIABLE, "value": text},
         {"name": FILE_ROOTS_VARIABLE, "value": ":".join(settings.file_roots)},
+        {"name": TIME_LIMIT_VARIABLE, "value": str(settings.deadline(step.recipe.stage))},
         {"name": "HOME", "value": SCRATCH},
         *(_NODE_NAME if step.recipe.stage == "benchmark" else []),
         *({"name": name, "value": value} for name, value in _observability(settings).items()),

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import ClassVar
 
 from ...api.errors import QuantizationFailed, Retryable
+from ...api.stages import TIME_LIMIT_VARIABLE
 
-TIME_VARIABLE = "DMS_TIME_LIMIT"
-"""Seconds after which the pod is ended (its activeDeadlineSeconds). Absent: no limit is known."""
 MEMORY_VARIABLE = "DMS_MEMORY_LIMIT"
 """Bytes that the pod may use. Absent: the limit of its cgroup."""
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 _STATM = Path("/proc/self/statm")
+_STAT, _START_FIELD = Path("/proc/self/stat"), 22
+"""proc(5): the 22nd field is the process's start, in clock ticks after boot."""
 _SHARE = 0.9
 """Share of a limit at which training stops: what is left is for the checkpoint."""
 
@@ -35,7 +36,7 @@ class Diverged(QuantizationFailed):
 
 
 class Limits:
-    """Limits of this process, counted from its creation."""
+    """Limits of this process."""
 
     def __init__(
         self,
@@ -43,11 +44,12 @@ class Limits:
         memory_bytes: int | None = None,
         clock: Callable[[], float] = time.monotonic,
         used_bytes: Callable[[], int] | None = None,
+        elapsed: float = 0.0,
     ) -> None:
-        """None means no limit."""
+        """None means no limit; `elapsed` seconds of the limit are used up already."""
         self._seconds, self._memory = seconds, memory_bytes
         self._clock, self._used = clock, used_bytes or resident_bytes
-        self._start = clock()
+        self._start = clock() - elapsed
 
     def check(self, done: str) -> None:
         """Raise TimeLimitReached or MemoryLimitReached, saying what is `done` so far."""
@@ -68,9 +70,17 @@ class Limits:
 
 
 def limits_from_environment() -> Limits:
-    """The pod's limits."""
-    seconds = os.environ.get(TIME_VARIABLE)
-    return Limits(float(seconds) if seconds else None, _memory_limit())
+    """The pod's limits. Its time began with this process: fetching and the teacher's answers have used some of it."""
+    seconds = os.environ.get(TIME_LIMIT_VARIABLE)
+    return Limits(float(seconds) if seconds else None, _memory_limit(), elapsed=age_seconds())
+
+
+def age_seconds() -> float:
+    """Seconds since this process began."""
+    # the command name may hold spaces and brackets, and ends with the last closing one; the third field follows it
+    fields = _STAT.read_text().rpartition(")")[2].split()
+    started = int(fields[_START_FIELD - 3]) / os.sysconf("SC_CLK_TCK")
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - started)
 
 
 def resident_bytes() -> int:
