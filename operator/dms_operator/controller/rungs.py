@@ -20,6 +20,9 @@ CALIBRATIONS: tuple[Calibration, ...] = ("minmax", "percentile", "entropy", "mse
 WIDENING: frozenset[ToolchainName] = frozenset({"qnn", "snpe-sdk", "tidl"})
 """Toolchains that take 16-bit activations, for all or some tensors (pipeline/schemes.py: why not the others)."""
 
+ANY_SCALES: frozenset[ToolchainName] = frozenset({"qnn", "snpe-sdk", "onnxruntime"})
+"""Toolchains that take a weight's scale as it was learned; TIDL's on TDA4VM are powers of two."""
+
 
 @dataclass(frozen=True)
 class Rung:
@@ -106,7 +109,8 @@ def _improvements(
 ) -> Iterator[StaticRecipe]:
     better = StaticRecipe(equalize=True, correct_bias=True)
     yield better
-    yield better.model_copy(update={"rounding": "learned"})
+    if toolchain in ANY_SCALES:
+        yield better.model_copy(update={"rounding": "learned"})
     if toolchain in WIDENING:
         wide = [better.model_copy(update={"activation_bits": 16})] if precision == "int8" else []
         mixed = better.model_copy(update={"mixed": True, "max_accuracy_drop": quantization.max_accuracy_drop})
