@@ -1,12 +1,13 @@
 """A cluster in memory that behaves like the API server for the few calls of the operator, and writes them down."""
 
+from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
 import jsonpatch
 
-from dms_operator.controller.caches import ObjectName, Raw
+from dms_operator.controller.caches import ObjectCache, ObjectName, Raw
 from dms_operator.controller.kube import CONFLICT, ApiError
 
 
@@ -21,6 +22,13 @@ def merged(value: Any, patch: Any) -> Any:
         else:
             result[name] = merged(result.get(name), part)
     return result
+
+
+def relist(cache: ObjectCache, bodies: Iterable[Raw]) -> None:
+    """Let a cache catch up with all there is."""
+    listing = cache.listing(None)
+    listing.page(bodies)
+    listing.finish(1 << 62)
 
 
 @dataclass

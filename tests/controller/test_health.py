@@ -61,6 +61,7 @@ async def test_probes_answer_over_http() -> None:
 
 
 PODS = Stream("pods", None)
+PAGE = {"metadata": {"resourceVersion": "7"}, "items": [{"metadata": {"name": "a"}}, {"metadata": {"name": "b"}}]}
 
 
 class Api:
@@ -73,9 +74,7 @@ class Api:
     async def pods(self, request: web.Request) -> web.Response:
         if "watch" in request.query:
             return web.Response(status=self.status)
-        return web.json_response(
-            {"items": [{"metadata": {"name": "a"}}, {"metadata": {"name": "b"}}]}, status=self.status
-        )
+        return web.json_response(PAGE, status=self.status)
 
 
 @pytest.fixture
@@ -88,7 +87,7 @@ async def api() -> AsyncIterator[Api]:
 
 
 def _monitor(clock: Clock, listed: list[Any]) -> WatchMonitor:
-    return WatchMonitor([PODS], lambda stream, bodies: listed.append((stream, bodies)), clock)
+    return WatchMonitor([PODS], lambda *told: listed.append(told), clock)
 
 
 async def test_a_list_is_handed_over_whole_and_still_readable_for_kopf(api: Api) -> None:
@@ -98,7 +97,7 @@ async def test_a_list_is_handed_over_whole_and_still_readable_for_kopf(api: Api)
         assert not monitor.synced
         response = await http.get(api.url)
         assert len((await response.json())["items"]) == 2
-    assert listed == [(PODS, [{"metadata": {"name": "a"}}, {"metadata": {"name": "b"}}])]
+    assert listed == [(PODS, PAGE, True)]
     assert monitor.synced
 
 
@@ -148,6 +147,15 @@ def test_a_stream_that_never_opened_gets_the_same_patience_from_the_start() -> N
     assert monitor.silent() == {}
     clock.now += STALE_AFTER + 1
     assert list(monitor.silent()) == ["/api/v1/pods"]
+
+
+def test_only_our_jobs_and_pods_and_only_boards_are_watched() -> None:
+    assert {stream.resource: stream.selector for stream in streams([])} == {
+        "deployments": "",
+        "jobs": "app.kubernetes.io/managed-by=dms-operator",
+        "pods": "app.kubernetes.io/managed-by=dms-operator",
+        "nodes": "dms.edge/board",
+    }
 
 
 def test_one_stream_per_resource_and_namespace() -> None:

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from controller.builders import COCKPIT, SETTINGS, START, Script, deployment, spec
-from controller.recording import RecordingCluster
+from controller.recording import RecordingCluster, relist
 from dms_operator.api.stages import StageRequest
 from dms_operator.controller.caches import Caches, ObjectName
 from dms_operator.controller.kube import ApiError
@@ -53,9 +53,9 @@ class World:
 
     def deliver(self) -> None:
         """All watches catch up."""
-        self.caches.deployments.replace(None, deepcopy(list(self.cluster.deployments.values())))
-        self.caches.jobs.replace(None, deepcopy(list(self.cluster.jobs.values())))
-        self.caches.pods.replace(None, deepcopy(self.cluster.pods))
+        relist(self.caches.deployments, deepcopy(list(self.cluster.deployments.values())))
+        relist(self.caches.jobs, deepcopy(list(self.cluster.jobs.values())))
+        relist(self.caches.pods, deepcopy(self.cluster.pods))
 
     def finish_jobs(self, script: Script) -> None:
         """Every Job that has not ended succeeds, and its pod leaves its answer."""
@@ -168,7 +168,7 @@ async def test_a_crash_between_job_and_status_repeats_harmlessly(world: World) -
 
 async def test_a_job_that_our_cache_does_not_know_yet_is_taken_over(world: World) -> None:
     await world.reconcile()
-    world.caches.jobs.replace(None, [])
+    relist(world.caches.jobs, [])
     await world.reconcile()
     assert len(world.cluster.jobs) == 1
 
@@ -214,7 +214,7 @@ async def test_an_event_that_cannot_be_posted_holds_up_nothing(world: World) -> 
 async def test_a_lagging_pod_watch_is_bridged_by_one_question(world: World) -> None:
     await world.reconcile()
     world.finish_jobs(Script())
-    world.caches.jobs.replace(None, deepcopy(list(world.cluster.jobs.values())))
+    relist(world.caches.jobs, deepcopy(list(world.cluster.jobs.values())))
     world.cluster.calls.clear()
     await world.reconcile()
     assert sum(call.startswith("pods_of_job") for call in world.cluster.calls) == 1

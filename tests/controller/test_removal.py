@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from controller.builders import COCKPIT, SETTINGS, START, Script, World, changed, deployment, spec
-from controller.recording import RecordingCluster
+from controller.recording import RecordingCluster, relist
 from dms_operator.api.stages import Failure, RemovalFacts, RemoveRecipe, StageRequest, StageResult, recipe_digest
 from dms_operator.controller.caches import Caches, ObjectName
 from dms_operator.controller.kube import ApiError
@@ -52,9 +52,9 @@ class Cleaning:
 
     async def reconcile(self, name: ObjectName = NAME) -> float | None:
         caches = Caches()
-        caches.deployments.replace(None, deepcopy(list(self.cluster.deployments.values())))
-        caches.jobs.replace(None, deepcopy(list(self.cluster.jobs.values())))
-        caches.pods.replace(None, deepcopy(self.cluster.pods))
+        relist(caches.deployments, deepcopy(list(self.cluster.deployments.values())))
+        relist(caches.jobs, deepcopy(list(self.cluster.jobs.values())))
+        relist(caches.pods, deepcopy(self.cluster.pods))
         metrics = Metrics(caches, lambda: 0, CollectorRegistry())
         return await Reconciler(caches, self.cluster, SETTINGS, metrics, lambda: self.now).reconcile(name)
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from dms_operator.controller.caches import Caches
+from dms_operator.controller.reflector import PAGE_SIZE
 from dms_operator.controller.watching import Stream
 from dms_operator.controller.wiring import Intake, Key, kopf_settings
 
@@ -31,6 +32,10 @@ def _body(name: str, version: int, owner: tuple[str, str] | None = None, **more:
 
 def _node(version: int, **labels: str) -> dict[str, Any]:
     return {"metadata": {"name": "n", "uid": "n", "resourceVersion": str(version), "labels": labels}}
+
+
+def _page(*bodies: dict[str, Any], more: str = "") -> dict[str, Any]:
+    return {"metadata": {"resourceVersion": "9", "continue": more}, "items": list(bodies)}
 
 
 JOB = ("DMSModelDeployment", "driver")
@@ -69,13 +74,31 @@ def test_foreign_jobs_ask_for_nothing() -> None:
 
 def test_what_a_new_list_no_longer_holds_is_asked_for() -> None:
     intake, wishes = _intake()
-    intake.listed(Stream("deployments", None), [_body("driver", 1)])
-    intake.listed(Stream("jobs", None), [_body("job", 2, JOB)])
+    deployments, jobs = Stream("deployments", None), Stream("jobs", None)
+    intake.page(deployments, _page(_body("driver", 1)), True)
+    intake.page(jobs, _page(_body("job", 2, JOB)), True)
     wishes.take()
-    intake.listed(Stream("jobs", None), [])
+    intake.page(jobs, _page(), True)
     assert wishes.take() == ["deployment ns/driver"]
-    intake.listed(Stream("deployments", None), [])
+    intake.page(deployments, _page(), True)
     assert wishes.take() == ["deployment ns/driver"]
+
+
+def test_a_list_in_pages_is_one_list() -> None:
+    intake, wishes = _intake()
+    jobs = Stream("jobs", None)
+    for _ in range(2):
+        intake.page(jobs, _page(_body("one", 2, JOB), more="go on"), True)
+        intake.page(jobs, _page(_body("two", 3, JOB)), False)
+    assert wishes.take() == ["deployment ns/driver"] * 2
+
+
+def test_a_list_that_was_broken_off_and_begun_anew_forgets_nothing() -> None:
+    intake, wishes = _intake()
+    jobs = Stream("jobs", None)
+    intake.page(jobs, _page(_body("one", 2, JOB), more="go on"), True)
+    intake.page(jobs, _page(_body("one", 2, JOB), _body("two", 3, JOB)), True)
+    assert wishes.take() == ["deployment ns/driver"] * 2
 
 
 def test_a_board_asks_for_its_node_and_for_all_deployments() -> None:
@@ -84,6 +107,15 @@ def test_a_board_asks_for_its_node_and_for_all_deployments() -> None:
     wishes.take()
     intake.changed("nodes", _node(2, **{"dms.edge/board": "qcs8255"}), deleted=False)
     assert wishes.take() == ["node n", "deployment ns/driver"]
+
+
+def test_a_node_that_changes_no_count_of_boards_asks_for_itself_alone() -> None:
+    intake, wishes = _intake()
+    intake.changed("deployments", _body("driver", 1), deleted=False)
+    intake.changed("nodes", _node(2, **{"dms.edge/board": "qcs8255"}), deleted=False)
+    wishes.take()
+    intake.changed("nodes", _node(3, **{"dms.edge/board": "qcs8255", "dms.edge/fleet": "a"}), deleted=False)
+    assert wishes.take() == ["node n"]
 
 
 def test_marks_of_others_on_a_node_ask_for_nothing() -> None:
@@ -95,9 +127,8 @@ def test_marks_of_others_on_a_node_ask_for_nothing() -> None:
     assert wishes.take() == []
 
 
-def test_kopf_is_told_to_watch_only_what_is_ours_and_to_write_nothing() -> None:
+def test_kopf_is_told_to_list_in_pages_and_to_write_nothing() -> None:
     settings = kopf_settings()
-    assert settings.watching.label_selectors["batch", "v1", "jobs"] == "app.kubernetes.io/managed-by=dms-operator"
-    assert settings.watching.label_selectors["", "v1", "nodes"] == "dms.edge/board"
+    assert settings.watching.chunk_size == PAGE_SIZE
     assert not settings.posting.enabled
     assert settings.scanning.disabled

@@ -13,7 +13,7 @@ from typing import Any
 from ..api import labels
 from ..api.capabilities import BOARDS
 from ..api.reasons import EVENT_BOARD_ADVERTISED
-from .caches import Caches, ObjectName, Raw
+from .caches import Caches, ObjectCache, ObjectName, Raw
 from .kube import Cluster
 from .observation import BoardCount
 from .plan import Event
@@ -90,6 +90,21 @@ def _free_for_use(node: Raw, board: str) -> int:
         return int(not is_disabled(node))
     offered = (node.get("status") or {}).get("allocatable") or {}
     return int(offered.get(labels.board_resource(board), 0))
+
+
+class BoardCounts:
+    """Boards by type, counted anew only when a node changed: asked for at every reconcile."""
+
+    def __init__(self, nodes: ObjectCache) -> None:
+        self._nodes = nodes
+        self._counted_at = -1
+        self._counts: dict[str, BoardCount] = {}
+
+    def __call__(self) -> dict[str, BoardCount]:
+        """The present counts."""
+        if self._counted_at != self._nodes.changes:
+            self._counts, self._counted_at = count_boards(self._nodes.values()), self._nodes.changes
+        return self._counts
 
 
 class BoardKeeper:

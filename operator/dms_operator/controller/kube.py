@@ -1,15 +1,16 @@
 """What the operator asks of the Kubernetes API: few calls, each harmless when repeated."""
 
-import json
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
 import aiohttp
+import orjson
 
 from ..api.labels import API_VERSION, PLURAL
 from .caches import ObjectName, Raw
 from .connection import Connection
 
 CONFLICT, NOT_FOUND, GONE, TOO_MANY_REQUESTS, UNPROCESSABLE = 409, 404, 410, 429, 422
+_JSON = "application/json"
 _MERGE = "application/merge-patch+json"
 _JSON_PATCH = "application/json-patch+json"
 
@@ -76,7 +77,7 @@ class Kube:
         """As Cluster says."""
         name = ObjectName.of(manifest)
         try:
-            return await self._call("POST", _jobs(name.namespace), json=manifest)
+            return await self._call("POST", _jobs(name.namespace), body=manifest)
         except ApiError as error:
             if error.code != CONFLICT:
                 raise
@@ -86,7 +87,7 @@ class Kube:
         """As Cluster says. 409: another Job has that name by now."""
         policy = "Foreground" if after_pods else "Background"
         options = {"propagationPolicy": policy, "preconditions": {"uid": uid}}
-        await self._call("DELETE", _jobs(name.namespace, name.name), accept=(NOT_FOUND, CONFLICT), json=options)
+        await self._call("DELETE", _jobs(name.namespace, name.name), accept=(NOT_FOUND, CONFLICT), body=options)
 
     async def patch_status(self, name: ObjectName, patch: Raw, version: str) -> Raw:
         """As Cluster says."""
@@ -121,7 +122,7 @@ class Kube:
         name = ObjectName.of(event)
         path = f"/api/v1/namespaces/{name.namespace}/events"
         try:
-            await self._call("POST", path, json=event)
+            await self._call("POST", path, body=event)
         except ApiError as error:
             if error.code != CONFLICT:
                 raise
@@ -146,20 +147,31 @@ class Kube:
         return any(resource["name"] == PLURAL for resource in answer.get("resources", []))
 
     async def _patch(self, path: str, body: Any, kind: str, accept: tuple[int, ...] = ()) -> Raw:
-        return await self._call("PATCH", path, accept, data=json.dumps(body), headers={"Content-Type": kind})
+        return await self._call("PATCH", path, accept, body=body, kind=kind)
 
-    async def _call(self, method: str, path: str, accept: tuple[int, ...] = (), **options: Any) -> Raw:
+    async def _call(
+        self, method: str, path: str, accept: tuple[int, ...] = (), body: Any = None, kind: str = _JSON, **options: Any
+    ) -> Raw:
+        if body is not None:
+            options |= {"data": orjson.dumps(body), "headers": {"Content-Type": kind}}
         try:
             response = await self._connection.request(method, path, **options)
             async with response:
-                # An API group that is not served answers 404 in plain text.
-                is_json = response.content_type == "application/json"
-                answer: Raw = await response.json() if is_json else {"message": (await response.text()).strip()}
+                text = await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ApiError(0, "Unreachable", f"{method} {path}: {error or type(error).__name__}") from error
         if response.status >= 400 and response.status not in accept:
-            _raise(response, answer)
-        return answer
+            raise refusal(response, text)
+        return _parsed(text)
+
+
+def _parsed(text: bytes) -> Raw:
+    """An answer; one of an API group that is not served, or of a proxy, may be plain text."""
+    try:
+        answer = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        answer = None
+    return answer if isinstance(answer, dict) else {"message": text.decode(errors="replace").strip()}
 
 
 def deployments_path(namespace: str | None) -> str:
@@ -172,9 +184,10 @@ def _jobs(namespace: str, name: str = "") -> str:
     return f"/apis/batch/v1/namespaces/{namespace}/jobs{'/' if name else ''}{name}"
 
 
-def _raise(response: aiohttp.ClientResponse, answer: Raw) -> NoReturn:
-    wait = response.headers.get("Retry-After", "")
-    raise ApiError(
+def refusal(response: aiohttp.ClientResponse, text: bytes) -> ApiError:
+    """An answer of status 400 or more as an error."""
+    wait, answer = response.headers.get("Retry-After", ""), _parsed(text)
+    return ApiError(
         response.status,
         answer.get("reason") or "Unknown",
         answer.get("message") or response.reason or "",

@@ -35,7 +35,7 @@ from .tracing import Tracing, exporter_for
 from .vitals import Vitals
 from .watching import WatchMonitor, streams
 from .web import application, serving
-from .wiring import Intake, Key, kopf_settings, registry
+from .wiring import Intake, Key, kopf_settings, reflectors, registry
 from .work_queue import Backoff, KeyedQueue, Workers
 
 _log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class Operator:
         ProcessCollector(registry=self.prometheus)
         self.metrics = Metrics(self.caches, self._depth, self.prometheus)
         self.intake = Intake(self.caches, self.workers)
-        self.monitor = WatchMonitor(streams(namespaces), self.intake.listed, time.monotonic)
+        self.monitor = WatchMonitor(streams(namespaces), self.intake.page, time.monotonic)
         self.health = Health(lambda: self.monitor.synced, self.monitor.silent, self.workers.lag)
         deadlines = {stage: settings.deadline(stage) for stage in DEADLINES}
         self.vitals = Vitals(self.workers.lag, self.monitor.silent, deadlines, self.prometheus)
@@ -95,14 +95,18 @@ class Operator:
             ),
             name="watches",
         )
+        others = [
+            asyncio.create_task(reflector.run()) for reflector in reflectors(self.connection, self.intake, self.monitor)
+        ]
+        tasks = [working, watching, *others]
         try:
-            done, _ = await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
-            for task in (working, watching):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(working, watching, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _work_when_synced(self) -> None:
         await self.monitor.wait_synced()

@@ -126,14 +126,13 @@ class Metrics(Collector):
         return Tally(board for node in nodes if (board := board_type(node)) is not None)
 
     def _held_boards(self) -> Tally[str]:
+        names = Tally(self._caches.pods.tags())
+        nodes = ((self._caches.nodes.get(ObjectName("", name)), count) for name, count in names.items())
         held: Tally[str] = Tally()
-        for pod in self._caches.pods.values():
-            is_live = pod["status"].get("phase") not in ("Succeeded", "Failed")
-            node = self._caches.nodes.get(ObjectName("", pod["spec"].get("nodeName", "")))
-            is_benchmark = (pod["metadata"].get("labels") or {}).get(labels.STAGE) == "benchmark"
-            board = board_type(node) if node and is_live and is_benchmark else None
+        for node, count in nodes:
+            board = board_type(node) if node else None
             if board is not None and is_exclusive(board):
-                held[board] += 1
+                held[board] += count
         return held
 
 

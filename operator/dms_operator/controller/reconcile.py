@@ -14,7 +14,7 @@ from ..api.reasons import EVENT_STAGE_FAILED
 from ..api.resource import Metadata
 from ..api.status import DeploymentStatus
 from . import removal
-from .boards import count_boards
+from .boards import BoardCounts
 from .caches import Caches, ObjectName, Raw, owner
 from .jobs import removal_job_name
 from .journal import log_event
@@ -26,8 +26,6 @@ from .posts import event_manifest
 from .settings import Settings
 
 _log = logging.getLogger(__name__)
-_ASKED = "askedForPods"
-"""Our mark on a cached Job, gone as soon as the Job changes."""
 _SETTLE_SECONDS = 1.0
 """A plan is looked at again after it was carried out; bounds the pace if one should never settle."""
 
@@ -64,6 +62,7 @@ class Reconciler:
         self._settings = settings
         self._progress = progress
         self._now = now
+        self._boards = BoardCounts(caches.nodes)
 
     async def reconcile(self, name: ObjectName) -> float | None:
         """Take the next steps; gives the seconds after which to look again, or None. Raises ApiError."""
@@ -83,7 +82,7 @@ class Reconciler:
     def _observe(self, body: Raw) -> Observed:
         jobs = self._caches.jobs.owned_by(body["metadata"]["uid"])
         with_pods = [(job, self._caches.pods.owned_by(job["metadata"]["uid"])) for job in jobs]
-        return observe(body, with_pods, count_boards(self._caches.nodes.values()))
+        return observe(body, with_pods, self._boards())
 
     async def _set_finalizer(self, body: dict[str, Any]) -> dict[str, Any]:
         """Put the finalizer on, or take it off, as the annotations ask; gives the deployment as it is then."""
@@ -135,11 +134,12 @@ class Reconciler:
         for job in jobs:
             phase = _last_phase(job)
             pods = self._caches.pods.owned_by(job["metadata"]["uid"])
-            if phase is None or _ASKED in job or any(pod["status"].get("phase") == phase for pod in pods):
+            if phase is None or any(pod["status"].get("phase") == phase for pod in pods):
                 continue
-            for pod in await self._cluster.pods_of_job(ObjectName.of(job)):
-                self._caches.pods.put(pod)
-            job[_ASKED] = True
+            if not self._caches.jobs.is_marked(ObjectName.of(job)):
+                for pod in await self._cluster.pods_of_job(ObjectName.of(job)):
+                    self._caches.pods.put(pod)
+                self._caches.jobs.mark(ObjectName.of(job))
 
     async def _act(self, body: Raw, observed: Observed, steps: Plan) -> bool:
         """Carry out a plan; says whether the world changed by it, so that another look is due."""
@@ -160,7 +160,7 @@ class Reconciler:
             return False
         await self._cluster.delete_job(name, job["metadata"]["uid"], after_pods=after_pods)
         # Until its watch event comes, the cache would have us delete it again.
-        job["metadata"]["deletionTimestamp"] = self._now().isoformat()
+        self._caches.jobs.amend(name, deletionTimestamp=self._now().isoformat())
         return True
 
     async def _create(self, body: Raw, manifest: Raw) -> None:

@@ -1,23 +1,25 @@
-"""What kopf's watch streams do, seen from its HTTP requests.
+"""The streams that the operator lists and watches, and when each last gave a sign of life.
 
-kopf's event handlers alone cannot tell that a stream is alive while nothing happens, nor which objects vanished
-while it was broken (kopf lists again and reports those that are left). Both are plain to see in its requests:
+A healthy stream is opened again at least every `SERVER_TIMEOUT` seconds, because the server ends it then, and when
+neither event nor bookmark came for `INACTIVITY_TIMEOUT`. So one that was neither opened nor brought an event for
+longer than `STALE_AFTER` is dead.
 
-- a list answer is complete: it replaces the cache of its resource and namespace;
-- a healthy stream is opened again at least every `SERVER_TIMEOUT` seconds, because the server ends it then, and
-  kopf itself opens it again when neither event nor bookmark came for `INACTIVITY_TIMEOUT`. So a stream that was
-  neither opened nor brought an event for longer than `STALE_AFTER` is dead. That costs no request of its own.
+Of kopf's stream, that of the deployments, this is seen in its HTTP requests: its event handlers cannot tell that a
+stream is alive while nothing happens, nor which objects vanished while it was broken (kopf lists again, and reports
+those that are left).
 """
 
 import asyncio
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import aiohttp
+import orjson
 from aiohttp.client_middlewares import ClientHandlerType
 from aiohttp.client_reqrep import ClientRequest, ClientResponse
 
+from ..api import labels
 from .caches import Raw
 from .kube import deployments_path
 
@@ -53,6 +55,17 @@ class Stream:
             case "nodes":
                 return "/api/v1/nodes"
 
+    @property
+    def selector(self) -> str:
+        """Label selector of its requests."""
+        match self.resource:
+            case "deployments":
+                return ""
+            case "jobs" | "pods":
+                return f"{labels.MANAGED_BY}={labels.MANAGER}"
+            case "nodes":
+                return labels.BOARD
+
 
 def streams(namespaces: Collection[str]) -> list[Stream]:
     """All streams of the operator; no namespaces means all of them."""
@@ -62,13 +75,15 @@ def streams(namespaces: Collection[str]) -> list[Stream]:
 
 
 class WatchMonitor:
-    """Follows kopf's streams: what they list, and when they last lived."""
+    """Knows which streams have been listed, and when each last lived."""
 
     def __init__(
-        self, watched: list[Stream], on_list: Callable[[Stream, list[Raw]], None], clock: Callable[[], float]
+        self, watched: list[Stream], on_page: Callable[[Stream, Raw, bool], None], clock: Callable[[], float]
     ) -> None:
-        self._streams = {stream.path: stream for stream in watched}
-        self._on_list = on_list
+        """`on_page` takes the pages of what kopf lists; the last argument says whether a page is the first."""
+        self.streams = watched
+        self._by_path = {stream.path: stream for stream in watched}
+        self._on_page = on_page
         self._clock = clock
         self._started = clock()
         self._alive: dict[Stream, float] = {}
@@ -84,16 +99,27 @@ class WatchMonitor:
         """Wait until every stream has been listed once: nothing may be planned on half a picture."""
         await self._synced.wait()
 
+    def alive(self, stream: Stream) -> None:
+        """A stream was opened, or brought an event."""
+        self._alive[stream] = self._clock()
+
+    def listed(self, stream: Stream) -> None:
+        """The last page of a stream's list came."""
+        self.alive(stream)
+        self._listed.add(stream)
+        if len(self._listed) == len(self.streams):
+            self._synced.set()
+
     def touch(self, resource: Resource, namespace: str | None) -> None:
-        """An event came."""
+        """An event came, by whichever stream of the resource covers the namespace."""
         for stream in (Stream(resource, namespace), Stream(resource, None)):
             if stream in self._alive:
-                self._alive[stream] = self._clock()
+                self.alive(stream)
 
     def silent(self) -> dict[str, float]:
         """Streams that are dead, with the seconds since they last lived."""
         now = self._clock()
-        ages = {path: now - self._alive.get(stream, self._started) for path, stream in self._streams.items()}
+        ages = {path: now - self._alive.get(stream, self._started) for path, stream in self._by_path.items()}
         return {path: age for path, age in ages.items() if age > STALE_AFTER}
 
     async def middleware(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
@@ -105,18 +131,18 @@ class WatchMonitor:
             raise aiohttp.ClientConnectionError(f"{stream.path} is not served: is its definition installed?")
         if stream is None or response.status != 200:
             return response
-        if "watch" not in request.url.query:
+        if "watch" in request.url.query:
+            self.alive(stream)
+        else:
             # The body stays in the response, where kopf reads it again.
-            answer: dict[str, Any] = await response.json()
-            self._on_list(stream, answer["items"])
-            self._listed.add(stream)
-            if len(self._listed) == len(self._streams):
-                self._synced.set()
-        self._alive[stream] = self._clock()
+            page = orjson.loads(await response.read())
+            self._on_page(stream, page, "continue" not in request.url.query)
+            if not page["metadata"].get("continue"):
+                self.listed(stream)
         return response
 
     def _stream_of(self, request: ClientRequest) -> Stream | None:
         if request.method != "GET":
             return None
         path = request.url.path
-        return next((stream for known, stream in self._streams.items() if path.endswith(known)), None)
+        return next((stream for known, stream in self._by_path.items() if path.endswith(known)), None)

@@ -1,4 +1,4 @@
-"""How kopf is used: raw events fill the caches and ask for keys. kopf writes nothing to any object."""
+"""From watches to work: what they tell fills the caches and asks for keys. How kopf is used: it writes nothing."""
 
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
@@ -7,8 +7,12 @@ import kopf
 from kopf import DiffBaseStorage
 
 from ..api import labels
+from .boards import BoardCounts
 from .caches import Caches, ObjectCache, ObjectName, Raw
 from .connection import REQUEST_TIMEOUT, Connection
+from .object_cache import Listing
+from .observation import BoardCount
+from .reflector import PAGE_SIZE, Reflector
 from .watching import (
     CLIENT_TIMEOUT,
     CONNECT_TIMEOUT,
@@ -46,17 +50,27 @@ class Intake:
             "pods": caches.pods,
             "nodes": caches.nodes,
         }
+        self._listings: dict[Stream, Listing] = {}
+        self._boards = BoardCounts(caches.nodes)
+        self._seen_boards: dict[str, BoardCount] = {}
 
-    def listed(self, stream: Stream, bodies: list[Raw]) -> None:
-        """A complete list came: what is not in it is gone."""
-        for body in self._by_resource[stream.resource].replace(stream.namespace, bodies):
+    def page(self, stream: Stream, answer: Raw, is_first: bool) -> None:
+        """A page of a list came. What no page of it holds is gone."""
+        if is_first:
+            self._listings[stream] = self._by_resource[stream.resource].listing(stream.namespace)
+        listing, metadata = self._listings[stream], answer["metadata"]
+        changed = listing.page(answer["items"])
+        if not metadata.get("continue"):
+            del self._listings[stream]
+            changed += listing.finish(int(metadata["resourceVersion"]))
+        for body in changed:
             self._ask(stream.resource, body)
 
     def changed(self, resource: Resource, body: Raw, *, deleted: bool) -> None:
         """An object changed, or is gone."""
         cache = self._by_resource[resource]
         # Before it is dropped: a pod's deployment is found through its Job.
-        keys = list(self._keys(resource, body))
+        keys = list(self._keys(resource, body)) if deleted else []
         if cache.drop(body) if deleted else cache.put(body):
             for key in keys or self._keys(resource, body):
                 self._workers.add(key)
@@ -72,10 +86,15 @@ class Intake:
             case "nodes":
                 yield Key("node", ObjectName.of(body))
                 # Deployments tell their users about boards that are missing or busy.
-                yield from (Key("deployment", ObjectName.of(other)) for other in self._caches.deployments.values())
+                if self._have_boards_changed():
+                    yield from (Key("deployment", name) for name in self._caches.deployments.names())
             case "jobs" | "pods":
                 if (name := self._caches.deployment_of(body)) is not None:
                     yield Key("deployment", name)
+
+    def _have_boards_changed(self) -> bool:
+        before, self._seen_boards = self._seen_boards, self._boards()
+        return before != self._seen_boards
 
 
 class _NothingToCompare(DiffBaseStorage):
@@ -108,9 +127,7 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.watching.connect_timeout = CONNECT_TIMEOUT
     settings.watching.inactivity_timeout = INACTIVITY_TIMEOUT
     settings.watching.reconnect_backoff = 1.0
-    settings.watching.label_selectors["batch", "v1", "jobs"] = f"{labels.MANAGED_BY}={labels.MANAGER}"
-    settings.watching.label_selectors["", "v1", "pods"] = f"{labels.MANAGED_BY}={labels.MANAGER}"
-    settings.watching.label_selectors["", "v1", "nodes"] = labels.BOARD
+    settings.watching.chunk_size = PAGE_SIZE
     settings.networking.request_timeout = REQUEST_TIMEOUT.total
     settings.networking.connect_timeout = REQUEST_TIMEOUT.sock_connect
     settings.networking.error_backoffs = _Patience()
@@ -127,21 +144,26 @@ def kopf_settings() -> kopf.OperatorSettings:
 
 
 def registry(connection: Connection, intake: Intake, monitor: WatchMonitor) -> kopf.OperatorRegistry:
-    """Our handlers: log in, and take in events."""
+    """Our handlers: log in, and take in the events of deployments."""
     handlers = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=handlers)
     async def login(**_: Any) -> kopf.AiohttpSession:
         return connection.login()
 
-    def take_in(resource: Resource, group: str, version: str, plural: str) -> None:
-        @kopf.on.event(group, version, plural, registry=handlers, id=f"take-in-{resource}")
-        async def handle(event: kopf.RawEvent, namespace: str | None, **_: Any) -> None:
-            monitor.touch(resource, namespace)
-            intake.changed(resource, event["object"], deleted=event["type"] == "DELETED")
+    @kopf.on.event(labels.GROUP, labels.VERSION, labels.PLURAL, registry=handlers)
+    async def take_in(event: kopf.RawEvent, namespace: str | None, **_: Any) -> None:
+        monitor.touch("deployments", namespace)
+        intake.changed("deployments", event["object"], deleted=event["type"] == "DELETED")
 
-    take_in("deployments", labels.GROUP, labels.VERSION, labels.PLURAL)
-    take_in("jobs", "batch", "v1", "jobs")
-    take_in("pods", "", "v1", "pods")
-    take_in("nodes", "", "v1", "nodes")
     return handlers
+
+
+def reflectors(connection: Connection, intake: Intake, monitor: WatchMonitor) -> list[Reflector]:
+    """What keeps up with all that kopf does not watch."""
+
+    def on_event(stream: Stream, body: Raw, deleted: bool) -> None:
+        intake.changed(stream.resource, body, deleted=deleted)
+
+    others = [stream for stream in monitor.streams if stream.resource != "deployments"]
+    return [Reflector(stream, connection, monitor, intake.page, on_event) for stream in others]
