@@ -70,11 +70,12 @@ class Api:
     def __init__(self) -> None:
         self.status = 200
         self.url = ""
+        self.page: dict[str, Any] = PAGE
 
     async def pods(self, request: web.Request) -> web.Response:
         if "watch" in request.query:
             return web.Response(status=self.status)
-        return web.json_response(PAGE, status=self.status)
+        return web.json_response(self.page, status=self.status)
 
 
 @pytest.fixture
@@ -99,6 +100,26 @@ async def test_a_list_is_handed_over_whole_and_still_readable_for_kopf(api: Api)
         assert len((await response.json())["items"]) == 2
     assert listed == [(PODS, PAGE, True)]
     assert monitor.synced
+
+
+async def test_a_list_comes_in_pages_and_is_complete_with_the_last(api: Api) -> None:
+    listed: list[Any] = []
+    monitor = _monitor(Clock(), listed)
+    async with aiohttp.ClientSession(middlewares=(monitor.middleware,)) as http:
+        api.page = {**PAGE, "metadata": {"resourceVersion": "7", "continue": "more"}}
+        await http.get(api.url, params={"limit": "2"})
+        assert not monitor.synced
+        api.page = PAGE
+        await http.get(api.url, params={"limit": "2", "continue": "more"})
+    assert [is_first for _, _, is_first in listed] == [True, False]
+    assert monitor.synced
+
+
+async def test_a_list_that_expires_between_its_pages_makes_kopf_list_anew(api: Api) -> None:
+    api.status = 410
+    async with aiohttp.ClientSession(middlewares=(_monitor(Clock(), []).middleware,)) as http:
+        with pytest.raises(aiohttp.ClientPayloadError, match="expired"):
+            await http.get(api.url, params={"continue": "more"})
 
 
 async def test_an_opened_watch_is_a_sign_of_life_and_its_absence_is_not(api: Api) -> None:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import kopf
+import uvloop
 from kubernetes.aio.config import ConfigException
 from prometheus_client import CollectorRegistry, ProcessCollector, disable_created_metrics
 
@@ -194,7 +195,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     kubeconfig = arguments.kubeconfig or (Path(os.environ["KUBECONFIG"]) if "KUBECONFIG" in os.environ else None)
     try:
         settings = load_settings(sandboxed(arguments.settings))
-        asyncio.run(run(settings, kubeconfig=kubeconfig, namespaces=arguments.namespace, host=host, port=int(port)))
+        uvloop.run(run(settings, kubeconfig=kubeconfig, namespaces=arguments.namespace, host=host, port=int(port)))
     except (ConfigException, DMSError, OSError, ValueError) as error:
         _log.error("%s", error)
         return 2

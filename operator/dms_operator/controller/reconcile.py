@@ -26,8 +26,8 @@ from .posts import event_manifest
 from .settings import Settings
 
 _log = logging.getLogger(__name__)
-_SETTLE_SECONDS = 1.0
-"""A plan is looked at again after it was carried out; bounds the pace if one should never settle."""
+_SETTLE_SECONDS = 30.0
+"""A plan that was carried out is looked at again, should nothing be reported before: by then nothing is left to do."""
 
 
 class Progress(Protocol):

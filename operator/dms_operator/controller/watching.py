@@ -129,6 +129,9 @@ class WatchMonitor:
         if stream is not None and response.status == 404:
             # kopf would end over it; a lost connection it tries again, until the definition is installed anew.
             raise aiohttp.ClientConnectionError(f"{stream.path} is not served: is its definition installed?")
+        if stream is not None and response.status == 410 and "watch" not in request.url.query:
+            # The list's next page has expired: kopf asks for the whole list again after this error alone.
+            raise aiohttp.ClientPayloadError(f"{stream.path}: the list expired before its last page")
         if stream is None or response.status != 200:
             return response
         if "watch" in request.url.query:
