@@ -89,7 +89,7 @@ $(CREATED):
 # torch first and pinned: any other version would pull gigabytes of CUDA libraries.
 $(RUNTIME): pyproject.toml constraints.txt | $(CREATED)
 	$(PIP) torch
-	$(PIP) -e '.[operator,quantize,qnn,bench,devcluster]'
+	$(PIP) -e '.[operator,quantize,qnn,bench,devcluster,report]'
 	@touch $@
 
 $(DEV): $(RUNTIME)

@@ -224,3 +224,12 @@ def test_s3_without_its_client_names_the_extra(monkeypatch: pytest.MonkeyPatch) 
             open_store("s3://bucket/store")
     else:
         pytest.skip("s3fs is installed")
+
+
+def test_only_the_files_asked_for_are_copied(tmp_path: Path) -> None:
+    for name in ("small", "large"):
+        (tmp_path / name).write_text(name)
+    store = open_store(f"file://{tmp_path / 'store'}", (tmp_path,))
+    digest = store.put({name: tmp_path / name for name in ("small", "large")}).digest
+    assert store.fetch(digest, tmp_path / "into", ("small", "absent")).keys() == {"small"}
+    assert not (tmp_path / "into" / "large").exists()

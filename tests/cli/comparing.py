@@ -125,4 +125,5 @@ def _candidate(label: str, attempt: dict[str, Any], each: dict[str, Any]) -> dic
 def _target(name: str, each: dict[str, Any], candidates: list[dict[str, Any]]) -> dict[str, Any]:
     ready = any(candidate.get("benchmark") for candidate in candidates)
     common = {"name": name, "board": each["board"], "toolchain": each["toolchain"], "candidates": candidates}
-    return common | {"state": "Ready" if ready else "Failed", "message": each["message"]}
+    selected = {"variant": candidates[-1]["variant"]} if ready else {}
+    return common | selected | {"state": "Ready" if ready else "Failed", "message": each["message"]}

@@ -21,7 +21,7 @@ from dms_operator.cli.objects import Deployment
 
 DATA = Path(__file__).parent / "data"
 SAVED = DATA / "deployment.json"
-"""Status of a real run on the dev cluster (`kubectl get dmsd compare -o json`)."""
+"""Status of a real run on the dev cluster (examples/platforms.yaml, `kubectl get dmsd platforms -o json`)."""
 
 SEED = deployment(
     target("qcs8255", "onnxruntime", tried("fp32", [latency(45, 46, "measured")], method="none", power="2500mW")),

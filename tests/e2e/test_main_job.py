@@ -198,6 +198,16 @@ def test_kubectl_dms_compare_shows_float_and_int8_and_recommends_by_rules(job: J
     assert {"int8-first", "qat-when-needed", "backbone"} <= advice.keys()
 
 
+def test_kubectl_dms_report_tells_the_run_from_ladder_to_layers(job: Job, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    plugin(job, "report", NAME, f"--store=file://{job.stages.path('artifacts', '')}", f"--to={page}")
+    text = page.read_text()
+    assert "Not in this report" not in text
+    for told in ("passed every gate and was selected", "costliest of", "queries, host:", "dms stage run request.json"):
+        assert told in text
+    assert len(text) < 100_000 and "http" not in text
+
+
 def test_another_latency_budget_starts_no_job_and_is_judged_at_once(job: Job) -> None:
     before = job.jobs()
     job.kubectl("patch", "dmsd", NAME, "--type=merge", "-p", '{"spec": {"benchmark": {"latencyBudget": "10us"}}}')

@@ -55,14 +55,15 @@ class Store:
             self._put_manifest(manifest)
         return Artifact(digest=digest_of(manifest), size_bytes=sum(entry["sizeBytes"] for entry in manifest.values()))
 
-    def fetch(self, digest: str, into: Path) -> dict[str, Path]:
-        """Copy an artifact's files into a directory, each verified while it is copied.
+    def fetch(self, digest: str, into: Path, names: Container[str] | None = None) -> dict[str, Path]:
+        """Copy an artifact's files (or those of `names` that it has) into a directory, each verified meanwhile.
 
         Raises ArtifactMissing, DigestMismatch, StoreFull (of the directory), StoreUnavailable.
         """
         manifest = self._manifest(digest)
         into.mkdir(parents=True, exist_ok=True)
-        return {name: self._fetch_blob(entry, into / name) for name, entry in manifest.items()}
+        wanted = {name: entry for name, entry in manifest.items() if names is None or name in names}
+        return {name: self._fetch_blob(entry, into / name) for name, entry in wanted.items()}
 
     def record(self, result: StageResult) -> None:
         """Remember a success under its recipe's digest. Raises as `put` does."""

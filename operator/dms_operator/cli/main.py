@@ -12,6 +12,7 @@ from . import devcluster
 from .boards import boards
 from .compare.command import compare
 from .profile import profile
+from .report.command import report
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Takes a DMS model to the cars' chips.")
 _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -22,6 +23,7 @@ app.add_typer(operator_app, name="operator")
 app.add_typer(devcluster.app, name="devcluster")
 app.command()(profile)
 app.command()(compare)
+app.command()(report)
 app.command()(boards)
 
 

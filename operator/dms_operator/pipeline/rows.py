@@ -6,6 +6,7 @@ from typing import Any
 
 from ..api.confidence import queries_needed
 from ..api.stages import BenchmarkRecipe, LatencyFacts, Provenance
+from .distribution import distribution
 from .latency import PROFILES, Profile, Timing
 from .latency_figures import latency_facts
 from .on_board.job import BoardRun, CpuJob
@@ -40,8 +41,9 @@ class Row:
 
     def to_wire(self) -> dict[str, Any]:
         """For the report."""
-        passes = [each.to_wire() for each in self.passes]
-        return self.facts.to_wire() | {"throughput": self.throughput, "passes": passes}
+        found = self.facts.to_wire() | {"throughput": self.throughput}
+        found["passes"] = [each.to_wire() for each in self.passes]
+        return found | ({"distribution": distribution(self.timing.nanoseconds)} if self.timing else {})
 
 
 def timed_row(timed: Timed, provenance: Provenance, source: str, recipe: BenchmarkRecipe) -> Row:

@@ -59,3 +59,9 @@ def drop_figure(row: Row) -> str:
 def share(part: float, whole: float) -> str:
     """A part in percent of the whole."""
     return f"{number(100 * part / whole, 1)} %"
+
+
+def told(advice: Advice) -> str:
+    """A line without its rule: whether something is missing, the text, and the figures in brackets."""
+    text = f"missing: {advice.text}" if advice.missing else advice.text
+    return f"{text} ({'; '.join(advice.figures)})" if advice.figures else text

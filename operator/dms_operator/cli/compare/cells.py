@@ -13,7 +13,7 @@ from .rows import Group, Row
 from .rules import step
 
 UNAVAILABLE = "unavailable"
-HEADER = ("platform", "precision", "latency ms, p50 (at most)", "power mW", "accuracy [95 %]", "size MB")
+HEADER = ("platform", "precision", "latency ms (at most)", "power mW", "accuracy [95 %]", "size MB")
 
 
 @dataclass(frozen=True)

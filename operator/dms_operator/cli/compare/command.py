@@ -1,5 +1,6 @@
 """`dms compare`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -37,12 +38,16 @@ def compare(
     except (DMSError, ValueError) as error:
         typer.echo(f"{error.reason}: {error}" if isinstance(error, DMSError) else str(error), err=True)
         raise typer.Exit(1) from error
-    tables, advice = sections(groups(judged)), recommend(judged)
     if output == "text":
         console = Console()
-        as_text(tables, advice, console if console.is_terminal else Console(width=WIDTH, soft_wrap=True))
-    else:
-        print(as_json(tables, advice) if output == "json" else as_markdown(tables, advice))
+        return show(judged, console if console.is_terminal else Console(width=WIDTH, soft_wrap=True))
+    written = as_json if output == "json" else as_markdown
+    print(written(sections(groups(judged)), recommend(judged)))
+
+
+def show(deployments: Sequence[Deployment], console: Console) -> None:
+    """Print tables and recommendation."""
+    as_text(sections(groups(deployments)), recommend(deployments), console)
 
 
 def _with_budget(deployment: Deployment, latency: str, power: str) -> Deployment:

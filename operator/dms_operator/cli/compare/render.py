@@ -4,11 +4,12 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from .advice import RULES, Advice
+from .advice import RULES, Advice, told
 from .cells import HEADER, Cell, Line, Section
 
 PASSES = "passes every gate"
@@ -50,7 +51,7 @@ def as_text(found: Sequence[Section], advice: Sequence[Advice], console: Console
 
 def table(section: Section, notes: Notes) -> Table:
     """One model's table for the terminal."""
-    result = Table(*HEADER, pad_edge=False)
+    result = Table(*HEADER, pad_edge=False, box=box.SIMPLE_HEAD)
     previous = ""
     for line in section.lines:
         if line.platform and line.platform != previous:
@@ -66,10 +67,6 @@ def _precision(line: Line) -> str:
     return f"{line.precision} {MARK}" if line.passes else line.precision
 
 
-def _told(advice: Advice) -> str:
-    return f"{advice.text} ({'; '.join(advice.figures)})" if advice.figures else advice.text
-
-
 def as_markdown(found: Sequence[Section], advice: Sequence[Advice]) -> str:
     """Tables, notes, recommendation and rules for a page or a pull request."""
     notes, lines = Notes(), []
@@ -79,7 +76,7 @@ def as_markdown(found: Sequence[Section], advice: Sequence[Advice]) -> str:
         lines.append("")
     lines += [f"[{number}] {text}  " for number, text in enumerate(notes.texts, 1)]
     lines += [f"{MARK} {PASSES}", "", "### Recommendation", ""]
-    lines += [f"- `{each.rule}`: {'**missing:** ' if each.missing else ''}{_told(each)}" for each in advice]
+    lines += [f"- `{each.rule}`: {told(each)}" for each in advice]
     used = dict.fromkeys(each.rule for each in advice)
     return "\n".join([*lines, "", "Rules:", "", *(f"- `{rule}`: {RULES[rule]}" for rule in used), ""])
 

@@ -17,6 +17,8 @@ import yaml
 from rich.console import Console
 
 from .. import devcluster, processes
+from ..compare.command import show
+from ..objects import parse_deployment
 from . import files
 from .display import Display
 from .follow import Follower, StatusChanged
@@ -117,9 +119,15 @@ class Demo:
         self.console.print()
         self.console.print(table(body["status"]))
         self.kubectl("get", "dmsd", "-o", "wide", show=True)
+        self.compare(body)
         self.console.print(f"\n[bold]$ curl {self.address}/metrics | grep dms_model[/]", highlight=False)
         lines = [line for line in self.get("/metrics").splitlines() if line.startswith("dms_model_")]
         print("\n".join(lines[:12]), flush=True)
+
+    def compare(self, body: dict[str, Any]) -> None:
+        """What `kubectl dms compare` shows of it."""
+        self.console.print(f"\n[bold]$ kubectl dms compare {body['metadata']['name']}[/]", highlight=False)
+        show([parse_deployment(body)], self.console)
 
     def stop(self) -> None:
         """Stop operator and cluster; safe to call at any time."""
@@ -184,6 +192,8 @@ def _say_how_to_look_around(demo: Demo) -> None:
         f"\nLook around:\n  export KUBECONFIG={demo.kubeconfig} PATH={Path(sys.executable).parent}:$PATH\n"
         "  kubectl describe dmsd driver-monitor\n  kubectl get jobs,pods,events\n"
         "  kubectl apply -f examples/two-boards.yaml\n"
+        "  kubectl apply -f examples/platforms.yaml   # then: kubectl dms compare platforms\n"
+        f"  kubectl dms report driver-monitor --store file://{demo.layout.volume('artifacts')} --to report.html\n"
         "Stop everything:\n  make demo-down",
         highlight=False,
         soft_wrap=True,

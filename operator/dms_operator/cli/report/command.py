@@ -1,0 +1,40 @@
+"""`dms report`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from dms_operator.api.errors import DMSError
+
+from ..objects import ClusterAccess, from_cluster, from_file
+from .contents import report as contents
+from .evidence import gather
+from .html import as_html
+from .markdown import as_markdown
+
+
+def report(
+    name: Annotated[str, typer.Argument(help="The deployment.")],
+    filename: Annotated[str, typer.Option("-f", "--filename", help="A saved `kubectl get -o json`; - is stdin.")] = "",
+    namespace: Annotated[str | None, typer.Option("-n", "--namespace", help="Default: the context's.")] = None,
+    context: Annotated[str | None, typer.Option(help="Context of kubeconfig.")] = None,
+    kubeconfig: Annotated[Path | None, typer.Option(help="Default: KUBECONFIG, then ~/.kube/config.")] = None,
+    store: Annotated[str, typer.Option(help="URI of the artifact store as seen from here; default: the spec's.")] = "",
+    output: Annotated[Literal["html", "markdown"], typer.Option("-o", "--output")] = "html",
+    to: Annotated[Path | None, typer.Option(help="File to write; default: standard output.")] = None,
+) -> None:
+    """Write everything that is known about a deployment on one page: ladder, gates, latency, power, layers, origin."""
+    try:
+        access = ClusterAccess(kubeconfig, context, namespace)
+        (deployment,) = from_file(filename, [name]) if filename else from_cluster(access, [name])
+        document = contents(deployment, gather(deployment, store))
+        text = as_html(document) if output == "html" else as_markdown(document)
+    except DMSError as error:
+        typer.echo(f"{error.reason}: {error}", err=True)
+        raise typer.Exit(1) from error
+    if to is None:
+        print(text, end="")
+    else:
+        to.write_text(text)
+        typer.echo(f"{to}: {len(text) / 1e3:.0f} kB", err=True)
