@@ -59,3 +59,8 @@ def test_every_list_of_status_is_bounded() -> None:
 
 def test_the_crd_stays_far_below_the_size_that_client_side_apply_can_record() -> None:
     assert len(yaml.safe_dump(custom_resource_definition())) < 131072
+
+
+def test_an_object_that_nobody_has_seen_yet_does_not_count_as_done() -> None:
+    status = custom_resource_definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]
+    assert status["default"] == {"observedGeneration": -1}

@@ -199,3 +199,14 @@ def test_times_are_stored_as_go_prints_them(client: LocalClient, written: str, s
     python = created["metadata"]["creationTimestamp"].replace("Z", "+00:00")
     sent_back = {**created, "metadata": {**created["metadata"], "creationTimestamp": python}}
     assert client.update("leases", sent_back) == created, "the same moment is no change"
+
+
+def test_the_default_of_a_custom_status_is_there_from_the_start(client: LocalClient) -> None:
+    """A server fills defaults in whenever it reads an object, and a client cannot create one with a status."""
+    body = definition()
+    status = body["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]
+    status |= {"default": {"observedGeneration": -1}}
+    status["properties"] = {**status.get("properties", {}), "observedGeneration": {"type": "integer"}}
+    client.create("customresourcedefinitions", None, body)
+    created = client.create("widgets", "default", {**widget("w"), "status": {"observedGeneration": 7}})
+    assert created["status"]["observedGeneration"] == -1

@@ -22,6 +22,9 @@ _KEPT = (
     "x-kubernetes-list-type", "x-kubernetes-list-map-keys", "x-kubernetes-validations",
 )  # fmt: skip
 
+NOT_OBSERVED = -1
+"""A generation that no object has."""
+
 COLUMNS: tuple[tuple[str, str, str, int], ...] = (
     ("Phase", "string", ".status.phase", 0),
     ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status', 0),
@@ -99,8 +102,12 @@ def spec_schema() -> Schema:
 
 
 def status_schema() -> Schema:
-    """Structural schema of `status`."""
-    return _structural(DeploymentStatus, "status")
+    """Structural schema of `status`.
+
+    The default tells kstatus, and with it Flux and others, that an object which the operator has not seen yet is in
+    progress: without any status it would count as done.
+    """
+    return _structural(DeploymentStatus, "status") | {"default": {"observedGeneration": NOT_OBSERVED}}
 
 
 def _structural(model: type[DeploymentSpec] | type[DeploymentStatus], place: Place) -> Schema:

@@ -83,6 +83,14 @@ def normalise(info: ResourceInfo, obj: dict[str, Any], options: WriteOptions, su
     return defaulted
 
 
+def as_read(info: ResourceInfo, obj: dict[str, Any]) -> dict[str, Any]:
+    """The object as it is read back: a custom object's defaults are filled in again, those of status too.
+
+    https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#defaulting
+    """
+    return dict(apply_defaults(info.schema, obj)) if info.custom and info.schema is not None else obj
+
+
 def _check_metadata_types(info: ResourceInfo, metadata: Any) -> None:
     shapes = {"name": str, "generateName": str, "finalizers": list, "ownerReferences": list}
     wrong = [name for name, shape in shapes.items() if not isinstance(metadata.get(name) or shape(), shape)]

@@ -93,7 +93,7 @@ class Registry:
     def _insert(self, info: ResourceInfo, fresh: dict[str, Any], options: WriteOptions) -> Object:
         if options.dry_run:
             return fresh
-        created = self.store.put(info.storage, fresh).object
+        created = self.store.put(info.storage, content.as_read(info, fresh)).object
         if info.kind == "CustomResourceDefinition":
             self.definitions.written(created)
         return created
