@@ -11,6 +11,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from cli.comparing import deployment, gate, latency, target, tried
+from dms_operator.cli.compare.advice import RULES
 from dms_operator.cli.compare.cells import Section, sections
 from dms_operator.cli.compare.ratios import changes
 from dms_operator.cli.compare.recommendation import recommend
@@ -200,3 +201,11 @@ def test_text_and_markdown_hold_the_same_cells() -> None:
     for line in found[0].lines:
         for cell in line.cells:
             assert str(cell) in text and str(cell) in page
+
+
+def test_the_documentation_shows_what_the_command_prints() -> None:
+    """Renew the block in docs/benchmarks.md by `dms compare -f tests/cli/data/deployment.json`."""
+    page = (DATA.parents[2] / "docs" / "benchmarks.md").read_text()
+    printed = CliRunner().invoke(app, ["compare", "-f", str(SAVED)]).output.splitlines()
+    assert "\n".join(line.rstrip() for line in printed) in page
+    assert all(f"| `{rule}` | {text} |" in page for rule, text in RULES.items())
