@@ -14,6 +14,8 @@ import pytest
 
 import model_fixtures
 from dms_operator.api.stages import QatRecipe, QuantizeRecipe, StageResult, VariantFacts, recipe_digest
+from dms_operator.toolchains.tidl import Tidl
+from dms_operator.toolchains.tidl.powers import scale_problems
 from model_fixtures.torch_models import tiny_pt2, torchscript
 from pipeline.qat_nets import assorted
 from pipeline.stages import Stages, Writer, refused, succeeded
@@ -117,13 +119,6 @@ def test_a_trained_variant_says_how_it_was_made(shop: Shop) -> None:
             {"precision": "int8"}, "w8a8", onnx.TensorProto.INT8, onnx.TensorProto.UINT8, marks=pytest.mark.slow
         ),
         pytest.param(
-            {"precision": "int8", "toolchain": "tidl"},
-            "w8a8",
-            onnx.TensorProto.INT8,
-            onnx.TensorProto.INT8,
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(
             {"precision": "int8", "toolchain": "onnxruntime"},
             "w8a8",
             onnx.TensorProto.INT8,
@@ -148,6 +143,21 @@ def test_every_operator_of_the_file_is_quantized_by_what_was_learned(
             assert types[producers[node.input[1]].input[0]] == weight
     zero_points = {types[node.input[2]] for node in model.graph.node if node.op_type == "QuantizeLinear"}
     assert zero_points == {activation}
+
+
+def test_training_for_tda4vm_learns_power_of_two_steps_that_convert(shop: Shop, tmp_path: Path) -> None:
+    result = shop.train(shop.recipe(assorted, qat=qat(epochs=2), precision="int8", toolchain="tidl"))
+    assert facts_of(result).scheme == "w8a8 power-of-two per-tensor"
+    assert facts_of(result).accuracy_drop <= 0.05
+    assert shop.report(result)["transferDifference"] < 0.02
+    path = shop.stages.files(result)["model.onnx"]
+    model = onnx.load(path)
+    assert scale_problems(model) == {}
+    types = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    zero_points = {types[node.input[2]] for node in model.graph.node if node.op_type == "QuantizeLinear"}
+    assert zero_points == {onnx.TensorProto.INT8, onnx.TensorProto.UINT8}  # what follows a ReLU has no sign
+    compiled = Tidl().convert(path, "tda4vm", {"estimate-only": "true"}, tmp_path, lambda *_: None)
+    assert compiled.facts.delegation.npu == compiled.facts.delegation.total
 
 
 def test_the_same_recipe_gives_the_same_bytes_and_another_seed_others(shop: Shop) -> None:

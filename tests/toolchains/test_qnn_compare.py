@@ -9,7 +9,7 @@ from dms_operator.toolchains.qnn.compare import Row, main, table
 from model_fixtures import INPUT_NAME
 from toolchains.qdq import samples
 
-ROW = Row("w8a8", 5, 6, 100, (90, 120), 2048, 0.5, 0.75, 38.51)
+ROW = Row("w8a8", 5, 6, 100, (90, 120), 2048, 0.5, 0.75, 0.75, 0.25, 0.0625, 38.51)
 
 
 @pytest.fixture
@@ -20,13 +20,15 @@ def dataset(tmp_path: Path) -> Path:
 
 
 def test_the_first_variant_is_the_measure_of_the_others() -> None:
-    slow = Row("fp16", 6, 6, 375, (300, 400), 4096, 1.0, 1.0, 60.0)
+    slow = Row("fp16", 6, 6, 375, (300, 400), 4096, 1.0, 1.0, 1.0, 0.01, 0.001, 60.0)
     lines = table([slow, ROW]).splitlines()
-    assert lines[3] == "| w8a8 | 5 of 6 | 100 (90 to 120) | 3.75 | 2 | 0.5000 | 0.7500 | 38.5 dB |"
+    assert (
+        lines[3] == "| w8a8 | 5 of 6 | 100 (90 to 120) | 3.75 | 2 | 0.5000 | 0.7500 | 75.0% | 0.25 | 0.0625 | 38.5 dB |"
+    )
 
 
 def test_a_soc_without_cost_model_gets_no_number() -> None:
-    unpriced = Row("w8a8", 5, 6, None, (0, 0), 0, 0.5, 0.75, 38.51)
+    unpriced = Row("w8a8", 5, 6, None, (0, 0), 0, 0.5, 0.75, 0.75, 0.25, 0.0625, 38.51)
     assert "| no cost model for this SoC |  |  |" in table([unpriced, unpriced])
 
 

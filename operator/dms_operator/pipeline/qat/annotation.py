@@ -10,6 +10,7 @@ from torchao.quantization.pt2e.quantizer import QuantizationAnnotation, Quantize
 from torchao.quantization.pt2e.quantizer.quantizer import QuantizationSpecBase
 
 from ..schemes import Scheme
+from .powers import unsigned_nodes
 from .specs import activation_spec, constant_spec, norm_scale_spec, saturating_spec, weight_spec
 
 aten = torch.ops.aten
@@ -24,33 +25,35 @@ WEIGHTED: dict[object, int] = {
 }
 """Operators with a weight as second and a bias as third argument, and the weight's output channel axis."""
 
-_KEEPS_VALUES = {
-    aten.reshape.default,
-    aten.view.default,
-    aten._unsafe_view.default,
-    aten.flatten.using_ints,
-    aten.unflatten.int,
-    aten.transpose.int,
-    aten.permute.default,
-    aten.squeeze.default,
-    aten.squeeze.dim,
-    aten.squeeze.dims,
-    aten.unsqueeze.default,
-    aten.expand.default,
-    aten.slice.Tensor,
-    aten.select.int,
-    aten.split.Tensor,
-    aten.split_with_sizes.default,
-    aten.chunk.default,
-    aten.unbind.int,
-    aten.contiguous.default,
-    aten.clone.default,
-    aten.alias.default,
-    aten.detach.default,
-    aten.dropout.default,
-    aten.max_pool2d.default,
-    aten.index_select.default,
-}
+_KEEPS_VALUES: frozenset[object] = frozenset(
+    {
+        aten.reshape.default,
+        aten.view.default,
+        aten._unsafe_view.default,
+        aten.flatten.using_ints,
+        aten.unflatten.int,
+        aten.transpose.int,
+        aten.permute.default,
+        aten.squeeze.default,
+        aten.squeeze.dim,
+        aten.squeeze.dims,
+        aten.unsqueeze.default,
+        aten.expand.default,
+        aten.slice.Tensor,
+        aten.select.int,
+        aten.split.Tensor,
+        aten.split_with_sizes.default,
+        aten.chunk.default,
+        aten.unbind.int,
+        aten.contiguous.default,
+        aten.clone.default,
+        aten.alias.default,
+        aten.detach.default,
+        aten.dropout.default,
+        aten.max_pool2d.default,
+        aten.index_select.default,
+    }
+)
 """Operators whose outputs are some of their input's values: they stay on its grid."""
 
 _RECTIFIERS = {
@@ -70,12 +73,14 @@ _NORMS = {aten.layer_norm.default: (2, 3), aten.group_norm.default: (2, 3)}
 class SchemeQuantizer(Quantizer):  # type: ignore[misc]
     """Annotates a program as onnxruntime's quantizer will quantize its ONNX form by the same scheme."""
 
-    def __init__(self, scheme: Scheme) -> None:
-        """Remember the scheme."""
-        self._scheme = scheme
+    def __init__(self, scheme: Scheme, unsigned_inputs: frozenset[str] = frozenset()) -> None:
+        """Remember the scheme, and the inputs that are never negative."""
+        self._scheme, self._unsigned_inputs = scheme, unsigned_inputs
+        self._unsigned: set[Node] = set()
 
     def annotate(self, model: GraphModule) -> GraphModule:
         """Write the annotations into the nodes' meta."""
+        self._unsigned = unsigned_nodes(model, self._unsigned_inputs, _KEEPS_VALUES)
         for node in model.graph.nodes:
             if node.op in ("placeholder", "call_function"):
                 node.meta["quantization_annotation"] = QuantizationAnnotation(
@@ -89,7 +94,9 @@ class SchemeQuantizer(Quantizer):  # type: ignore[misc]
     def _output(self, node: Node) -> QuantizationSpecBase | None:
         if not is_float(node) or keeps_values(node) or is_rectified_later(node):
             return None
-        return saturating_spec(self._scheme, node.target) or activation_spec(self._scheme)
+        return saturating_spec(self._scheme, node.target) or activation_spec(
+            self._scheme, signed=node not in self._unsigned
+        )
 
     def _inputs(self, node: Node) -> dict[Node, QuantizationSpecBase | None]:
         """Specs of the parameters that a node reads; its other inputs are the outputs of nodes."""

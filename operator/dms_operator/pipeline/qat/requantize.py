@@ -14,6 +14,8 @@ from onnxruntime.quantization.execution_providers.qnn import get_qnn_qdq_config
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from ...api.errors import DMSError, QuantizationFailed
+from ...toolchains.tidl.fixed_point import Precision, to_fixed_point
+from ...toolchains.tidl.surgery import lowered
 from ..calibration import Feed
 from ..schemes import Overrides, Scheme
 from ..session import cpu_session, run_once
@@ -45,13 +47,17 @@ def requantize(stripped: Stripped, target: Path, scheme: Scheme, feeds: Iterable
     try:
         quant_pre_process(target.with_name("stripped.onnx"), prepared, skip_symbolic_shape=True)
         model = onnx.shape_inference.infer_shapes(onnx.load_model(prepared))
+        model = lowered(model) if scheme.power_of_two else model
         _refuse_lost(stripped.weights.keys() - {tensor.name for tensor in model.graph.initializer})
         activations = spread(model, stripped.activations)
         unseen = [name for name in _float_activations(model) if name not in activations]
         ranges = {name: _range(encoding) for name, encoding in activations.items()} | _measured(model, unseen, feeds)
-        _save_ranges(ranges, target.with_name("ranges.json"))
         overrides = _weight_overrides(stripped.weights, model, scheme)
-        _quantize(model, target, scheme, overrides, activations)
+        if scheme.power_of_two:
+            onnx.save_model(_fixed_point(model, scheme, ranges, stripped.weights), target)
+        else:
+            _save_ranges(ranges, target.with_name("ranges.json"))
+            _quantize(model, target, scheme, overrides, activations)
     except (DMSError, MemoryError):
         raise
     except Exception as error:
@@ -60,9 +66,25 @@ def requantize(stripped: Stripped, target: Path, scheme: Scheme, feeds: Iterable
             hint="Use method: static, and report this model",
         ) from error
     found = _check(onnx.load_model(target), overrides, activations)
-    expected = stripped.weights.keys() | ((stripped.activations.keys() & ranges.keys()) if scheme.htp else set())
+    trained = _multiplying(model) if scheme.power_of_two else stripped.weights.keys()
+    expected = (stripped.weights.keys() & trained) | (
+        (stripped.activations.keys() & ranges.keys()) if scheme.htp else set()
+    )
     _refuse_lost(expected - _with_moved(found, model))
     return unseen
+
+
+def _fixed_point(
+    model: onnx.ModelProto, scheme: Scheme, ranges: dict[str, tuple[float, float]], weights: Encodings
+) -> onnx.ModelProto:
+    """TIDL's own form; a range of whole codes gives its step again."""
+    scales = {name: float(encoding.scale) for name, encoding in weights.items()}
+    return to_fixed_point(model, ranges, Precision(scheme.activation_bits), scales)
+
+
+def _multiplying(model: onnx.ModelProto) -> set[str]:
+    """What convolutions and matrix products multiply by; TIDL does not quantize every other constant."""
+    return {node.input[1] for node in model.graph.node if node.op_type in _MATRIX_PRODUCTS + _CONVOLUTIONS}
 
 
 def _refuse_lost(lost: Set[str]) -> None:

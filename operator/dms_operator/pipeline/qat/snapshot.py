@@ -30,10 +30,10 @@ OUTPUT = "dms_output_"
 """Prefix of the outputs' names: the exporter does not notice that a tensor inside has an output's name already."""
 
 
-def prepared(module: GraphModule, scheme: Scheme) -> GraphModule:
-    """A copy of the net with fake quantization for a scheme."""
+def prepared(module: GraphModule, scheme: Scheme, unsigned_inputs: frozenset[str] = frozenset()) -> GraphModule:
+    """A copy of the net with fake quantization for a scheme; `unsigned_inputs` are never negative."""
     with quiet():
-        model: GraphModule = prepare_qat_pt2e(copy.deepcopy(module), SchemeQuantizer(scheme))
+        model: GraphModule = prepare_qat_pt2e(copy.deepcopy(module), SchemeQuantizer(scheme, unsigned_inputs))
     return model
 
 

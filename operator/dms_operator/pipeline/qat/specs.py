@@ -7,6 +7,7 @@ from torchao.quantization.pt2e.observer import MovingAverageMinMaxObserver, Movi
 from torchao.quantization.pt2e.quantizer import FixedQParamsQuantizationSpec, QuantizationSpec
 
 from ..schemes import Scheme
+from .powers import power_of_two_spec
 
 _TYPES: dict[QuantType, tuple[torch.dtype, int, int]] = {
     QuantType.QUInt8: (torch.uint8, 0, 255),
@@ -28,13 +29,17 @@ _SATURATING_16_BIT = {
 """Scale and zero point that QNN demands of 16-bit Sigmoid and Tanh (onnxruntime's QnnCompatibilityOverrides)."""
 
 
-def activation_spec(scheme: Scheme) -> QuantizationSpec:
-    """Per-tensor spec of activations, with a moving average of the range."""
+def activation_spec(scheme: Scheme, *, signed: bool = True) -> QuantizationSpec:
+    """Per-tensor spec of activations, with a moving average of the range; only power-of-two steps know of signs."""
+    if scheme.power_of_two:
+        return power_of_two_spec(scheme.activation_bits, ACTIVATION_AVERAGING, signed=signed)
     return _tensor_spec(scheme.activation, scheme.symmetric_activations, ACTIVATION_AVERAGING)
 
 
 def constant_spec(scheme: Scheme) -> QuantizationSpec:
     """Per-tensor spec of parameters that weigh no convolution or matrix product, rounded as activations."""
+    if scheme.power_of_two:
+        return power_of_two_spec(scheme.activation_bits, 1.0, signed=True)
     return _tensor_spec(scheme.activation, scheme.symmetric_activations, 1.0)
 
 
@@ -54,6 +59,8 @@ def saturating_spec(scheme: Scheme, operator: object) -> FixedQParamsQuantizatio
 
 def weight_spec(scheme: Scheme, *, wide: bool, axis: int | None) -> QuantizationSpec:
     """Symmetric spec of a weight, per channel along `axis` or per tensor (None); a `wide` one keeps 8 bits."""
+    if scheme.power_of_two:
+        return power_of_two_spec(scheme.weight_bits(""), 1.0, signed=True)
     if axis is None:
         return _tensor_spec(QuantType.QInt8 if wide else scheme.weight, True, 1.0)
     dtype, low, high = _range(QuantType.QInt8 if wide else scheme.weight, symmetric=True)

@@ -80,7 +80,7 @@ def train_variant(
         loss = Loss(recipe.metric, training.teacher)
         checkpoints = Checkpoints(context.store.uri, recipe_digest(recipe), context.roots)
         trainer = Trainer(
-            prepared(module, scheme),
+            prepared(module, scheme, _never_negative(training, names)),
             training,
             loss,
             judge(held_out, together, recipe.metric, loss),
@@ -99,6 +99,14 @@ def train_variant(
     facts = {"transferDifference": difference, "calibratedAfterTraining": unseen, "chosenEpoch": trainer.best_epoch}
     report.write_text(json.dumps({**facts, "epochs": rows}, indent=2) + "\n")
     return Outcome(scheme.name, _notes(divided, trainer, len(history) - 1, dataset.labels is not None), report)
+
+
+def _never_negative(samples: Samples, names: Sequence[str]) -> frozenset[str]:
+    """The inputs in which no calibration sample has a negative value, such as images."""
+    lowest = [float("inf")] * len(names)
+    for at in range(min(_CALIBRATION_SAMPLES, len(samples))):
+        lowest = [min(low, float(value.min())) for low, value in zip(lowest, samples.inputs([at]), strict=True)]
+    return frozenset(name for name, low in zip(names, lowest, strict=True) if low >= 0)
 
 
 def _write(

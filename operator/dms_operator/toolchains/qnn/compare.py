@@ -22,7 +22,7 @@ from .cost import NO_COST_MODEL
 from .evaluate import evaluate
 from .toolchain import LAYERS, Qnn
 
-_HEADER = (
+HEADER = (
     "variant",
     "NPU nodes",
     "cost model (us)",
@@ -30,13 +30,19 @@ _HEADER = (
     "DDR (KiB)",
     "top-1 on target",
     "of the model",
+    "same answer",
+    "max error",
+    "mean error",
     "SQNR",
 )
 
 
 @dataclass(frozen=True)
 class Row:
-    """One variant's figures; `time_us` is None where the SoC has no cost model."""
+    """One variant's figures; `time_us` is None where the SoC has no cost model.
+
+    Errors are those of the first output, target against the ONNX model that was compiled, in the output's own unit.
+    """
 
     name: str
     npu: int
@@ -46,6 +52,10 @@ class Row:
     ddr_bytes: int
     top1_target: float
     top1_model: float
+    same_top: float
+    """Share of samples on which the largest value of both is at the same place."""
+    max_error: float
+    mean_error: float
     sqnr_db: float
 
 
@@ -61,6 +71,7 @@ def compare(name: str, model: Path, board: BoardType, samples: Sequence[Arrays],
         found = evaluate(out, model, samples, len(samples), Path(scratch), _report)
     delegation = compiled.facts.delegation
     top1 = [float(np.mean(side.reshape(len(side), -1).argmax(1) == labels)) for side in (found.target, found.host)]
+    first = next(iter(found.agreement.outputs.values()))
     return Row(
         name=name,
         npu=delegation.npu,
@@ -70,17 +81,21 @@ def compare(name: str, model: Path, board: BoardType, samples: Sequence[Arrays],
         ddr_bytes=sum(cost.get("trafficBytes", {}).values()),
         top1_target=top1[0],
         top1_model=top1[1],
-        sqnr_db=next(iter(found.agreement.outputs.values())).sqnr_db,
+        same_top=found.agreement.same_top / found.agreement.samples,
+        max_error=first.max_error,
+        mean_error=first.mean_error,
+        sqnr_db=first.sqnr_db,
     )
 
 
 def table(rows: Sequence[Row]) -> str:
     """Markdown; the speed-up is against the first row."""
-    lines = [_HEADER, ["---"] * len(_HEADER), *(_cells(row, rows[0]) for row in rows)]
+    lines = [HEADER, ["---"] * len(HEADER), *(cells(row, rows[0]) for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _cells(row: Row, first: Row) -> list[str]:
+def cells(row: Row, first: Row) -> list[str]:
+    """One line of the table."""
     low, high = row.bounds_us
     priced = row.time_us is not None
     return [
@@ -91,6 +106,9 @@ def _cells(row: Row, first: Row) -> list[str]:
         f"{row.ddr_bytes / 1024:.0f}" if priced else "",
         f"{row.top1_target:.4f}",
         f"{row.top1_model:.4f}",
+        f"{row.same_top:.1%}",
+        f"{row.max_error:.3g}",
+        f"{row.mean_error:.3g}",
         f"{row.sqnr_db:.1f} dB",
     ]
 

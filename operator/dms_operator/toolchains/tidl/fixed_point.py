@@ -8,7 +8,7 @@ edgeai-tidl-tools docs/quantization.md ("TIDL Layer Quantization Restrictions").
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -72,10 +72,16 @@ class Precision:
 
 
 def to_fixed_point(
-    model: onnx.ModelProto, ranges: Mapping[str, Range], precision: Precision | None = None
+    model: onnx.ModelProto,
+    ranges: Mapping[str, Range],
+    precision: Precision | None = None,
+    weight_scales: Mapping[str, float] | None = None,
 ) -> onnx.ModelProto:
-    """Insert QDQ nodes by `ranges`: the lowest and highest value of every float tensor in calibration."""
-    return _Quantizer(model, ranges, precision or Precision()).run()
+    """Insert QDQ nodes by `ranges`: the lowest and highest value of every float tensor in calibration.
+
+    `weight_scales` are steps that were learned with the weights; the others follow from the largest weight.
+    """
+    return _Quantizer(model, ranges, precision or Precision(), weight_scales or {}).run()
 
 
 def activation_steps(graph: Graph, ranges: Mapping[str, Range], precision: Precision) -> dict[str, Step]:
@@ -138,7 +144,14 @@ def _origin(graph: Graph, name: str) -> str:
 class _Quantizer:
     """Rewrites one graph."""
 
-    def __init__(self, model: onnx.ModelProto, ranges: Mapping[str, Range], precision: Precision) -> None:
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        ranges: Mapping[str, Range],
+        precision: Precision,
+        weight_scales: Mapping[str, float],
+    ) -> None:
+        self._weight_scales = weight_scales
         self._model = onnx.ModelProto()
         self._model.CopyFrom(model)
         self._graph = Graph(model)
@@ -211,6 +224,7 @@ class _Quantizer:
             value = self._graph.constant(name) if name else None
             if value is not None and value.size > 1 and np.issubdtype(value.dtype, np.floating):
                 weight = step_for((-float(np.abs(value).max()), 0.0), bits)
+                weight = replace(weight, scale=self._weight_scales.get(name, weight.scale))
                 key = name if bits == self._precision.bits else f"{name}/{bits}"
                 node.input[at] = self._constant(key, quantized(value, weight), weight.scale, weight.bits)
         bias = self._graph.constant(view.inputs[2]) if len(view.inputs) > 2 and view.op in _WEIGHTED else None
