@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import get_args
 
 import numpy as np
 
-from ...api.capabilities import BoardType
+from ...api.capabilities import BOARDS, BoardType
 from ...api.errors import DMSError
 from ..base import Arrays
 from ..manifest import read_report
@@ -121,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table; 1 and the error's own words when a variant fails."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("variants", nargs="+", metavar="name=model.onnx", help="variants, the baseline first")
-    parser.add_argument("--board", choices=get_args(BoardType), default="qcs8255")
+    parser.add_argument("--board", choices=list(BOARDS), default="qcs8255")
     parser.add_argument("--dataset", type=Path, required=True, help=".npz: one array per input, and labels")
     parser.add_argument("--samples", type=int, default=64, help="how many samples of the dataset to simulate")
     given = parser.parse_args(arguments)
