@@ -12,7 +12,7 @@ WORKERS ?= 2
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test test-all test-e2e test-faults test-chart test-images images lock lint format generate bench clean
+.PHONY: help demo demo-down test test-all test-e2e test-faults test-chart test-images images lock audit lint format generate bench clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -55,10 +55,14 @@ lint: $(DEV) ## Check style, types, layers and generated files
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit -q -r operator -ll
 	$(BIN)/hadolint images/*/Containerfile
 	$(BIN)/shellcheck images/*.sh tests/images/*.sh
 	@$(BIN)/dms crd | diff -u crds/dmsmodeldeployments.yaml - || { echo "the CRD is stale: run make generate"; exit 1; }
 	@PYTHONPATH=helm $(BIN)/python -m chart --check
+
+audit: $(DEV) ## Ask the package index's advisories about every pinned version (needs an index that has them)
+	$(BIN)/pip-audit --strict --progress-spinner off -r constraints.txt --no-deps --disable-pip
 
 format: $(DEV) ## Format the code
 	$(BIN)/ruff check --fix .

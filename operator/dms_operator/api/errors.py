@@ -112,6 +112,18 @@ class ToolchainUnavailable(Terminal):
     reason: ClassVar[str] = "ToolchainUnavailable"
 
 
+class SignatureInvalid(Terminal):
+    """An artifact is not signed by the key that the operator's settings trust."""
+
+    reason: ClassVar[str] = "SignatureInvalid"
+
+
+class SigningUnavailable(Terminal):
+    """Signing is asked for, but the key or the library that signs is missing."""
+
+    reason: ClassVar[str] = "SigningUnavailable"
+
+
 class ArtifactMissing(Retryable):
     """An artifact that an earlier stage wrote is gone from the store."""
 

@@ -187,6 +187,8 @@ class Artifact(Observed):
 
     digest: Digest
     size_bytes: int
+    signer: str | None = Field(default=None, max_length=64)
+    """SHA-256 of the public key that its signature is checked with, as hex; None when it is not signed."""
 
 
 class ModelFacts(Observed):

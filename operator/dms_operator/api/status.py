@@ -129,6 +129,8 @@ class TargetArtifact(Observed):
     uri: str = Field(max_length=1200)
     digest: Digest
     size_bytes: int
+    signer: str | None = Field(default=None, max_length=64)
+    """SHA-256 of the public key that its signature is checked with; absent when it is not signed."""
 
 
 class TargetLatency(Observed):

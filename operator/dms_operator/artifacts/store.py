@@ -1,6 +1,7 @@
 """Content-addressed store of artifacts over fsspec.
 
-Layout: `blobs/sha256/<hex>` holds files and manifests, `recipes/<hex>.json` the results of recipes.
+Layout: `blobs/sha256/<hex>` holds files and manifests, `recipes/<hex>.json` the results of recipes,
+`attestations/<hex>.json` provenance, bill of materials and signature of an artifact.
 A manifest is the canonical JSON `{file name: {digest, sizeBytes}}`; its digest is the artifact's digest.
 """
 
@@ -19,6 +20,7 @@ from pydantic import ValidationError
 from ..api.base import canonical_json, digest_of
 from ..api.errors import ArtifactMissing, DigestMismatch, SourceRefused, StoreUnavailable
 from ..api.stages import Artifact, RemovalFacts, StageResult
+from .attestation import Attestation
 from .blobs import BlobWriter, store_errors
 from .copying import copy_hashed, file_digest
 from .paths import allowed_roots
@@ -65,6 +67,18 @@ class Store:
         wanted = {name: entry for name, entry in manifest.items() if names is None or name in names}
         return {name: self._fetch_blob(entry, into / name) for name, entry in wanted.items()}
 
+    def attest(self, digest: str, attestation: Attestation) -> None:
+        """Put an artifact's documents beside it, in one piece. Raises as `put` does."""
+        with store_errors(self.uri):
+            self._writer.write_bytes(self._attestation_path(digest), canonical_json(attestation.to_wire()))
+
+    def attestation(self, digest: str) -> Attestation | None:
+        """The documents beside an artifact; None when there are none that can be read."""
+        try:
+            return Attestation.model_validate_json(self._read(self._attestation_path(digest)))
+        except (ArtifactMissing, ValidationError):
+            return None
+
     def record(self, result: StageResult) -> None:
         """Remember a success under its recipe's digest. Raises as `put` does."""
         if result.failure is not None or result.artifact is None:
@@ -108,6 +122,8 @@ class Store:
                 doomed, lambda: self._manifests_besides(doomed), lambda blob: self._delete(self._blob_path(blob))
             )
             freed = sweep()
+            for digest in doomed:
+                self._delete(self._attestation_path(digest))
             manifests = sum([self._delete(self._blob_path(digest)) for digest in doomed])
             freed += sweep()
         return RemovalFacts(artifacts=manifests, recipes=records, freed_bytes=freed)
@@ -191,6 +207,10 @@ class Store:
     def _blob_path(self, digest: str) -> str:
         _check_digest(digest)
         return f"{self._root}/blobs/sha256/{digest.removeprefix('sha256:')}"
+
+    def _attestation_path(self, digest: str) -> str:
+        _check_digest(digest)
+        return f"{self._root}/attestations/{digest.removeprefix('sha256:')}.json"
 
     def _recipe_path(self, digest: str) -> str:
         _check_digest(digest)

@@ -18,6 +18,7 @@ from ..api.stages import (
     recipe_digest,
 )
 from ..api.tracing import ENDPOINT_VARIABLE, PARENT_VARIABLE, traceparent
+from . import signing
 from .pods import CONTAINER
 from .settings import FILE_ROOTS_VARIABLE, NODE_VARIABLE, Settings, StageVolume
 from .steps import Step
@@ -28,7 +29,7 @@ DIGEST_DIGITS = 12
 """Digits of the recipe digest in a Job's name."""
 REMOVAL_LOGS_SECONDS = 600
 """How long a finished removal Job and its logs can still be looked at; the deployment itself is gone by then."""
-SCRATCH = "/tmp"
+SCRATCH = "/tmp"  # nosec B108
 """The only writable folder of a stage pod besides its volumes."""
 
 
@@ -150,7 +151,11 @@ def _pod_spec(step: Step, metadata: Metadata, spec: DeploymentSpec, settings: Se
         "enableServiceLinks": False,
         "securityContext": _pod_security(settings),
         "containers": [_container(step, metadata, spec, settings)],
-        "volumes": [_scratch_volume(settings), *({"name": v.name, **v.source} for v in settings.volumes)],
+        "volumes": [
+            _scratch_volume(settings),
+            *({"name": v.name, **v.source} for v in settings.volumes),
+            *signing.volumes(stage, settings.signing),
+        ],
     }
     optional = {
         "nodeSelector": settings.node_selectors.get(stage, {}) | _board_selector(step),
@@ -188,7 +193,11 @@ def _container(step: Step, metadata: Metadata, spec: DeploymentSpec, settings: S
             "capabilities": {"drop": ["ALL"]},
         },
         "terminationMessagePolicy": "File",
-        "volumeMounts": [{"name": "scratch", "mountPath": SCRATCH}, *map(_mount, settings.volumes)],
+        "volumeMounts": [
+            {"name": "scratch", "mountPath": SCRATCH},
+            *map(_mount, settings.volumes),
+            *signing.mounts(step.recipe.stage, settings.signing),
+        ],
     }
     secrets = _secrets(step, spec, settings)
     if secrets:
@@ -212,6 +221,7 @@ def _environment(step: Step, metadata: Metadata, spec: DeploymentSpec, settings:
         {"name": "HOME", "value": SCRATCH},
         *(_NODE_NAME if step.recipe.stage == "benchmark" else []),
         *({"name": name, "value": value} for name, value in _observability(settings).items()),
+        *signing.environment(step.recipe.stage, settings.signing),
         *({"name": name, "value": value} for name, value in settings.env.items()),
     ]
 

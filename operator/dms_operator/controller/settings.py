@@ -12,11 +12,20 @@ from ..api.log_lines import FORMAT_VARIABLE, LogFormat
 from ..api.quantities import Duration
 from ..api.stages import REQUEST_VARIABLE, StageName
 from ..api.tracing import PARENT_VARIABLE
+from ..artifacts.signing import KEY_VARIABLES
 
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
 FILE_ROOTS_VARIABLE = "DMS_FILE_ROOTS"
 NODE_VARIABLE = "DMS_NODE_NAME"
-OWN_VARIABLES = (REQUEST_VARIABLE, FILE_ROOTS_VARIABLE, NODE_VARIABLE, FORMAT_VARIABLE, PARENT_VARIABLE, "HOME")
+OWN_VARIABLES = (
+    REQUEST_VARIABLE,
+    FILE_ROOTS_VARIABLE,
+    NODE_VARIABLE,
+    FORMAT_VARIABLE,
+    PARENT_VARIABLE,
+    *KEY_VARIABLES,
+    "HOME",
+)
 """Environment of a stage pod that the operator alone sets."""
 
 
@@ -70,6 +79,17 @@ class Tracing(Model):
 
     endpoint: str = Field(pattern=r"^https?://\S+$", max_length=1024)
     """A collector that takes OTLP over HTTP, such as http://collector.observability:4318."""
+
+
+class Signing(Model):
+    """Signatures of artifacts. With it every stage signs what it writes, and uses nothing that is not signed."""
+
+    secret: str = Field(min_length=1, max_length=253)
+    """Secret in the deployment's namespace that holds an elliptic-curve key pair in PEM."""
+    private_key: str = Field(default="private.pem", pattern=r"^[-._a-zA-Z0-9]+$", max_length=253)
+    """Its entry with the private key, without a passphrase."""
+    public_key: str = Field(default="public.pem", pattern=r"^[-._a-zA-Z0-9]+$", max_length=253)
+    """Its entry with the public key."""
 
 
 class RunAs(Model):
@@ -135,6 +155,8 @@ class Settings(Model):
     """Retries of a stage after infrastructure failures."""
     run_as: RunAs = RunAs()
     """User of the stage pods."""
+    signing: Signing | None = None
+    """Key that artifacts are signed and checked with; absent: they are not signed."""
     tracing: Tracing | None = None
     """Where traces go; absent: there are none."""
     log_format: LogFormat = "plain"

@@ -109,14 +109,14 @@ def _working_message(survey: TargetSurvey) -> str:
 def _selection(candidate: Candidate, target: TargetSpec, store: str) -> dict[str, Any]:
     variant, compiled, benchmark = candidate.variant, candidate.compiled, candidate.benchmark
     assert variant and compiled and benchmark and candidate.converted and candidate.converted.artifact
-    digest = candidate.converted.artifact.digest
-    uri = f"{store.rstrip('/')}/{BLOBS}/{digest.removeprefix('sha256:')}"
+    made = candidate.converted.artifact
+    uri = f"{store.rstrip('/')}/{BLOBS}/{made.digest.removeprefix('sha256:')}"
     latency = counted_latency(benchmark, target.effective_toolchain())
     return {
         "variant": candidate.name,
         "precision": variant.precision,
         "method": variant.method,
-        "artifact": TargetArtifact(uri=uri, digest=digest, size_bytes=compiled.size_bytes),
+        "artifact": TargetArtifact(uri=uri, digest=made.digest, size_bytes=compiled.size_bytes, signer=made.signer),
         "delegation": compiled.delegation,
         "latency": TargetLatency(**_figures(latency)) if latency else None,
         "throughput": benchmark.throughput,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..api.stages import BenchmarkFacts, CompiledFacts, ModelFacts, VariantFacts
 from ..artifacts.paths import allowed_roots
+from ..artifacts.signing import Keys, keys_of_environment
 from ..artifacts.sources import input_limit_bytes
 from ..artifacts.store import Store
 from .progress import Progress, silent
@@ -24,19 +25,22 @@ class StageContext:
     progress: Progress = silent
     roots: tuple[Path, ...] = field(default_factory=allowed_roots)
     """Directories (container paths) below which `file:` URIs may point."""
+    keys: Keys = field(default_factory=keys_of_environment)
+    """Keys that artifacts are signed and checked with."""
     limit_bytes: int = field(default_factory=input_limit_bytes)
     """Largest model or dataset that is fetched."""
 
     def fetch(self, digest: str) -> dict[str, Path]:
         """Bring an artifact's files into the scratch directory, verified; a second call copies nothing.
 
-        Raises ArtifactMissing, DigestMismatch, StoreFull.
+        Raises ArtifactMissing, DigestMismatch, SignatureInvalid, StoreFull.
         """
         into = self.workdir / "artifacts" / digest.removeprefix("sha256:")
         done = into.with_suffix(".complete")
         if done.exists():
             return {path.name: path for path in sorted(into.iterdir())}
         files = self.store.fetch(digest, into)
+        self.keys.verify(digest, files, self.store.attestation(digest), self.workdir)
         done.touch()
         return files
 

@@ -25,6 +25,7 @@ from ..api.stages import (
 )
 from ..artifacts.store import open_store
 from . import remove
+from .attest import attested
 from .context import Facts, StageContext, StageOutput
 from .progress import Progress, silent
 from .termination import printable
@@ -70,12 +71,12 @@ def _cached_or_run(request: StageRequest, digest: str, workdir: Path, progress: 
     store = open_store(request.store)
     if isinstance(request.recipe, RemoveRecipe):
         return StageResult(stage="remove", recipe=digest, removal=remove.run(request.recipe, store))
-    cached = store.lookup(digest) if is_cacheable(request.recipe) else None
-    if cached is not None:
-        return cached
     context = StageContext(store=store, workdir=workdir, progress=progress)
+    cached = store.lookup(digest) if is_cacheable(request.recipe) else None
+    if cached is not None and cached.artifact and context.keys.trusts(store.attestation(cached.artifact.digest)):
+        return cached
     files, facts = stage_function(request.recipe.stage)(request.recipe, context)
-    artifact = store.put(files)
+    artifact = attested(store.put(files), files, request, context)
     result = StageResult.model_validate(
         {
             "stage": request.recipe.stage,
