@@ -53,14 +53,18 @@ targets = st.lists(
 quantizations = st.fixed_dictionaries(
     {}, optional={"precisions": precisions, "method": st.sampled_from(["auto", "dynamic", "static", "qat"])}
 )
+limits = st.one_of(st.sampled_from(["10%", "0%", "10", "1.5%", "-1%"]), st.integers(0, 100))
+drops = st.sampled_from([0, 0.0, 1e-4, 0.01, 1, 1.01, -0.1])
 budgets = st.one_of(st.sampled_from(["50ms", "1.5s", "50", "50 ms", "-1ms"]), st.integers(0, 100))
 
 
-@given(targets, quantizations, budgets)
+@given(targets, quantizations, budgets, limits, drops)
 def test_admission_and_operator_agree_on_every_spec(
-    targets: list[dict[str, Any]], quantization: dict[str, Any], budget: Any
+    targets: list[dict[str, Any]], quantization: dict[str, Any], budget: Any, limit: Any, drop: float
 ) -> None:
-    spec = MINIMAL | {"targets": targets, "quantization": quantization, "benchmark": {"latencyBudget": budget}}
+    benchmark = {"latencyBudget": budget, "regression": {"latency": limit}, "endToEnd": {}}
+    quantization = quantization | {"maxAccuracyDrop": drop}
+    spec = MINIMAL | {"targets": targets, "quantization": quantization, "benchmark": benchmark}
     assert operator_accepts(spec) == (admission_problems(spec) == []), admission_problems(spec)
 
 
@@ -84,6 +88,11 @@ def test_a_minimal_spec_is_admitted() -> None:
         ({"benchmark": {"powerBudget": "800"}}, "needs a number with a unit (uW, mW, W), such as 800mW"),
         ({"quantization": {"method": "dynamic"}}, "use method auto, static or qat, or toolchain onnxruntime"),
         ({"quantization": {"maxAccuracyDrop": 1.5}}, "less than or equal to 1"),
+        ({"quantization": {"maxAccuracyDrop": 0}}, "a drop of 0 cannot be proven by any number of samples"),
+        ({"benchmark": {"memoryBudget": "64"}}, "needs a number with a unit (Ki, Mi, Gi), such as 64Mi"),
+        ({"benchmark": {"regression": {"latency": 10}}}, "needs a number with a unit (%), such as 10%"),
+        ({"benchmark": {"endToEnd": {"width": 1}}}, "greater than or equal to 16"),
+        ({"benchmark": {"endToEnd": {"std": [0]}}}, "greater than 0"),
         ({"model": {"uri": "ftp://x/y"}}, "should match"),
         ({"model": {"uri": "file:///m", "sha256": "abc"}}, "should match"),
         ({"dataset": {"uri": "file:///d", "calibrationSamples": 0}}, "greater than or equal to 1"),

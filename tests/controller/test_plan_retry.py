@@ -1,6 +1,6 @@
 """Trying again: after an edit, after the retry annotation, after a lost answer. Never by itself, never for ever."""
 
-from controller.builders import COCKPIT, ENTRY, Script, World, failure, world
+from controller.builders import COCKPIT, ENTRY, Script, World, failure, latency, world
 from dms_operator.api.labels import RECIPE_DIGEST, RETRY
 
 
@@ -177,3 +177,41 @@ def test_a_job_that_is_being_deleted_says_nothing_any_more() -> None:
     plan = new.reconcile()
     assert (plan.create, plan.delete) == ([], [])
     assert new.stages() == ["resolve: Pending"]
+
+
+NOISY = {"latencies": [latency("measured", "0.450ms", samples=700, noisy=True).to_wire()]}
+
+
+def test_a_noisy_benchmark_is_not_repeated_by_itself() -> None:
+    done = world(script=Script(benchmark=NOISY)).run()
+    assert done.status["targets"][0]["reason"] == "LatencyInconclusive"
+    assert "annotation dms.edge/retry" in done.status["targets"][0]["message"]
+    done.tick(86_400)
+    plan = done.reconcile()
+    assert (plan.create, plan.delete, plan.requeue_after) == ([], [], None)
+
+
+def test_a_noisy_benchmark_alone_is_measured_again_when_the_user_asks() -> None:
+    done = world(script=Script(benchmark=NOISY)).run()
+    done.annotate(RETRY, "quiet now")
+    done.script = Script()
+    done.run()
+    assert done.status["phase"] == "Ready"
+    assert runs_of(done, "benchmark cockpit int8-qnn") == 2
+    assert runs_of(done, "convert cockpit int8-qnn") == 1
+
+
+def test_a_noisy_benchmark_whose_job_is_gone_is_measured_again_too() -> None:
+    done = world(script=Script(benchmark=NOISY)).run()
+    for name in list(done.jobs):
+        done.delete(name)
+    done.annotate(RETRY, "quiet now")
+    done.script = Script()
+    assert done.run().status["phase"] == "Ready"
+
+
+def test_a_quiet_benchmark_is_never_measured_again() -> None:
+    done = world().run()
+    done.annotate(RETRY, "for nothing")
+    done.run()
+    assert runs_of(done, "benchmark cockpit int8-qnn") == 1

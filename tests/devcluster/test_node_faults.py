@@ -71,6 +71,18 @@ async def test_an_eviction_through_the_api_deletes_the_pod(here: Whole) -> None:
     assert (here.client.get("nodes", None, NODE) or {})["spec"]["unschedulable"]
 
 
+async def test_a_pod_that_a_lost_node_is_cleared_of_is_a_target_of_disruption(here: Whole, faults: Faults) -> None:
+    away = {"key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute"}
+    here.create(pod("p", shell("sleep 300"), tolerations=[{**away, "tolerationSeconds": 0}]))
+    await here.phase("p", "Running")
+    await faults.happen(SilenceNode(name=NODE))
+    await here.until(lambda: "deletionTimestamp" in here.pod("p")["metadata"], "it is given up")
+    found = {item["type"]: item.get("reason") for item in here.pod("p")["status"]["conditions"]}
+    assert found["DisruptionTarget"] == "DeletionByTaintManager"
+    await faults.happen(ReviveNode(name=NODE))
+    await here.until(lambda: here.client.get("pods", "default", "p") is None, "the node has let go of it")
+
+
 async def test_a_pod_that_is_not_there_cannot_be_killed(here: Whole, faults: Faults) -> None:
     with pytest.raises(AssertionError, match="no kubelet here runs"):
         await faults.happen(KillPod(namespace="default", name="nobody"))

@@ -192,6 +192,22 @@ def test_camera_to_decision_on_the_board_is_measured_whole(bench: Bench) -> None
     assert facts.end_to_end.samples >= 64 and facts.memory_provenance == "measured"
 
 
+def test_a_board_runs_every_evaluation_sample_and_tells_how_sure_the_drop_is(bench: Bench) -> None:
+    compiled, _ = bench.convert(OWN_BOARD, "onnxruntime")
+    _, facts = bench.benchmark(compiled, OWN_BOARD, "onnxruntime")
+    assert facts.accuracy_on_target is not None and facts.accuracy_on_target.samples == 24
+    found = facts.accuracy_on_target_interval
+    assert found is not None and (found.lost, found.gained) == (0, 0)
+    assert found.high == pytest.approx(1 - 0.05 ** (1 / 24))
+
+
+def test_a_board_is_sent_no_more_samples_than_fit(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmark, "BOARD_BYTES", 0)
+    compiled, _ = bench.convert(OWN_BOARD, "onnxruntime")
+    _, facts = bench.benchmark(compiled, OWN_BOARD, "onnxruntime")
+    assert facts.accuracy_on_target is not None and facts.accuracy_on_target.samples == SAMPLES
+
+
 def test_a_result_with_everything_in_it_fits_the_termination_message(bench: Bench, compiled: str) -> None:
     _, facts = bench.benchmark(compiled, end_to_end=EndToEnd(width=64, height=48))
     wordy = facts.model_copy(update={"power_note": "x" * 300})

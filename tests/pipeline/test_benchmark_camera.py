@@ -92,6 +92,13 @@ def test_a_model_without_image_input_is_refused_in_the_users_words() -> None:
         image_input(SMALL, (TensorSpec(name="speed", shape=[1, 1]),))
 
 
+def test_as_many_means_as_channels_are_asked_for() -> None:
+    wanted = EndToEnd(mean=[0.4, 0.4, 0.4], std=[0.2])
+    with pytest.raises(InvalidSpec, match=r"endToEnd\.mean needs 1 value, or one for each of 1 channels"):
+        image_input(wanted, (TensorSpec(name="frames", shape=[1, 1, 8, 10]),))
+    assert image_input(wanted, (IMAGE,)) == IMAGE
+
+
 def figure(provenance: str, p50: str, bound: str | None) -> LatencyFacts:
     return LatencyFacts.model_validate(
         {"provenance": provenance, "p50": p50, "p99": "9ms", "bound": bound, "source": provenance, "samples": 5}

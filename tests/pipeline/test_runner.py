@@ -17,6 +17,7 @@ import model_fixtures
 from dms_operator.api.errors import SourceUnavailable, StoreUnwritable
 from dms_operator.api.stages import (
     BenchmarkFacts,
+    BenchmarkRecipe,
     CompiledFacts,
     Delegation,
     Failure,
@@ -26,6 +27,7 @@ from dms_operator.api.stages import (
 )
 from dms_operator.artifacts.store import Store
 from dms_operator.pipeline import pod, runner, termination
+from dms_operator.pipeline.context import StageContext, StageOutput
 from dms_operator.pipeline.progress import ProgressPrinter
 from pipeline.stages import Stages, refused, succeeded
 
@@ -247,3 +249,21 @@ def test_sigterm_ends_a_pod_at_once_and_removes_its_scratch_files(stages: Stages
     assert process.wait(timeout=60) == 143
     process.stdout.close()
     assert not workdir.exists()
+
+
+def test_a_noisy_benchmark_is_not_kept_as_the_answer_for_ever(stages: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = BenchmarkRecipe(
+        image="i", resolved=RECIPE, variant=RECIPE, compiled=RECIPE, board="generic-x86", toolchain="onnxruntime"
+    )
+    noisy = iter([True, False, True])
+
+    def stage(recipe: BenchmarkRecipe, context: StageContext) -> StageOutput:
+        figure = LatencyFacts.model_validate(
+            {"provenance": "measured", "p50": "1ms", "source": "a board", "noisy": next(noisy)}
+        )
+        report = context.scratch("benchmark") / "report.json"
+        report.write_text("{}")
+        return {"report.json": report}, BenchmarkFacts(latencies=[figure])
+
+    monkeypatch.setattr(runner, "stage_function", lambda _: stage)
+    assert [succeeded(stages.run(recipe)).cached for _ in range(3)] == [False, False, True]

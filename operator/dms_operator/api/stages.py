@@ -333,6 +333,12 @@ class BenchmarkFacts(Observed):
     accuracy_provenance: Provenance | None = None
     node: str = ""
 
+    @property
+    def noisy(self) -> bool:
+        """Whether a run that gates may rest on was disturbed: it proves nothing, and another one may."""
+        strongest = max(self.latencies, key=lambda each: PROVENANCE_ORDER.index(each.provenance), default=None)
+        return any(each is not None and each.noisy for each in (strongest, self.end_to_end))
+
 
 class RemovalFacts(Observed):
     """What remove deleted; what was gone already is not counted."""
@@ -367,6 +373,11 @@ class StageResult(Observed):
     failure: Failure | None = None
     seconds: float = 0.0
     cached: bool = False
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether another run may find out what this one could not: a success that is not kept for ever."""
+        return self.benchmark is not None and self.benchmark.noisy
 
 
 def recipe_digest(recipe: AnyRecipe) -> str:

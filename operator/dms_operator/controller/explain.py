@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ..api.capabilities import TOOLCHAINS
+from ..api.labels import RETRY
 from ..api.spec import DeploymentSpec
 from ..api.status import GateOutcome
 from . import gates
@@ -83,7 +84,8 @@ _HINTS: dict[tuple[str, GateOutcome], str] = {
     ("delegation", "Fail"): "Export the model with operators that the NPU takes in place of these",
     ("delegation", "Inconclusive"): "Look at the log of the convert pod",
     ("latency", "Fail"): "Try a smaller input or backbone, a cheaper precision, or a larger benchmark.latencyBudget",
-    ("latency", "Inconclusive"): "Try benchmark.profile: normal, which times more queries",
+    ("latency", "Inconclusive"): "Try benchmark.profile: normal, which times more queries, or give "
+    f"annotation {RETRY} a new value to measure again",
     ("power", "Fail"): "Try a smaller model, a cheaper precision, or a larger benchmark.powerBudget",
     ("power", "Inconclusive"): "Measure on a board with a power meter, or remove benchmark.powerBudget",
     ("memory", "Fail"): "Try a smaller model, a cheaper precision, or a larger benchmark.memoryBudget",

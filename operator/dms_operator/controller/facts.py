@@ -34,11 +34,12 @@ class Facts:
         self._rebuilds = _rebuilds(observed)
         self._jobs = {recipe: job for recipe, job in observed.jobs.items() if not job.deleting}
         results = [] if self._rebuilds else recorded_results(observed.status)
-        self._results = {result.recipe: result for result in results}
+        anew = _is_new_try(observed)
+        self._results = {result.recipe: result for result in results if not (anew and result.repeatable)}
         self._failures = _recorded_failures(observed)
 
     def of(self, recipe: str) -> Fact:
-        """What came of a recipe; a success is never forgotten, a failure only with the try."""
+        """What came of a recipe. A success is never forgotten; a failure or a noisy benchmark with the try."""
         job = self._jobs.get(recipe)
         stale = job is not None and self.is_stale(job)
         if job and job.result and job.result.failure is None and not stale:
@@ -51,8 +52,10 @@ class Facts:
 
     def is_stale(self, job: JobView) -> bool:
         """Whether the Job ended in an earlier try in a way that has to be tried again."""
-        ended = job.state in ("Complete", "Failed")
-        return ended and job.attempt != self._attempt and (self._rebuilds or _failure(job) is not None)
+        if job.state not in ("Complete", "Failed") or job.attempt == self._attempt:
+            return False
+        repeatable = job.result is not None and job.result.repeatable
+        return self._rebuilds or repeatable or _failure(job) is not None
 
 
 def recorded_results(status: DeploymentStatus) -> Iterator[StageResult]:

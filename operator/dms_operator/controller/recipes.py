@@ -11,7 +11,7 @@ from ..api.stages import (
     ResolveRecipe,
     recipe_digest,
 )
-from .rungs import Rung
+from .rungs import Rung, aim
 from .settings import Settings
 
 __all__ = [
@@ -71,7 +71,7 @@ def _qat_recipe(spec: DeploymentSpec) -> QatRecipe:
         epochs=quantization.qat.epochs,
         learning_rate=quantization.qat.learning_rate,
         batch_size=quantization.qat.batch_size,
-        max_accuracy_drop=quantization.max_accuracy_drop,
+        max_accuracy_drop=aim(quantization),
     )
 
 

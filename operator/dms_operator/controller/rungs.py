@@ -24,6 +24,15 @@ ANY_SCALES: frozenset[ToolchainName] = frozenset({"qnn", "snpe-sdk", "onnxruntim
 """Toolchains that take a weight's scale as it was learned; TIDL's on TDA4VM are powers of two."""
 
 
+AIM = 0.5
+"""Share of maxAccuracyDrop that a search or a training aims at: a loss just within it is hardly proven to be."""
+
+
+def aim(quantization: QuantizationSpec) -> float:
+    """The drop at which a mixture has enough wide layers, or a training has come far enough."""
+    return quantization.max_accuracy_drop * AIM
+
+
 @dataclass(frozen=True)
 class Rung:
     """One way to make a precision."""
@@ -113,6 +122,6 @@ def _improvements(
         yield better.model_copy(update={"rounding": "learned"})
     if toolchain in WIDENING:
         wide = [better.model_copy(update={"activation_bits": 16})] if precision == "int8" else []
-        mixed = better.model_copy(update={"mixed": True, "max_accuracy_drop": quantization.max_accuracy_drop})
+        mixed = better.model_copy(update={"mixed": True, "max_accuracy_drop": aim(quantization)})
         # all activations need no search, and cost the HTP little; a few layers cost TDA4VM far less than all
         yield from [mixed, *wide] if toolchain == "tidl" else [*wide, mixed]

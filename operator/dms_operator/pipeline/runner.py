@@ -85,7 +85,7 @@ def _cached_or_run(request: StageRequest, digest: str, workdir: Path, progress: 
             _FACT_FIELDS[type(facts)]: facts,
         }
     )
-    if is_cacheable(request.recipe):
+    if is_cacheable(request.recipe) and not result.repeatable:
         store.record(result)
     return result
 

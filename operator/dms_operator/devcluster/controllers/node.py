@@ -114,9 +114,23 @@ class TaintEvictor(Controller):
         left = self._stay(pod, node) if node is not None else None
         if left is not None and left <= 0:
             self._events.post(pod, "Normal", "TaintManagerEviction", f"Marking for deletion Pod {key[0]}/{key[1]}")
+            self._mark(pod)
             self.client.delete("pods", key[0], key[1], uid=uid(pod))
             return None
         return left
+
+    def _mark(self, pod: Object) -> None:
+        """Say that it is no fault of the pod (pkg/controller/tainteviction, addConditionAndDeletePod)."""
+        disruption = {
+            "type": "DisruptionTarget",
+            "status": "True",
+            "reason": "DeletionByTaintManager",
+            "message": "Taint manager: deleting due to NoExecute taint",
+            "lastTransitionTime": rfc3339(self._clock()),
+        }
+        status = pod.get("status") or {}
+        kept = [item for item in status.get("conditions") or [] if item["type"] != disruption["type"]]
+        self.client.update_status("pods", {**pod, "status": {**status, "conditions": [*kept, disruption]}})
 
     def _stay(self, pod: Object, node: Object) -> float | None:
         """Return the seconds that the pod may stay; None for ever."""
