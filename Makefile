@@ -62,6 +62,7 @@ lint: $(DEV) ## Check style, types, layers and generated files
 	@PYTHONPATH=helm $(BIN)/python -m chart --check
 
 audit: $(DEV) ## Ask the package index's advisories about every pinned version (needs an index that has them)
+	$(PIP) pip-audit
 	$(BIN)/pip-audit --strict --progress-spinner off -r constraints.txt --no-deps --disable-pip
 
 format: $(DEV) ## Format the code

@@ -17,7 +17,7 @@ _DURATION = {
 }
 _LABELS = {"type": "object", "additionalProperties": _TEXT}
 _SELECTOR = _closed([], matchLabels=_LABELS, matchExpressions={"type": "array"})
-_ENDPOINT = _closed(["port"], port=_TEXT, interval=_DURATION, path=_TEXT, scheme=_TEXT)
+_ENDPOINT = _closed(["port"], port=_TEXT, interval=_DURATION, honorLabels={"type": "boolean"}, path=_TEXT, scheme=_TEXT)
 _RULE = _closed(
     ["expr"],
     alert=_TEXT,

@@ -19,7 +19,14 @@
   "tolerations" $stages.tolerations
   "deadlines" $stages.deadlines
   "scratchLimit" $stages.scratchLimit
+  "logFormat" $stages.logFormat
 }}
+{{- with $stages.signing.secretName }}
+{{- $_ := set $settings "signing" (dict "secret" . "privateKey" $stages.signing.privateKey "publicKey" $stages.signing.publicKey) }}
+{{- end }}
+{{- with .Values.tracing.endpoint }}
+{{- $_ := set $settings "tracing" (dict "endpoint" .) }}
+{{- end }}
 {{- range $name, $value := $optional }}
 {{- if $value }}
 {{- $_ := set $settings $name $value }}
