@@ -21,8 +21,8 @@ case $1 in
   requirements) # exactly what the lock names, byte for byte
     python3 -m venv --without-pip "$VENV"
     install "$VENV/bin/python" "$HERE/requirements.lock"
-    # headers and the test vectors of libraries: never read at run time
-    rm -rf "$VENV"/lib/python3*/site-packages/torch/include "$VENV"/lib/python3*/site-packages/onnx/backend/test
+    # what is for compiling and testing the libraries themselves: a quarter of torch
+    (cd "$VENV"/lib/python3*/site-packages && rm -rf torch/include torch/test torch/bin/*test* onnx/backend/test)
     ;;
   project) # one wheel of this project, built by pinned tools
     python3 -m venv --without-pip /build/tools

@@ -30,7 +30,7 @@ def wrapped_images(directory: Path) -> dict[str, Any]:
     return found
 
 
-def settings(directory: Path) -> dict[str, Any]:
+def settings() -> dict[str, Any]:
     """The operator's settings, as docs/images.md lists which image runs which stage."""
     runner, quantizer = containers.reference("benchmark-runner"), containers.reference("quantizer")
     converters = {toolchain: containers.reference(image) for toolchain, image in CONVERTERS.items()}
@@ -47,12 +47,32 @@ def settings(directory: Path) -> dict[str, Any]:
                 "name": name,
                 "mountPath": f"/{name}",
                 "readOnly": name != "artifacts",
-                "source": {"hostPath": {"path": str(directory / name), "type": "Directory"}},
+                "source": {"persistentVolumeClaim": {"claimName": claim(name)}},
             }
             for name in VOLUMES
         ],
         "backoffLimit": 0,
     }
+
+
+def claim(name: str) -> str:
+    """Name of the claim behind a volume. The restricted Pod Security standard allows no hostPath in pods."""
+    return f"dms-images-{name}"
+
+
+def volumes(directory: Path) -> list[dict[str, Any]]:
+    """A persistent volume in a folder of this machine for each of the volumes, and its claim."""
+    amount = {"storage": "1Gi"}
+    found: list[dict[str, Any]] = []
+    for name in VOLUMES:
+        host = {"path": str(containers.open_folder(directory / name)), "type": "Directory"}
+        shared = {"accessModes": ["ReadWriteMany"], "storageClassName": ""}
+        volume = {**shared, "capacity": amount, "hostPath": host}
+        wanted = {**shared, "resources": {"requests": amount}, "volumeName": claim(name)}
+        metadata = {"name": claim(name)}
+        found.append({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": metadata, "spec": volume})
+        found.append({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": wanted})
+    return found
 
 
 class OperatorContainer:
@@ -65,14 +85,14 @@ class OperatorContainer:
         configuration = directory / "configuration"
         configuration.mkdir()
         (configuration / "settings.yaml").write_text(yaml.safe_dump(settings))
-        self.account = directory / "serviceaccount"
-        address = service_account(cluster.kubeconfig, self.account)
+        self._account, self._kubeconfig = directory / "serviceaccount", cluster.kubeconfig
+        address = service_account(cluster.kubeconfig, self._account)
         run = containers.command(
             "operator",
             *("operator", "run", "--settings=/etc/dms/settings.yaml", "--log-format=json"),
             *(f"--namespace={namespace}", f"--listen={self.url.removeprefix('http://')}"),
             scratch=containers.open_folder(directory / "operator-tmp"),
-            volumes={containers.readable(configuration): "/etc/dms:ro", self.account: f"{ACCOUNT}:ro"},
+            volumes={containers.readable(configuration): "/etc/dms:ro", self._account: f"{ACCOUNT}:ro"},
             env={"KUBERNETES_SERVICE_HOST": address[0], "KUBERNETES_SERVICE_PORT": str(address[1])},
             network="host",
         )
@@ -92,6 +112,10 @@ class OperatorContainer:
         """What podman says that the container uses."""
         return containers.podman("stats", "--no-stream", "--format={{.MemUsage}}", self._cidfile.read_text()).stdout
 
+    def rotate_token(self) -> None:
+        """Mount the token that the kubeconfig has now, as the kubelet does before the old one expires."""
+        service_account(self._kubeconfig, self._account)
+
     def stop(self) -> int:
         """SIGTERM, as the kubelet does; gives the exit code."""
         return end(self._process)
@@ -109,7 +133,7 @@ def service_account(kubeconfig: Path, directory: Path) -> tuple[str, int]:
     """Write what the kubelet mounts for a service account; gives host and port of the API server."""
     configuration = yaml.safe_load(kubeconfig.read_text())
     cluster, user = configuration["clusters"][0]["cluster"], configuration["users"][0]["user"]
-    directory.mkdir()
+    directory.mkdir(exist_ok=True)
     (directory / "ca.crt").write_bytes(base64.b64decode(cluster["certificate-authority-data"]))
     (directory / "token").write_text(user["token"])
     (directory / "namespace").write_text("default")

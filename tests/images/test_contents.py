@@ -66,6 +66,26 @@ def test_a_stage_finds_everything_that_it_imports(run_image: RunImage, name: str
     run_image(name, "-c", code, entrypoint=containers.PYTHON)
 
 
+UNRESOLVED = """
+import pathlib, subprocess
+libraries = [path for path in pathlib.Path("/opt/dms").rglob("*.so*") if path.is_file()]
+packed = {path.name for path in libraries}
+for path in libraries:
+    for line in subprocess.run(["ldd", path], capture_output=True, text=True).stdout.splitlines():
+        name, arrow, found = line.strip().partition(" => ")
+        if found == "not found" and name not in packed:
+            print(path.name, "needs", name)
+"""
+OPTIONAL = "libcudart.so"
+"""torchao's kernels for CUDA are loaded only where there is CUDA."""
+
+
+@every_image
+def test_every_native_library_finds_those_that_it_is_linked_with(run_image: RunImage, name: str) -> None:
+    lines = run_image(name, "-c", UNRESOLVED, entrypoint=containers.PYTHON).splitlines()
+    assert [line for line in lines if OPTIONAL not in line] == []
+
+
 @pytest.mark.parametrize("name", [name for name in images() if name != "operator"])
 def test_a_stage_image_can_reach_every_kind_of_store(run_image: RunImage, name: str) -> None:
     run_image(name, "-c", "import s3fs, gcsfs, aiohttp, ssl", entrypoint=containers.PYTHON)
@@ -75,6 +95,8 @@ def test_a_stage_image_can_reach_every_kind_of_store(run_image: RunImage, name: 
 def test_no_compiler_no_installer_and_no_program_with_more_rights_is_left(run_image: RunImage, name: str) -> None:
     tools = "for tool in cc gcc g++ c++ ld as make pip pip3 git curl wget; do command -v $tool; done; true"
     assert run_image(name, "-c", tools, entrypoint="/bin/sh") == ""
+    setuid = "find / -xdev -type f -perm /6000 2>/dev/null; true"
+    assert run_image(name, "-c", setuid, entrypoint="/bin/sh") == ""
     find_pip = "import importlib.util as u; print(u.find_spec('pip'))"
     assert run_image(name, "-c", find_pip, entrypoint=containers.PYTHON) == "None\n"
 

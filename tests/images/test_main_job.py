@@ -15,7 +15,7 @@ from driver_monitor.dataset import write_dataset
 from e2e import running
 from e2e.running import REPOSITORY, Kubectl, wait_for
 from images import containers
-from images.operator_container import VOLUMES, OperatorContainer, settings, wrapped_images
+from images.operator_container import VOLUMES, OperatorContainer, claim, settings, volumes, wrapped_images
 
 pytestmark = [pytest.mark.images, pytest.mark.slow, pytest.mark.timeout(900)]
 DEADLINE = 600
@@ -44,8 +44,7 @@ class MainJob:
 @pytest.fixture(scope="module")
 def job(built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MainJob]:
     directory = tmp_path_factory.mktemp("images")
-    for name in VOLUMES:
-        containers.open_folder(directory / name)
+    claimed = volumes(directory)
     model = REPOSITORY / "examples" / "models" / "driver-monitor.pt2"
     (directory / "models" / model.name).write_bytes(model.read_bytes())
     write_dataset(directory / "data" / "dms-val.npz", samples=160, seed=7)
@@ -55,9 +54,10 @@ def job(built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MainJ
         kubectl.apply(
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": kubectl.namespace, "labels": RESTRICTED}}
         )
+        kubectl.apply(*claimed)
         kubectl("apply", "-f", str(REPOSITORY / "crds"))
         kubectl("wait", "--for=condition=Established", "crd/dmsmodeldeployments.dms.edge", "--timeout=60s")
-        operator = OperatorContainer(cluster, settings(directory), directory, kubectl.namespace)
+        operator = OperatorContainer(cluster, settings(), directory, kubectl.namespace)
         try:
             operator.wait_ready()
             kubectl.apply(example())
@@ -113,23 +113,25 @@ def test_each_stage_ran_in_the_image_that_is_for_it(job: MainJob) -> None:
 
 
 def test_the_converter_made_a_context_binary_for_the_boards_soc(job: MainJob) -> None:
-    binaries = [blob for blob in job.directory.glob("artifacts/blobs/sha256/*") if is_for_sa8255(blob)]
-    (target,) = job.deployment()["status"]["targets"]
-    (candidate,) = target["candidates"]
-    assert [blob.stat().st_size for blob in binaries] == [candidate["sizeBytes"]]
-    assert candidate["precision"] == "int8"
-
-
-def is_for_sa8255(blob: Path) -> bool:
-    """Whether a file is a context binary that names the SoC in clear text (docs/qualcomm.md)."""
-    return b"soc_type=SA8255;" in blob.read_bytes() and not blob.read_bytes().startswith((b"{", b"PK"))
+    compiled = candidate(job)["compiled"]
+    assert (compiled["soc"], compiled["delegation"]["npu"]) == ("SA8255", compiled["delegation"]["total"])
+    blobs = [
+        path for path in job.directory.glob("artifacts/blobs/sha256/*") if b"soc_type=SA8255;" in path.read_bytes()
+    ]
+    assert compiled["sizeBytes"] in [path.stat().st_size for path in blobs]
 
 
 def test_the_benchmark_image_simulated_accuracy_and_latency(job: MainJob) -> None:
+    benchmark = candidate(job)["benchmark"]
+    assert "simulated" in [latency["provenance"] for latency in benchmark["latencies"]]
+    assert benchmark["accuracyProvenance"] == "simulated" and benchmark["accuracyOnTarget"]["samples"] == 4
+
+
+def candidate(job: MainJob) -> dict[str, Any]:
+    """The one variant on its way to the one target."""
     (target,) = job.deployment()["status"]["targets"]
-    (candidate,) = target["candidates"]
-    assert candidate["latency"]["provenance"] == "simulated"
-    assert candidate["targetAccuracy"]["samples"] == 4 if "targetAccuracy" in candidate else True
+    (found,) = target["candidates"]
+    return dict(found)
 
 
 def test_artifacts_belong_to_the_user_without_rights(job: MainJob) -> None:
@@ -140,8 +142,11 @@ def test_artifacts_belong_to_the_user_without_rights(job: MainJob) -> None:
 def test_podman_plays_the_pod_that_the_operator_made_of_the_resolve_stage(job: MainJob, tmp_path: Path) -> None:
     pod = pod_of(job.jobs()["resolve"])
     name = pod["metadata"]["name"]
-    store = containers.open_folder(tmp_path / "artifacts")
-    next(volume for volume in pod["spec"]["volumes"] if volume["name"] == "artifacts")["hostPath"]["path"] = str(store)
+    folders = {volume: job.directory / volume for volume in ("models", "data")}
+    folders["artifacts"] = containers.open_folder(tmp_path / "artifacts")
+    for volume, folder in folders.items():
+        options = ("--opt=type=none", "--opt=o=bind", f"--opt=device={folder}")
+        assert containers.podman("volume", "create", *options, claim(volume)).returncode == 0
     played = containers.podman("kube", "play", "--network=none", "-", stdin=json.dumps(pod))
     try:
         assert played.returncode == 0, played.stderr
@@ -153,6 +158,22 @@ def test_podman_plays_the_pod_that_the_operator_made_of_the_resolve_stage(job: M
         assert json.loads(result.removeprefix("@result "))["model"]["format"] == "pt2"
     finally:
         containers.podman("pod", "rm", "--force", name)
+        containers.podman("volume", "rm", *map(claim, VOLUMES))
+
+
+def test_the_operator_goes_on_when_its_token_is_rotated(job: MainJob) -> None:
+    job.kubectl("create", "--raw", "/-/happenings", "-f", "-", stdin=json.dumps({"what": "expire-token"}))
+    wait_for(lambda: job.kubectl.run("get", "namespaces").returncode == 0, 30, "the kubeconfig has the new token")
+    job.operator.rotate_token()
+    job.kubectl(
+        "patch", "dmsd", "driver-monitor", "--type=merge", "-p", '{"spec": {"benchmark": {"latencyBudget": "40ms"}}}'
+    )
+
+    def is_seen() -> bool:
+        body = job.deployment()
+        return bool(body["status"]["observedGeneration"] == body["metadata"]["generation"])
+
+    wait_for(is_seen, 180, f"the operator saw the new budget with its new token, see {job.operator.log}")
 
 
 def pod_of(job: dict[str, Any]) -> dict[str, Any]:
