@@ -36,7 +36,7 @@ test-faults: $(DEV) ## Kill the operator KILLS times (300) amid other faults, an
 	PYTHONPATH=operator:tests $(BIN)/python -m fault_suite --kills $(or $(KILLS),300) $(if $(SEED),--seed $(SEED))
 
 test-chart: $(DEV) ## Render the chart by helm 3 and 4, install it, upgrade it; kustomize and GitOps too
-	$(BIN)/python -m pytest tests/helm tests/e2e/test_chart.py tests/e2e/test_permissions.py tests/e2e/test_gitops.py $(TESTS)
+	$(BIN)/python -m pytest tests/helm tests/gitops tests/e2e/test_chart.py tests/e2e/test_permissions.py tests/e2e/test_gitops.py $(TESTS)
 
 images: $(CREATED) ## Build the container images (IMAGES=, TAG=, REGISTRY=, PLATFORM=, BASE=, PUSH=1; see docs/images.md)
 	$(BIN)/python -m images.build $(IMAGES)

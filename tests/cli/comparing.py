@@ -42,9 +42,12 @@ def tried(
     return locals()
 
 
-def target(board: str, toolchain: str, *candidates: dict[str, Any], message: str = "") -> dict[str, Any]:
+def target(
+    board: str, toolchain: str, *candidates: dict[str, Any], message: str = "", reason: str = ""
+) -> dict[str, Any]:
     """A target and what was tried for it."""
-    return {"board": board, "toolchain": toolchain, "tries": candidates, "message": message}
+    given = {"board": board, "toolchain": toolchain, "tries": candidates}
+    return given | {"message": message, "reason": reason}
 
 
 def deployment(
@@ -126,4 +129,9 @@ def _target(name: str, each: dict[str, Any], candidates: list[dict[str, Any]]) -
     ready = any(candidate.get("benchmark") for candidate in candidates)
     common = {"name": name, "board": each["board"], "toolchain": each["toolchain"], "candidates": candidates}
     selected = {"variant": candidates[-1]["variant"]} if ready else {}
-    return common | selected | {"state": "Ready" if ready else "Failed", "message": each["message"]}
+    return (
+        common
+        | selected
+        | {"state": "Ready" if ready else "Failed", "message": each["message"]}
+        | {"reason": each["reason"]}
+    )

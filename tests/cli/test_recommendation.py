@@ -48,6 +48,27 @@ def test_an_entry_board_without_figures_is_open_not_rejected() -> None:
     assert line.missing and line.text == "tda4vm cannot be judged: TIDL tools are not installed"
 
 
+def test_operators_that_the_entry_board_does_not_take_are_a_no() -> None:
+    one = deployment(
+        target("qcs8255", "qnn", tried("int8", FAST)),
+        target("tda4vm", "tidl", message="int8: 23 of 233 nodes will not run", reason="UnsupportedOperators"),
+    )
+    (line,) = lines("budget", one)
+    assert not line.missing and line.figures == ("UnsupportedOperators: int8: 23 of 233 nodes will not run",)
+
+
+def test_a_ratio_of_the_build_machine_is_no_argument_for_an_npu() -> None:
+    both = [latency(1, 2, "simulated"), latency(3, 4, "host")]
+    (line,) = lines("int8-first", deployment(target("qcs8255", "qnn", tried("int8", both))))
+    assert line.figures[1] == "FP32 -> INT8: size 3.6x ONNX"
+
+
+def test_lines_of_several_models_name_theirs() -> None:
+    board = target("qcs8255", "qnn", tried("int8", FAST))
+    both = deployment(board, name="one", model="a"), deployment(board, name="two", model="b")
+    assert texts("int8-first", *both) == ["one: INT8 passes on qcs8255", "two: INT8 passes on qcs8255"]
+
+
 def test_without_an_entry_board_it_is_said_that_one_might_do() -> None:
     (use, more) = lines("entry-board", deployment(target("qcs8255", "qnn", tried("int8", FAST))))
     assert use.text.startswith("Use INT8 on qcs8255") and more.missing and "tda4vm" in more.text

@@ -12,5 +12,5 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.name)
 def test_an_example_is_valid(path: Path) -> None:
-    body = yaml.safe_load(path.read_text())
-    assert body["kind"] == "DMSModelDeployment" and parse_spec(body).targets
+    for body in yaml.safe_load_all(path.read_text()):
+        assert body["kind"] == "DMSModelDeployment" and parse_spec(body).targets

@@ -9,11 +9,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from dms_operator.controller.text import clip
+
 from .advice import RULES, Advice, told
 from .cells import HEADER, Cell, Line, Section
 
 PASSES = "passes every gate"
 MARK = "*"
+NOTE_LIMIT = 300
+"""Letters of a remark on a terminal; Markdown and JSON have all of it."""
 
 
 class Notes:
@@ -40,7 +44,7 @@ def as_text(found: Sequence[Section], advice: Sequence[Advice], console: Console
         console.print(f"[bold]{escape(section.title)}[/]", highlight=False)
         console.print(table(section, notes), highlight=False)
     for number, text in enumerate(notes.texts, 1):
-        console.print(f"[dim]\\[{number}] {escape(text)}[/]", highlight=False)
+        console.print(f"[dim]\\[{number}] {escape(clip(text, NOTE_LIMIT))}[/]", highlight=False)
     console.print(f"[dim]{MARK} {PASSES}[/]\n\n[bold]Recommendation[/]", highlight=False)
     for each in advice:
         missing = "[yellow]missing:[/] " if each.missing else ""

@@ -5,15 +5,19 @@ from collections.abc import Iterator, Sequence
 from dms_operator.api.capabilities import BOARDS
 from dms_operator.api.stages import LatencyFacts
 from dms_operator.api.status import VariantStatus
-from dms_operator.controller.text import loss
+from dms_operator.controller.ladder import MODEL_REASONS
+from dms_operator.controller.text import clip, loss
 
 from ..objects import Deployment
 from .advice import Advice, drop_figure, latency_figure, place, share
-from .ratios import Change, changes
+from .ratios import Change, Ratio, changes
 from .rows import Group, Row
 
 ENTRY, HIGH_END = "entry", "high-end"
 _CLASSES = (ENTRY, HIGH_END)
+
+WHY_LIMIT = 240
+"""Letters of a reason in a line; the notes below the table have all of it."""
 
 FAMILIES = {("latency", "power"): "MobileNetV3", ("accuracy", "accuracyOnTarget"): "EfficientNet-Lite"}
 """Which backbone is worth a try when one of these gates fails: few multiplications, or activations that quantize well
@@ -80,8 +84,11 @@ def _failed(group: Group) -> tuple[str, tuple[str, ...], bool]:
     tried = [row for row in group.rows if row.candidate]
     last = next((row for row in tried if row.precision == "int8"), tried[-1] if tried else group.rows[-1])
     miss = last.miss
+    why = clip(last.why or last.target.message or "not benchmarked yet", WHY_LIMIT)
+    if miss is None and last.target.reason in MODEL_REASONS:
+        return f"{group.board} does not pass", (f"{last.target.reason}: {why}",), False
     if miss is None:
-        return f"{group.board} cannot be judged: {last.why or last.target.message or 'not benchmarked yet'}", (), True
+        return f"{group.board} cannot be judged: {why}", (), True
     if miss.outcome == "Inconclusive" or miss.name == "provenance":
         return f"{group.board} cannot be judged: {miss.message}", (latency_figure(last),), True
     return f"{group.board} does not pass: {place(last)} {miss.message}", (latency_figure(last),), False
@@ -107,9 +114,14 @@ def _why(row: Row | None) -> str:
 
 def _gains(group: Group) -> Iterator[str]:
     for change in changes(group):
-        told = [f"{name} {ratio}" for name, ratio in change.ratios.items()]
+        told = [f"{name} {ratio}" for name, ratio in change.ratios.items() if not _elsewhere(change, ratio)]
         if told:
             yield f"{step(change)}: {', '.join(told)}"
+
+
+def _elsewhere(change: Change, ratio: Ratio) -> bool:
+    """Whether a ratio is of the build machine, which is no argument for the platform."""
+    return ratio.origin == "host" and change.int8.target.toolchain != "onnxruntime"
 
 
 def step(change: Change) -> str:
@@ -152,7 +164,7 @@ def backbone(models: Sequence[Sequence[Group]]) -> Iterator[Advice]:
     if len(models) > 1:
         yield from _fastest(models)
     for groups in models:
-        yield from _other_backbone(groups)
+        yield from _other_backbone(groups, alone=len(models) == 1)
 
 
 def _fastest(models: Sequence[Sequence[Group]]) -> Iterator[Advice]:
@@ -176,10 +188,13 @@ def _accuracy(row: Row) -> str:
     return f"{found.metric} {found.value:.3f} [{found.low:.3f}, {found.high:.3f}] host"
 
 
-def _other_backbone(groups: Sequence[Group]) -> Iterator[Advice]:
+def _other_backbone(groups: Sequence[Group], *, alone: bool) -> Iterator[Advice]:
+    """Whether a model needs another backbone; of several models those that pass were compared already."""
     passing = [row for group in groups for row in [chosen(group)] if row]
     name = groups[0].rows[0].deployment
     if passing:
+        if not alone:
+            return
         best = min(passing, key=_upper)
         yield Advice("backbone", f"{name} may keep its backbone{_headroom(best)}", (latency_figure(best),))
         return
