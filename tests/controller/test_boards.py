@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from controller.recording import RecordingCluster
+from dms_operator.controller.board_pods import Attachment
 from dms_operator.controller.boards import BoardKeeper, capacity_patch, count_boards
 from dms_operator.controller.caches import Caches
 from dms_operator.controller.observation import BoardCount
@@ -70,10 +71,44 @@ def test_another_board_type_replaces_the_offer() -> None:
     ]
 
 
-def test_generic_boards_offer_nothing_but_are_counted() -> None:
+def test_a_plain_node_is_a_board_like_any_other() -> None:
+    """Two benchmarks on one CPU would measure each other."""
     node = _node(labels={"dms.edge/board": "generic-x86"})
-    assert _operations(node) == []
-    assert count_boards([node]) == {"generic-x86": BoardCount(total=1, allocatable=1, disabled=0)}
+    assert _operations(node)[0] == "add /status/capacity/dms.edge~1generic-x86 1"
+
+
+def unhealthy(status: str = "False", **labels: str) -> dict[str, Any]:
+    node = _node("rack-1", QCS | labels, OFFER)
+    condition = {"type": "DMSBoardHealthy", "status": status, "reason": "Unreachable", "message": "no route to host"}
+    node["status"]["conditions"] = [condition]
+    return node
+
+
+def test_a_board_that_its_probe_finds_unhealthy_gets_no_new_work_and_says_why() -> None:
+    assert len(_operations(unhealthy())) == 2
+    assert count_boards([unhealthy()])["qcs8255"].unhealthy == ("rack-1: no route to host",)
+
+
+def test_what_the_probe_does_not_know_speaks_against_no_board() -> None:
+    assert _operations(unhealthy("Unknown")) == [] and _operations(unhealthy("True")) == []
+    assert count_boards([unhealthy("Unknown")])["qcs8255"].unhealthy == ()
+
+
+def test_a_board_that_is_out_of_service_is_not_called_unhealthy_as_well() -> None:
+    node = unhealthy()
+    node["metadata"]["labels"]["dms.edge/board-disabled"] = "true"
+    assert count_boards([node])["qcs8255"] == BoardCount(1, 1, 1)
+
+
+def test_boards_that_hang_off_their_node_are_found_by_annotation() -> None:
+    far, near = _node("rack-1", QCS, OFFER), _node("rack-2", QCS, OFFER)
+    far["metadata"]["annotations"] = {
+        "dms.edge/board-connection": "ssh://root@10.0.0.7",
+        "dms.edge/board-secret": "board-rack-1",
+    }
+    near["metadata"]["annotations"] = {"dms.edge/board-connection": "local"}
+    found = count_boards([far, near])["qcs8255"].attachments
+    assert found == (Attachment("rack-1", "ssh://root@10.0.0.7", "board-rack-1"),)
 
 
 def test_foreign_resources_are_never_touched() -> None:

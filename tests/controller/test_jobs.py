@@ -1,6 +1,7 @@
 """The Job of a stage: hardened, without credentials that it does not need, named so that a repeat is harmless."""
 
 import copy
+import json
 import re
 from typing import Any
 
@@ -10,7 +11,9 @@ from hypothesis import strategies as st
 
 from controller.builders import COCKPIT, ENTRY, World, changed, deployment, spec, world
 from dms_operator.api.stages import StageRequest
+from dms_operator.controller.board_pods import Attachment
 from dms_operator.controller.jobs import job_name
+from dms_operator.controller.observation import BoardCount
 
 RECIPE = "sha256:" + "0123456789abcdef" * 4
 DNS_NAME = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
@@ -72,10 +75,65 @@ def test_a_benchmark_has_its_board_for_itself(jobs: dict[str, dict[str, Any]]) -
     assert all("nodeSelector" not in pod_of(jobs[stage]) for stage in ("resolve", "quantize", "convert"))
 
 
-def test_a_generic_board_is_a_node_that_many_may_share() -> None:
+def test_a_plain_node_is_benchmarked_on_by_one_at_a_time_too() -> None:
     pod = pod_of(manifests(world({"name": "lab", "board": "generic-x86"}))["benchmark"])
     assert pod["nodeSelector"] == {"dms.edge/board": "generic-x86"}
-    assert pod["containers"][0]["resources"] == {}
+    assert pod["containers"][0]["resources"] == {"limits": {"dms.edge/generic-x86": "1"}}
+
+
+def connected() -> World:
+    """A world with three boards: one by ssh, one by adb, one that is its node itself."""
+    new = world()
+    new.boards["qcs8255"] = BoardCount(
+        3,
+        3,
+        attachments=(
+            Attachment("rack-1", "ssh://root@10.0.0.7", "board-rack-1"),
+            Attachment("rack-2", "adb://4f2a11"),
+        ),
+    )
+    return new
+
+
+def test_a_benchmark_is_told_how_the_board_of_its_node_is_reached() -> None:
+    jobs = manifests(connected())
+    variables = {each["name"]: each for each in pod_of(jobs["benchmark"])["containers"][0]["env"]}
+    table = json.loads(variables["DMS_BOARD_CONNECTIONS"]["value"])
+    assert table == {"rack-1": "ssh://root@10.0.0.7", "rack-2": "adb://4f2a11"}
+    assert variables["DMS_NODE_ADDRESS"]["valueFrom"] == {"fieldRef": {"fieldPath": "status.hostIP"}}
+    names = [each["name"] for each in pod_of(jobs["convert"])["containers"][0]["env"]]
+    assert "DMS_BOARD_CONNECTIONS" not in names, "no other stage has to do with boards"
+
+
+def test_a_benchmark_sees_the_keys_of_its_own_nodes_board_alone() -> None:
+    pod = pod_of(manifests(connected())["benchmark"])
+    volume = next(each for each in pod["volumes"] if each["name"] == "board")
+    (source,) = volume["projected"]["sources"]
+    assert source["secret"]["name"] == "board-rack-1" and source["secret"]["optional"] is True
+    assert {item["path"] for item in source["secret"]["items"]} == {"rack-1/ssh-privatekey", "rack-1/known_hosts"}
+    mount = next(each for each in pod["containers"][0]["volumeMounts"] if each["name"] == "board")
+    assert mount["subPathExpr"] == "$(DMS_NODE_NAME)" and mount["readOnly"] is True
+
+
+def test_boards_that_are_their_nodes_need_neither_keys_nor_addresses(jobs: dict[str, dict[str, Any]]) -> None:
+    assert "DMS_BOARD_CONNECTIONS" not in json.dumps(jobs) and "/etc/dms/board" not in json.dumps(jobs)
+
+
+def test_a_waiting_benchmark_is_made_anew_when_a_board_is_attached_elsewhere() -> None:
+    new = world()
+    for _ in range(10):
+        new.reconcile()
+        for name in [each for each in new.unfinished() if "benchmark" not in each]:
+            new.finish(name)
+    (name,) = new.unfinished()
+    new.boards["qcs8255"] = BoardCount(2, 2, attachments=(Attachment("rack-1", "adb://4f2a11"),))
+    assert new.reconcile().delete == [name]
+
+
+def test_a_benchmarks_own_priority_orders_the_line_and_touches_no_other_stage() -> None:
+    jobs = manifests(world(benchmark={"priorityClassName": "release"}))
+    assert pod_of(jobs["benchmark"])["priorityClassName"] == "release"
+    assert "priorityClassName" not in pod_of(jobs["convert"])
 
 
 def test_the_targets_own_labels_narrow_its_benchmark() -> None:

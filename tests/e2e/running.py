@@ -84,7 +84,7 @@ class Cluster:
         """Directory that steers fake stages; None in a cluster that is not ours."""
 
 
-def dev_cluster_config(control: Path, images: Mapping[str, Any]) -> dict[str, Any]:
+def dev_cluster_config(control: Path, images: Mapping[str, Any], boards: Mapping[str, str]) -> dict[str, Any]:
     """One build node, one board of each kind, the real image, the fake one, and others."""
     board = "dms.edge/board"
     real = {"path": [str(Path(sys.executable).parent)]}
@@ -94,6 +94,7 @@ def dev_cluster_config(control: Path, images: Mapping[str, Any]) -> dict[str, An
             {"name": "build-1", "labels": {"dms.edge/build": "true"}},
             {"name": "bench-qcs8255", "labels": {board: "qcs8255"}},
             {"name": "bench-tda4vm", "labels": {board: "tda4vm"}},
+            *({"name": name, "labels": {board: kind}} for name, kind in boards.items()),
         ],
         "images": {
             REAL_IMAGE: real,
@@ -107,15 +108,17 @@ def dev_cluster_config(control: Path, images: Mapping[str, Any]) -> dict[str, An
     }
 
 
-def start_dev_cluster(directory: Path, images: Mapping[str, Any] = {}) -> tuple[subprocess.Popen[bytes], Cluster]:
-    """A dev cluster as a process of its own; `images` are more than its usual ones, as in its configuration."""
+def start_dev_cluster(
+    directory: Path, images: Mapping[str, Any] = {}, boards: Mapping[str, str] = {}
+) -> tuple[subprocess.Popen[bytes], Cluster]:
+    """A dev cluster as a process of its own, with more images (as in its configuration) and boards (node: type)."""
     control, ready = directory / "control", directory / "ready"
     control.mkdir(parents=True)
     # "dms stage run" of the fake image: a shell wrapper is not needed, the first line names the interpreter.
     script = (Path(__file__).parent / "fake_stage.py").read_text()
     (control / "dms").write_text(f"#!{sys.executable} -IS\n{script}")
     (control / "dms").chmod(0o755)
-    (directory / "cluster.yaml").write_text(yaml.safe_dump(dev_cluster_config(control, images)))
+    (directory / "cluster.yaml").write_text(yaml.safe_dump(dev_cluster_config(control, images, boards)))
     command = [sys.executable, "-m", "dms_operator.devcluster", f"--config={directory / 'cluster.yaml'}"]
     command += [f"--kubeconfig={directory / 'kubeconfig'}", f"--data-dir={directory / 'data'}", f"--ready-file={ready}"]
     with (directory / "cluster.log").open("wb") as log:

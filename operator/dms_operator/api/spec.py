@@ -19,6 +19,7 @@ from .stages import Calibration, Metric, ProfileName, Provenance, TensorSpec
 Uri = Annotated[str, StringConstraints(pattern=r"^(file|https?|s3|gs|oci)://[^\s]+$", max_length=1024)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 LabelValue = Annotated[str, StringConstraints(max_length=63)]
+PriorityClassName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
 LabelKey = Annotated[str, StringConstraints(max_length=253)]
 
 
@@ -153,6 +154,8 @@ class BenchmarkSpec(Model):
     min_provenance: Provenance = "simulated"
     """Weakest accepted origin of every figure that a gate rests on: measured (on the board), simulated, estimated or
     host."""
+    priority_class_name: PriorityClassName | None = None
+    """PriorityClass of the benchmark pods: of those that wait for a board, the highest priority is next."""
     simulation_samples: int = Field(default=16, ge=1, le=1000)
     """Evaluation samples that run through the vendor's functional simulator where there is one; a board runs all."""
 

@@ -1,11 +1,11 @@
 """Boards as extended resources: a node labelled `dms.edge/board=<type>` offers one `dms.edge/<type>`.
 
-A benchmark pod asks for one, so that the scheduler itself lets only one pod at a time onto a board. Generic boards
-are plain nodes that many pods may share: they are counted, but offer nothing.
+A benchmark pod asks for one, so that the scheduler itself lets only one pod at a time onto a board. Plain nodes are
+boards as well (generic-x86, generic-arm64): two benchmarks at once would measure each other.
 """
 
 import logging
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from ..api import labels
 from ..api.capabilities import BOARDS
 from ..api.reasons import EVENT_BOARD_ADVERTISED
+from .board_pods import Attachment
 from .caches import Caches, ObjectCache, ObjectName, Raw
 from .kube import Cluster
 from .observation import BoardCount
@@ -29,11 +30,6 @@ def board_type(node: Raw) -> str | None:
     return kind if kind in BOARDS else None
 
 
-def is_exclusive(board: str) -> bool:
-    """Whether a board takes one pod at a time: real hardware does, a plain node does not."""
-    return bool(BOARDS[board].soc)
-
-
 def is_disabled(node: Raw) -> bool:
     """Whether the board was taken out of service, by a label or an annotation of any value but `false`."""
     metadata = node["metadata"]
@@ -41,13 +37,32 @@ def is_disabled(node: Raw) -> bool:
     return any(mark.get(labels.BOARD_DISABLED, "false") != "false" for mark in marks)
 
 
+def complaint(node: Raw) -> str:
+    """What the probe says against a board that is in service; empty for a healthy one, or one without a probe."""
+    conditions = (node.get("status") or {}).get("conditions") or []
+    found = next((each for each in conditions if each["type"] == labels.BOARD_CONDITION), None)
+    if found is None or found["status"] != "False" or is_disabled(node):
+        return ""
+    return f"{node['metadata']['name']}: {found.get('message') or found.get('reason') or 'not healthy'}"
+
+
+def attachment(node: Raw) -> Attachment | None:
+    """How the node's board is reached; None where the node itself is the board."""
+    annotations = node["metadata"].get("annotations") or {}
+    connection = annotations.get(labels.BOARD_CONNECTION, "").strip()
+    if connection in ("", "local"):
+        return None
+    return Attachment(node["metadata"]["name"], connection, annotations.get(labels.BOARD_SECRET, "").strip())
+
+
 def capacity_patch(node: Raw) -> list[dict[str, Any]]:
     """JSON patch of the node's status that makes its offer right; empty when it is.
 
+    A board that is out of service, or that its probe finds unhealthy, is not offered.
     Allocatable is written too: the kubelet would copy it within seconds, other implementations never do.
     """
     board = board_type(node)
-    offers = board is not None and is_exclusive(board) and not is_disabled(node)
+    offers = not is_disabled(node) and not complaint(node)
     wanted = {labels.board_resource(board): _OFFERED} if board and offers else {}
     return [
         operation
@@ -73,23 +88,25 @@ def _operations(part: str, present: dict[str, str], wanted: dict[str, str]) -> l
 
 def count_boards(nodes: Iterable[Raw]) -> dict[str, BoardCount]:
     """Boards by type."""
-    total: Counter[str] = Counter()
-    allocatable: Counter[str] = Counter()
-    disabled: Counter[str] = Counter()
-    for node in nodes:
-        if (board := board_type(node)) is None:
-            continue
-        total[board] += 1
-        disabled[board] += is_disabled(node)
-        allocatable[board] += _free_for_use(node, board)
-    return {board: BoardCount(total[board], allocatable[board], disabled[board]) for board in total}
+    by_type: defaultdict[str, list[Raw]] = defaultdict(list)
+    for node in sorted(nodes, key=lambda each: str(each["metadata"]["name"])):
+        if (board := board_type(node)) is not None:
+            by_type[board].append(node)
+    return {board: _count(board, found) for board, found in by_type.items()}
 
 
-def _free_for_use(node: Raw, board: str) -> int:
-    if not is_exclusive(board):
-        return int(not is_disabled(node))
-    offered = (node.get("status") or {}).get("allocatable") or {}
-    return int(offered.get(labels.board_resource(board), 0))
+def _count(board: str, nodes: list[Raw]) -> BoardCount:
+    return BoardCount(
+        total=len(nodes),
+        allocatable=sum(_offered(node, board) for node in nodes),
+        disabled=sum(map(is_disabled, nodes)),
+        unhealthy=tuple(filter(None, map(complaint, nodes))),
+        attachments=tuple(found for node in nodes if (found := attachment(node))),
+    )
+
+
+def _offered(node: Raw, board: str) -> int:
+    return int(((node.get("status") or {}).get("allocatable") or {}).get(labels.board_resource(board), 0))
 
 
 class BoardCounts:
@@ -144,4 +161,6 @@ def _offer_text(node: Raw) -> str:
         return "no board any more: benchmarks no longer come here"
     if is_disabled(node):
         return f"{board} is out of service: benchmarks wait for another board"
+    if words := complaint(node):
+        return f"{board} is not healthy, benchmarks wait for another board: {words}"
     return f"one {board} offered as {labels.board_resource(board)}"

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..api import labels
+from .board_queue import waiter
 from .object_cache import ObjectCache, ObjectName, Raw, owner
 
 __all__ = ["Caches", "ObjectCache", "ObjectName", "Raw", "owner"]
@@ -46,7 +47,8 @@ def cut_job(body: Raw) -> dict[str, Any]:
 def cut_pod(body: Raw) -> dict[str, Any]:
     """Where it runs or why it does not, and how its containers are."""
     status = ("phase", "reason", "message")
-    cut = _cut(body, {"metadata": (*_IDENTITY, *_TIMES, "ownerReferences"), "spec": ("nodeName",), "status": status})
+    spec = ("nodeName", "priority")
+    cut = _cut(body, {"metadata": (*_IDENTITY, *_TIMES, "ownerReferences"), "spec": spec, "status": status})
     cut["metadata"] |= _marks(body)
     cut["spec"]["nodeSelector"] = _ours(body.get("spec", {}).get("nodeSelector") or {})
     seen = body.get("status", {})
@@ -64,10 +66,11 @@ def cut_node(body: Raw) -> dict[str, Any]:
     offered = {part: _ours(status.get(part) or {}) for part in ("capacity", "allocatable")}
     # without its heartbeat, which changes all the time
     conditions = status.get("conditions") or []
-    ready = [{"type": "Ready", "status": each["status"]} for each in conditions if each["type"] == "Ready"]
+    read = {"Ready": ("type", "status"), labels.BOARD_CONDITION: ("type", "status", "reason", "message")}
+    seen = [{name: each.get(name, "") for name in read[each["type"]]} for each in conditions if each["type"] in read]
     return {
         "metadata": {**_cut(body, {"metadata": _IDENTITY})["metadata"], **_marks(body)},
-        "status": {**offered, "conditions": ready},
+        "status": {**offered, "conditions": seen},
     }
 
 
@@ -87,8 +90,11 @@ def _deployment_of(job: Raw) -> str:
     return str((job["metadata"].get("annotations") or {}).get(labels.REMOVES_FOR, ""))
 
 
-def _held_node(pod: Raw) -> str:
-    """The node whose board a pod holds: that of a benchmark that has not ended; empty for others."""
+def _held_or_wanted(pod: Raw) -> str:
+    """The node whose board a benchmark holds, or its place in a board's line; empty for others."""
+    waits = waiter(pod)
+    if waits:
+        return waits.word
     is_benchmark = pod["metadata"]["labels"].get(labels.STAGE) == "benchmark"
     is_live = pod["status"].get("phase") not in ("Succeeded", "Failed")
     return str(pod["spec"].get("nodeName", "")) if is_benchmark and is_live else ""
@@ -100,7 +106,7 @@ class Caches:
     def __init__(self) -> None:
         self.deployments = ObjectCache(cut_deployment)
         self.jobs = ObjectCache(cut_job, _deployment_of)
-        self.pods = ObjectCache(cut_pod, _held_node)
+        self.pods = ObjectCache(cut_pod, _held_or_wanted)
         self.nodes = ObjectCache(cut_node)
 
     def deployment_of(self, body: Raw) -> ObjectName | None:

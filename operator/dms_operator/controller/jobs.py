@@ -1,6 +1,7 @@
 """The Job of a stage: one pod, no API access, the restricted security profile, retried by Kubernetes itself."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from ..api import labels
@@ -18,7 +19,8 @@ from ..api.stages import (
     recipe_digest,
 )
 from ..api.tracing import ENDPOINT_VARIABLE, PARENT_VARIABLE, traceparent
-from . import signing
+from . import board_pods, signing
+from .board_pods import Attachment
 from .pods import CONTAINER
 from .settings import FILE_ROOTS_VARIABLE, NODE_VARIABLE, Settings, StageVolume
 from .steps import Step
@@ -41,11 +43,19 @@ def job_name(deployment: str, stage: StageName, recipe: str) -> str:
 
 
 def job_manifest(
-    step: Step, metadata: Metadata, spec: DeploymentSpec, settings: Settings, attempt: str
+    step: Step,
+    metadata: Metadata,
+    spec: DeploymentSpec,
+    settings: Settings,
+    attempt: str,
+    attachments: Sequence[Attachment] = (),
 ) -> dict[str, Any]:
-    """The Job that runs a step."""
+    """The Job that runs a step; `attachments` are the boards that a benchmark may have to reach from its node."""
     marks = _labels(step, metadata)
-    template = {"metadata": _pod_metadata(marks, settings), "spec": _pod_spec(step, metadata, spec, settings)}
+    template = {
+        "metadata": _pod_metadata(marks, settings),
+        "spec": _pod_spec(step, metadata, spec, settings, attachments),
+    }
     template_digest = digest_of(template)
     if settings.tracing:
         # after the digest: a Job that another generation made does the same work
@@ -141,8 +151,11 @@ def _owner(metadata: Metadata) -> dict[str, Any]:
     }
 
 
-def _pod_spec(step: Step, metadata: Metadata, spec: DeploymentSpec, settings: Settings) -> dict[str, Any]:
+def _pod_spec(
+    step: Step, metadata: Metadata, spec: DeploymentSpec, settings: Settings, attachments: Sequence[Attachment]
+) -> dict[str, Any]:
     stage = step.recipe.stage
+    reached = attachments if stage == "benchmark" else ()
     pod: dict[str, Any] = {
         "restartPolicy": "Never",
         # Counts from the pod's start: waiting for a board or a node must not use it up, as the Job's own would.
@@ -150,18 +163,19 @@ def _pod_spec(step: Step, metadata: Metadata, spec: DeploymentSpec, settings: Se
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": _pod_security(settings),
-        "containers": [_container(step, metadata, spec, settings)],
+        "containers": [_container(step, metadata, spec, settings, reached)],
         "volumes": [
             _scratch_volume(settings),
             *({"name": v.name, **v.source} for v in settings.volumes),
             *signing.volumes(stage, settings.signing),
+            *board_pods.volumes(reached),
         ],
     }
     optional = {
         "nodeSelector": settings.node_selectors.get(stage, {}) | _board_selector(step),
         "tolerations": settings.tolerations,
         "affinity": settings.affinity,
-        "priorityClassName": settings.priority_class,
+        "priorityClassName": _priority_class(step, spec, settings),
         "serviceAccountName": settings.service_account,
         "imagePullSecrets": [{"name": name} for name in settings.image_pull_secrets],
     }
@@ -179,13 +193,15 @@ def _pod_security(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _container(step: Step, metadata: Metadata, spec: DeploymentSpec, settings: Settings) -> dict[str, Any]:
+def _container(
+    step: Step, metadata: Metadata, spec: DeploymentSpec, settings: Settings, reached: Sequence[Attachment]
+) -> dict[str, Any]:
     container: dict[str, Any] = {
         "name": CONTAINER,
         "image": step.recipe.image,
         "imagePullPolicy": settings.pull_policy(step.recipe.image),
         "command": settings.command,
-        "env": _environment(step, metadata, spec, settings),
+        "env": [*_environment(step, metadata, spec, settings), *board_pods.environment(reached)],
         "resources": _resources(step, settings),
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -197,6 +213,7 @@ def _container(step: Step, metadata: Metadata, spec: DeploymentSpec, settings: S
             {"name": "scratch", "mountPath": SCRATCH},
             *map(_mount, settings.volumes),
             *signing.mounts(step.recipe.stage, settings.signing),
+            *board_pods.mounts(reached, NODE_VARIABLE),
         ],
     }
     secrets = _secrets(step, spec, settings)
@@ -248,9 +265,14 @@ def _resources(step: Step, settings: Settings) -> dict[str, dict[str, str]]:
 
 
 def has_exclusive_board(step: Step) -> bool:
-    """Whether the step needs a board for itself; generic nodes are shared like any other node."""
-    board = step.target.board if step.target else ""
-    return step.recipe.stage == "benchmark" and not board.startswith("generic-")
+    """Whether the step needs a board for itself: two benchmarks on one would measure each other."""
+    return step.recipe.stage == "benchmark"
+
+
+def _priority_class(step: Step, spec: DeploymentSpec, settings: Settings) -> str | None:
+    """A benchmark's own, which orders the line for a board; every other stage has the operator's."""
+    own = spec.benchmark.priority_class_name if step.recipe.stage == "benchmark" else None
+    return own or settings.priority_class
 
 
 def _board_selector(step: Step) -> dict[str, str]:

@@ -11,7 +11,8 @@ from prometheus_client.registry import Collector
 
 from ..api import labels
 from ..api.status import DeploymentStatus, StageStatus
-from .boards import board_type, count_boards, is_disabled, is_exclusive
+from .board_queue import lines
+from .boards import board_type, count_boards, is_disabled
 from .caches import Caches, ObjectName, Raw
 from .model_samples import FAMILIES, samples_of
 from .samples import Family, Sample
@@ -112,14 +113,21 @@ class Metrics(Collector):
         down = GaugeMetricFamily("dms_board_down", "Boards in service whose node is not ready", labels=["board"])
         capacity = GaugeMetricFamily("dms_board_capacity", "Boards that benchmarks may use", labels=["board"])
         allocated = GaugeMetricFamily("dms_board_allocated", "Boards that a benchmark holds", labels=["board"])
+        unhealthy = GaugeMetricFamily(
+            "dms_board_unhealthy", "Boards in service that the probe finds unhealthy", labels=["board"]
+        )
+        waiting = GaugeMetricFamily("dms_board_waiting", "Benchmarks that wait for a board", labels=["board"])
+        for board, line in lines(self._caches.pods.tags()).items():
+            waiting.add_metric([board], len(line))
         held, lost = self._held_boards(), self._lost_boards()
         for board, count in count_boards(self._caches.nodes.values()).items():
             nodes.add_metric([board], count.total)
             disabled.add_metric([board], count.disabled)
             down.add_metric([board], lost[board])
+            unhealthy.add_metric([board], len(count.unhealthy))
             capacity.add_metric([board], count.allocatable)
             allocated.add_metric([board], held[board])
-        yield from (nodes, disabled, down, capacity, allocated)
+        yield from (nodes, disabled, down, unhealthy, capacity, allocated, waiting)
 
     def _lost_boards(self) -> Tally[str]:
         nodes = (node for node in self._caches.nodes.values() if not is_disabled(node) and not _is_ready(node))
@@ -131,7 +139,7 @@ class Metrics(Collector):
         held: Tally[str] = Tally()
         for node, count in nodes:
             board = board_type(node) if node else None
-            if board is not None and is_exclusive(board):
+            if board is not None:
                 held[board] += count
         return held
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from ..api import labels
@@ -11,6 +13,9 @@ from ..api.spec import DeploymentSpec
 from ..api.stages import Failure, StageName, StageResult
 from ..api.status import DeploymentStatus
 from . import pods as pod_facts
+from .board_pods import Attachment
+from .board_queue import Place
+from .text import parse_timestamp
 
 JobState = Literal["Pending", "Running", "Complete", "Failed"]
 Raw = Mapping[str, Any]
@@ -42,6 +47,13 @@ class JobView:
     deleting: bool = False
     created_at: str | None = None
     deleted_at: str | None = None
+    place: Place | None = None
+    """Place in the line for a board, of a pod that waits for one."""
+    has_pod: bool = True
+
+    def age(self, now: datetime) -> float:
+        """Seconds since the Job was made; 0 when that is not known."""
+        return (now - parse_timestamp(self.created_at)).total_seconds() if self.created_at else 0.0
 
 
 @dataclass(frozen=True)
@@ -54,6 +66,10 @@ class BoardCount:
     """Boards that pods may use, busy or not."""
     disabled: int = 0
     """Boards that were taken out of service."""
+    unhealthy: tuple[str, ...] = ()
+    """What the probe says of boards in service that are not healthy, node by node."""
+    attachments: tuple[Attachment, ...] = ()
+    """Nodes whose board hangs off them."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +85,13 @@ class Observed:
     """By board type; a type that is absent has no board."""
 
 
-def observe(body: Raw, jobs: Iterable[tuple[Raw, Iterable[Raw]]], boards: Mapping[str, BoardCount]) -> Observed:
-    """Put together raw objects: the deployment, its Jobs (found by owner uid) each with its pods, the boards.
+def observe(
+    body: Raw,
+    jobs: Iterable[tuple[Raw, Iterable[Raw]]],
+    boards: Mapping[str, BoardCount],
+    places: Mapping[str, Place] = MappingProxyType({}),
+) -> Observed:
+    """Put together raw objects: the deployment, its Jobs (found by owner uid) each with its pods, boards, their lines.
 
     Jobs that lack the operator's annotations are not ours and are left out.
     """
@@ -79,7 +100,7 @@ def observe(body: Raw, jobs: Iterable[tuple[Raw, Iterable[Raw]]], boards: Mappin
         spec = parse_spec(dict(body))
     except InvalidSpec as error:
         spec = error
-    views = [job_view(job, job_pods) for job, job_pods in jobs if is_ours(job)]
+    views = [job_view(job, job_pods, places) for job, job_pods in jobs if is_ours(job)]
     return Observed(
         Metadata.model_validate(body["metadata"]),
         spec,
@@ -96,7 +117,7 @@ def is_ours(job: Raw) -> bool:
     return known and labels.RECIPE_DIGEST in (metadata.get("annotations") or {})
 
 
-def job_view(job: Raw, job_pods: Iterable[Raw]) -> JobView:
+def job_view(job: Raw, job_pods: Iterable[Raw], places: Mapping[str, Place] = MappingProxyType({})) -> JobView:
     """A raw Job and its raw pods as one view. Raises KeyError for a Job that no operator made."""
     metadata, status, seen = job["metadata"], job.get("status") or {}, list(job_pods)
     stage: StageName = metadata["labels"][labels.STAGE]
@@ -120,6 +141,8 @@ def job_view(job: Raw, job_pods: Iterable[Raw]) -> JobView:
         deleting=metadata.get("deletionTimestamp") is not None,
         created_at=metadata.get("creationTimestamp"),
         deleted_at=metadata.get("deletionTimestamp"),
+        has_pod=bool(seen),
+        place=next((places[uid] for pod in seen if (uid := pod["metadata"].get("uid")) in places), None),
     )
 
 

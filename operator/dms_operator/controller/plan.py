@@ -11,13 +11,14 @@ from ..api.status import DeploymentStatus
 from .events import Event, events
 from .facts import Facts, attempt_of
 from .jobs import job_manifest, job_name, template_digest
-from .observation import JobView, Observed
+from .observation import BoardCount, JobView, Observed
 from .proven import History
 from .settings import Settings
 from .status_build import built_status, invalid_status
 from .steps import Step
 from .survey import survey
 from .text import parse_timestamp
+from .waiting import PODLESS_SECONDS
 
 __all__ = ["Event", "Plan", "plan"]
 
@@ -65,7 +66,7 @@ def _plan(observed: Observed, spec: DeploymentSpec, settings: Settings, now: dat
             *_unwanted(observed.jobs.values(), found.steps),
         ],
         events(observed.status, status),
-        min((doing.grace for doing in doings if doing.grace > 0), default=None),
+        min((wait for doing in doings for wait in (doing.grace, doing.next_message) if wait > 0), default=None),
     )
 
 
@@ -127,7 +128,20 @@ class _Doing:
 
     def manifest(self) -> dict[str, Any]:
         """The Job that would run the step."""
-        return job_manifest(self.step, self.observed.metadata, self.spec, self.settings, attempt_of(self.observed))
+        board = self.step.target.board if self.step.target else ""
+        attachments = self.observed.boards.get(board, BoardCount()).attachments
+        attempt = attempt_of(self.observed)
+        return job_manifest(self.step, self.observed.metadata, self.spec, self.settings, attempt, attachments)
+
+    @property
+    def next_message(self) -> float:
+        """Seconds after which a Job that waits has something new to say though nothing happens; 0 for none."""
+        job = self.job if self.step.fact is None else None
+        if job is None or job.state != "Pending" or job.deleting:
+            return 0.0
+        if job.place:
+            return job.place.changes_after(self.now)
+        return max(0.0, PODLESS_SECONDS - job.age(self.now)) if job.created_at and not job.has_pod else 0.0
 
     @staticmethod
     def _lost(job: JobView) -> bool:

@@ -14,6 +14,7 @@ from ..api.reasons import EVENT_STAGE_FAILED
 from ..api.resource import Metadata
 from ..api.status import DeploymentStatus
 from . import removal
+from .board_queue import places, waiter
 from .boards import BoardCounts
 from .caches import Caches, ObjectName, Raw, owner
 from .jobs import removal_job_name
@@ -82,7 +83,9 @@ class Reconciler:
     def _observe(self, body: Raw) -> Observed:
         jobs = self._caches.jobs.owned_by(body["metadata"]["uid"])
         with_pods = [(job, self._caches.pods.owned_by(job["metadata"]["uid"])) for job in jobs]
-        return observe(body, with_pods, self._boards())
+        in_line = any(waiter(pod) for _, pods in with_pods for pod in pods)
+        line = places(self._caches.pods.tags()) if in_line else {}
+        return observe(body, with_pods, self._boards(), line)
 
     async def _set_finalizer(self, body: dict[str, Any]) -> dict[str, Any]:
         """Put the finalizer on, or take it off, as the annotations ask; gives the deployment as it is then."""

@@ -29,7 +29,7 @@ def built_status(
 ) -> DeploymentStatus:
     """Status of a valid deployment; `started` holds names of Jobs that this plan creates, by recipe digest."""
     old, generation = observed.status, observed.metadata.generation
-    stages = stage_statuses(survey.steps, observed, started)
+    stages = stage_statuses(survey.steps, observed, started, now)
     targets = [target_status(each, spec) for each in survey.targets]
     made, model = variants(survey), resolved_model(survey)
     view = outlook(survey, stages, targets, spec.suspend)

@@ -1,6 +1,7 @@
 """status.stages: each wanted stage, the Job that runs it, and how it went."""
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from ..api.stages import Failure, StageResult
 from ..api.status import StageState, StageStatus
@@ -13,10 +14,12 @@ LIMIT = 128
 """Bound of status.stages; successes stand elsewhere in status as well and give way first."""
 
 
-def stage_statuses(steps: Mapping[str, Step], observed: Observed, started: Mapping[str, str]) -> list[StageStatus]:
+def stage_statuses(
+    steps: Mapping[str, Step], observed: Observed, started: Mapping[str, str], now: datetime
+) -> list[StageStatus]:
     """One entry per step; `started` holds names of Jobs that this plan creates, by recipe digest."""
     old = {stage.recipe: stage for stage in observed.status.stages}
-    entries = [_entry(step, observed, old.get(step.digest), started) for step in steps.values()]
+    entries = [_entry(step, observed, old.get(step.digest), started, now) for step in steps.values()]
     return bounded(entries)
 
 
@@ -32,12 +35,14 @@ def bounded(entries: list[StageStatus], limit: int = LIMIT) -> list[StageStatus]
     return kept[:limit]
 
 
-def _entry(step: Step, observed: Observed, old: StageStatus | None, started: Mapping[str, str]) -> StageStatus:
+def _entry(
+    step: Step, observed: Observed, old: StageStatus | None, started: Mapping[str, str], now: datetime
+) -> StageStatus:
     if step.digest in started:
         return _new(step, "Pending", started[step.digest])
     job = observed.jobs.get(step.digest)
     if step.fact is None:
-        return _unfinished(step, job, observed.boards)
+        return _unfinished(step, job, observed.boards, now)
     state: StageState = "Succeeded" if isinstance(step.fact, StageResult) else "Failed"
     entry = _new(step, state, job.name if job else old.job if old else "")
     return entry.model_copy(update=_outcome(step.fact) | _times(job, old))
@@ -47,10 +52,10 @@ def _new(step: Step, state: StageState, job: str) -> StageStatus:
     return StageStatus(name=clip(step.name, 100), stage=step.recipe.stage, recipe=step.digest, job=job, state=state)
 
 
-def _unfinished(step: Step, job: JobView | None, boards: Mapping[str, BoardCount]) -> StageStatus:
+def _unfinished(step: Step, job: JobView | None, boards: Mapping[str, BoardCount], now: datetime) -> StageStatus:
     if job is None or job.deleting or job.state in ("Complete", "Failed"):
         return _new(step, "Pending", "")
-    why = waiting(step, job, boards)
+    why = waiting(step, job, boards, now)
     update = {
         "reason": clip(why.reason, 128),
         "message": clip(why.message, 2048),

@@ -1,12 +1,16 @@
-"""Why a stage does not run yet, in the user's words and without figures that change while nothing happens."""
+"""Why a stage does not run yet, in the user's words; figures in it grow in steps, for each change is a write."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from ..api import labels, reasons
 from ..api.spec import TargetSpec
 from .observation import BoardCount, JobView
 from .steps import Step
+
+PODLESS_SECONDS = 30.0
+"""A Job controller makes a pod within a second; under heavy load within several."""
 
 
 @dataclass(frozen=True)
@@ -17,12 +21,12 @@ class Waiting:
     message: str = ""
 
 
-def waiting(step: Step, job: JobView, boards: Mapping[str, BoardCount]) -> Waiting:
+def waiting(step: Step, job: JobView, boards: Mapping[str, BoardCount], now: datetime) -> Waiting:
     """What the Job of a step waits for."""
     if job.state != "Pending" or not job.waiting:
-        return _retrying(job)
+        return _retrying(job) if job.has_pod or job.failed_pods else _without_pod(job, now)
     if step.recipe.stage == "benchmark" and step.target:
-        return _for_board(step.target, boards.get(step.target.board, BoardCount()), job)
+        return _for_board(step.target, boards.get(step.target.board, BoardCount()), job, now)
     return Waiting(reasons.WAITING, job.waiting)
 
 
@@ -33,7 +37,15 @@ def _retrying(job: JobView) -> Waiting:
     return Waiting(job.failure.reason, message)
 
 
-def _for_board(target: TargetSpec, count: BoardCount, job: JobView) -> Waiting:
+def _without_pod(job: JobView, now: datetime) -> Waiting:
+    """A Job whose pod the cluster does not let in; normally it takes a moment."""
+    if job.state != "Pending" or job.age(now) < PODLESS_SECONDS:
+        return Waiting()
+    why = "a quota, a policy or an unknown PriorityClass may be in its way"
+    return Waiting(reasons.WAITING, f"its Job has no pod: {why}; kubectl describe job {job.name} tells")
+
+
+def _for_board(target: TargetSpec, count: BoardCount, job: JobView, now: datetime) -> Waiting:
     label = f"{labels.BOARD}={target.board}"
     if count.total == 0:
         message = f"no node is labelled {label}: kubectl label node <node> {label}"
@@ -41,6 +53,9 @@ def _for_board(target: TargetSpec, count: BoardCount, job: JobView) -> Waiting:
     if count.allocatable == 0 and count.disabled:
         message = f"every {target.board} board is out of service: remove {labels.BOARD_DISABLED} from a node"
         return Waiting(reasons.NO_BOARD, message)
+    if count.allocatable == 0 and count.unhealthy:
+        return Waiting(reasons.NO_BOARD, f"no {target.board} board is healthy: {'; '.join(count.unhealthy)}")
     if labels.board_resource(target.board) in job.waiting:
-        return Waiting(reasons.BOARD_BUSY, f"waiting for a free {target.board} board")
+        free = f"waiting for a free {target.board} board"
+        return Waiting(reasons.BOARD_BUSY, job.place.message(target.board, now) if job.place else free)
     return Waiting(reasons.WAITING, job.waiting)

@@ -7,6 +7,7 @@ import kopf
 from kopf import DiffBaseStorage
 
 from ..api import labels
+from .board_queue import ORDINALS, board_of, lines
 from .boards import BoardCounts
 from .caches import Caches, ObjectCache, ObjectName, Raw
 from .connection import REQUEST_TIMEOUT, Connection
@@ -91,6 +92,15 @@ class Intake:
             case "jobs" | "pods":
                 if (name := self._caches.deployment_of(body)) is not None:
                     yield Key("deployment", name)
+                if resource == "pods" and (board := board_of(body)) is not None:
+                    yield from self._next_in_line(board)
+
+    def _next_in_line(self, board: str) -> Iterator[Key]:
+        """Deployments whose place in the line for a board is told exactly, and may have changed."""
+        for waiting in lines(self._caches.pods.tags()).get(board, [])[: len(ORDINALS)]:
+            pod = self._caches.pods.get(ObjectName(waiting.namespace, waiting.name))
+            if pod is not None and (name := self._caches.deployment_of(pod)) is not None:
+                yield Key("deployment", name)
 
     def _have_boards_changed(self) -> bool:
         before, self._seen_boards = self._seen_boards, self._boards()

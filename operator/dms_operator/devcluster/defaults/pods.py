@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dms_operator.devcluster import names
+from dms_operator.devcluster.defaults.pod_priority import admit_priority
 from dms_operator.devcluster.defaults.pod_security import enforce
 from dms_operator.devcluster.defaults.pod_spec import default_pod_spec, default_requests
 from dms_operator.devcluster.defaults.qos import qos_class
@@ -33,7 +34,8 @@ class PodStrategy(Strategy):
         obj["status"] = {"phase": "Pending", "qosClass": qos_class(spec)}
 
     def admit(self, obj: dict[str, Any], registry: Registry, warnings: list[str]) -> None:
-        """Service account, its token volume, default tolerations; Pod Security."""
+        """Service account, its token volume, priority, default tolerations; Pod Security."""
+        admit_priority(obj, registry)
         spec = obj["spec"]
         spec["serviceAccountName"] = spec["serviceAccount"] = spec.get("serviceAccountName") or "default"
         if spec.get("automountServiceAccountToken", True):

@@ -1,0 +1,117 @@
+"""Who is next on a board: the benchmark pods that wait for one, in the scheduler's order.
+
+Kubernetes' scheduler takes the pod of highest priority first, then the one that was there first. Places are told per
+board type; a target that asks for further node labels may have to let others pass.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from ..api import labels
+from .text import parse_timestamp
+
+Raw = Mapping[str, Any]
+
+_SEPARATOR = "|"
+
+ORDINALS = ("next", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
+"""Places that are told exactly. Behind them a change of one place would write a thousand statuses for nobody."""
+_ROUND_PLACES = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_ROUND_SECONDS = (
+    *(minutes * _MINUTE for minutes in (1, 2, 3, 5, 10, 20, 30)),
+    *(hours * _HOUR for hours in (1, 2, 4, 8, 12)),
+    *(days * _DAY for days in (1, 2, 3, 5, 7, 14, 30)),
+)
+"""Waits at which a message changes: each longer by a good part than the one before, so that waiting writes little."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A waiting pod's place in line (0 is next), and since when it waits."""
+
+    ahead: int
+    since: datetime
+
+    def message(self, board: str, now: datetime) -> str:
+        """For the status: such as `second in line for a qcs8255 board, waiting for 5 min`."""
+        waited = _told((now - self.since).total_seconds())
+        return f"{_line(self.ahead)} for a {board} board" + (f", waiting for {waited}" if waited else "")
+
+    def changes_after(self, now: datetime) -> float:
+        """Seconds until the message says a longer wait; a day after the last one."""
+        waited = now - self.since
+        later = (timedelta(seconds=each) for each in _ROUND_SECONDS)
+        return (next((each for each in later if each > waited), waited + timedelta(days=1)) - waited).total_seconds()
+
+
+@dataclass(frozen=True, order=True)
+class Waiter:
+    """A benchmark pod that waits, in the order in which the scheduler takes them."""
+
+    board: str
+    urgency: int
+    """Priority, negative: the smallest is next."""
+    created: str
+    namespace: str
+    name: str
+    uid: str
+
+    @property
+    def word(self) -> str:
+        """As one word of the pods' cache, whose objects are costly to read; no name of a node begins so."""
+        return _SEPARATOR.join(["", self.board, str(self.urgency), self.created, self.namespace, self.name, self.uid])
+
+
+def waiter(pod: Raw) -> Waiter | None:
+    """A benchmark pod that waits for a board; None for one that has its node, or has ended."""
+    metadata, spec, board = pod["metadata"], pod["spec"], board_of(pod)
+    waiting = (pod.get("status") or {}).get("phase") in (None, "Pending") and not spec.get("nodeName")
+    if board is None or not waiting or metadata.get("deletionTimestamp"):
+        return None
+    urgency, created = -int(spec.get("priority") or 0), metadata["creationTimestamp"]
+    return Waiter(board, urgency, created, metadata.get("namespace", ""), metadata["name"], metadata["uid"])
+
+
+def board_of(pod: Raw) -> str | None:
+    """The board type that a benchmark pod runs on or waits for."""
+    is_benchmark = (pod["metadata"].get("labels") or {}).get(labels.STAGE) == "benchmark"
+    return (pod["spec"].get("nodeSelector") or {}).get(labels.BOARD) if is_benchmark else None
+
+
+def lines(words: Iterable[str]) -> dict[str, list[Waiter]]:
+    """Waiting pods by board type, the next one first; words of pods that do not wait are left out."""
+    found: defaultdict[str, list[Waiter]] = defaultdict(list)
+    for word in words:
+        if word.startswith(_SEPARATOR):
+            _, board, urgency, *rest = word.split(_SEPARATOR)
+            found[board].append(Waiter(board, int(urgency), *rest))
+    return {board: sorted(line) for board, line in found.items()}
+
+
+def places(words: Iterable[str]) -> dict[str, Place]:
+    """Place of every pod that waits for a board, by the pod's uid."""
+    return {
+        each.uid: Place(number, parse_timestamp(each.created))
+        for line in lines(words).values()
+        for number, each in enumerate(line)
+    }
+
+
+def _line(ahead: int) -> str:
+    if ahead < len(ORDINALS):
+        return f"{ORDINALS[ahead]} in line"
+    return f"in line behind more than {max(each for each in _ROUND_PLACES if each <= ahead)} others"
+
+
+def _told(seconds: float) -> str:
+    """The longest round time that has passed; empty in the first minute."""
+    passed = max((each for each in _ROUND_SECONDS if each <= seconds), default=0)
+    for unit, name in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):
+        if passed >= unit:
+            return f"{passed // unit} {name}"
+    return ""
