@@ -12,11 +12,11 @@ import pytest
 from boards.conftest import board_over
 from boards.sshd import SshServer
 from dms_operator.api.board_connection import parse_connection
-from dms_operator.api.errors import BoardRefused, BoardUnreachable, ToolchainUnavailable
+from dms_operator.api.errors import BoardRefused, BoardRunFailed, BoardUnreachable, ToolchainUnavailable
 from dms_operator.pipeline.latency import Profile
 from dms_operator.pipeline.links.connected import ConnectedBoard
 from dms_operator.pipeline.links.ssh import ssh_link
-from dms_operator.pipeline.on_board.job import BoardInputs, BoardJob
+from dms_operator.pipeline.on_board.job import BoardInputs, BoardJob, CameraJob
 from dms_operator.pipeline.on_board.run import run_job
 from dms_operator.toolchains.loading import Loading
 
@@ -146,8 +146,6 @@ def test_a_runner_that_is_killed_is_tried_again_and_is_no_fault_of_the_model(
 def test_a_job_that_is_killed_names_the_signal(
     sshd: SshServer, ssh_board: ConnectedBoard, job: BoardJob, inputs: BoardInputs
 ) -> None:
-    from dms_operator.api.errors import BoardRunFailed
-
     def kill(step: str, done: int, total: int) -> None:
         for runner in sshd.runners():
             if "job" in (runner.info["cmdline"] or []):
@@ -158,6 +156,14 @@ def test_a_job_that_is_killed_names_the_signal(
 
 
 @pytest.mark.slow
+def test_a_job_that_breaks_tells_the_last_line_that_it_printed(
+    ssh_board: ConnectedBoard, job: BoardJob, inputs: BoardInputs
+) -> None:
+    broken = BoardJob(job.loading, job.profile, 0, 0, CameraJob({"width": "wide"}, []))
+    with pytest.raises(BoardRunFailed, match=r"ended with code 1 \(.*Error: "):
+        ssh_board.run(broken, inputs, silent)
+
+
 def test_two_pods_never_time_on_one_board_at_once(
     sshd: SshServer, tmp_path: Path, job: BoardJob, inputs: BoardInputs
 ) -> None:

@@ -88,7 +88,8 @@ def over_ssh(lab: Lab) -> dict[str, Any]:
     lab.deploy("driver")
     wait_for(lab.jobs_on_the_board, DEADLINE, "the board is timed")
     time.sleep(1)
-    assert lab.sshd.cut() >= 1
+    cut = lab.sshd.cut()
+    assert cut, (lab.status("driver"), lab.kubectl("logs", "-l", "dms.edge/stage=benchmark", "--tail=40"))
     return lab.wait_for_end("driver")
 
 
@@ -132,6 +133,7 @@ def test_the_keys_stand_in_no_object_but_their_secret(lab: Lab, over_ssh: dict[s
     assert private not in seen and private not in logs
 
 
+@pytest.mark.slow
 def test_deleting_the_deployment_mid_run_ends_the_run_on_the_board(lab: Lab, over_ssh: dict[str, Any]) -> None:
     lab.deploy("gone", warmup=11, profile="normal")
     wait_for(lab.jobs_on_the_board, DEADLINE, "the board is timed")
@@ -140,6 +142,7 @@ def test_deleting_the_deployment_mid_run_ends_the_run_on_the_board(lab: Lab, ove
     wait_for(lambda: not list(lab.sshd.workdir.glob("run-*")), 10, "its files are gone")
 
 
+@pytest.mark.slow
 def test_a_board_that_stays_away_ends_unreachable_and_the_model_is_not_blamed(
     lab: Lab, over_ssh: dict[str, Any]
 ) -> None:
@@ -156,6 +159,7 @@ def test_a_board_that_stays_away_ends_unreachable_and_the_model_is_not_blamed(
     assert stage["attempts"] == 2, "the Job tried again as well"
 
 
+@pytest.mark.slow
 def test_a_retry_after_the_board_is_back_gets_ready(lab: Lab, over_ssh: dict[str, Any]) -> None:
     lab.kubectl("annotate", "dmsd", "away", "dms.edge/retry=1")
     wait_for(lambda: is_over(lab.status("away")), DEADLINE, "the board is back")

@@ -10,6 +10,7 @@ import time
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from ...api import errors
 from ...api.board_connection import Connection
@@ -32,6 +33,7 @@ END_SECONDS = 10.0
 _NOT_FOUND = (126, 127)
 """Exit codes of a shell that cannot run, or find, a program (POSIX)."""
 _DIGEST_DIGITS = 16
+_KEPT_BYTES = 8192
 
 _INSPECT = (
     "import hashlib,os,sys;p=sys.argv[1];"
@@ -88,9 +90,11 @@ class ConnectedBoard:
     def _once(self, directory: Path, progress: Progress) -> None:
         command = self._link.command(self._runner_command("serve", self._prepared(directory)))
         with (directory / "errors.txt").open("w+b") as log:
-            code = self._talk(command, log.fileno(), directory, progress)
-            log.seek(0)
-            words = log.read().decode(errors="replace")
+            try:
+                code = self._talk(command, log.fileno(), directory, progress)
+            except BoardFailure as failure:
+                raise self._told(failure, _words(log)) from failure
+            words = _words(log)
         if code is not None:
             raise self._link.verdict(code, words) or self._ended(code, words)
 
@@ -105,8 +109,6 @@ class ConnectedBoard:
                 talk = Conversation(client, lambda line: _pass_on(line, progress))
                 complete = talk.exchange(directory / "job.zip", directory / "answer.zip")
                 return None if complete else client.wait(timeout=END_SECONDS)
-            except BoardFailure as failure:
-                raise self._told(failure) from failure
             except subprocess.TimeoutExpired as error:
                 raise LinkLost("the link's client hangs") from error
             finally:
@@ -160,11 +162,22 @@ class ConnectedBoard:
             )
         return BoardRunFailed(f"{self._link.name}: {words}")
 
-    def _told(self, failure: BoardFailure) -> DMSError:
-        """The runner's words as the error that they name; the board's name comes first."""
-        kind = getattr(errors, failure.reason, BoardRunFailed)
-        known = isinstance(kind, type) and issubclass(kind, DMSError)
-        return (kind if known else BoardRunFailed)(f"{self._link.name}: {failure}")
+    def _told(self, failure: BoardFailure, words: str) -> DMSError:
+        """The runner's words as the error that they name, with what it printed where they name none."""
+        kind = getattr(errors, failure.reason, None)
+        if isinstance(kind, type) and issubclass(kind, DMSError) and kind is not BoardRunFailed:
+            return kind(f"{self._link.name}: {failure}")
+        printed = last_line(words)
+        return BoardRunFailed(f"{self._link.name}: {failure}" + (f" ({printed})" if printed else ""))
+
+
+def _words(log: BinaryIO) -> str:
+    """What the client and the board's processes printed as errors."""
+    log.seek(0)
+    text = log.read()[-_KEPT_BYTES:].decode(errors="replace")
+    for line in text.splitlines():
+        _log.info("board: %s", line[:500])
+    return text
 
 
 def _hang_up(client: "subprocess.Popen[bytes]") -> None:

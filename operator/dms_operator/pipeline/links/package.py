@@ -1,36 +1,20 @@
-"""The runner as one file: those of the project's modules that a board needs. Equal sources, equal bytes."""
+"""The runner as one file: those of the project's modules that a board needs. Equal sources, equal bytes.
 
+They are found by following imports from `pipeline.on_board`; that none of them needs more than a board has is checked
+by `make lint` (import-linter) and by running the file where nothing else can be imported.
+"""
+
+import ast
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import dms_operator
 
-MODULES = (
-    "__init__.py",
-    "api/__init__.py",
-    "api/errors.py",
-    "pipeline/__init__.py",
-    "pipeline/end_to_end.py",
-    "pipeline/environment.py",
-    "pipeline/latency.py",
-    "pipeline/machine.py",
-    "pipeline/memory.py",
-    "pipeline/on_board/*.py",
-    "pipeline/passes.py",
-    "pipeline/percentiles.py",
-    "pipeline/power/*.py",
-    "pipeline/progress.py",
-    "pipeline/stability.py",
-    "pipeline/throttling.py",
-    "toolchains/__init__.py",
-    "toolchains/base.py",
-    "toolchains/loading.py",
-    "toolchains/ort_session.py",
-    "toolchains/qnn/__init__.py",
-    "toolchains/qnn/provider.py",
-    "toolchains/tidl_session.py",
-)
-"""All that pipeline.on_board imports (a test runs it where nothing else can be imported)."""
+ROOT = Path(dms_operator.__file__).parent
+START = "pipeline/on_board"
+LEFT_OUT = ("toolchains/tidl",)
+"""Imported inside functions that boards do not call."""
 
 _MAIN = """\
 import sys
@@ -48,12 +32,44 @@ _TIME = (1980, 1, 1, 0, 0, 0)
 
 def build_runner(path: Path) -> None:
     """Write the runner, which `python3 <path> serve|job|facts <directory>` starts."""
-    root = Path(dms_operator.__file__).parent
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         _add(archive, "__main__.py", _MAIN.encode())
-        for pattern in MODULES:
-            for module in sorted(root.glob(pattern)):
-                _add(archive, f"dms_operator/{module.relative_to(root)}", module.read_bytes())
+        for module in sorted(needed_modules()):
+            _add(archive, f"dms_operator/{module.relative_to(ROOT)}", module.read_bytes())
+
+
+def needed_modules() -> set[Path]:
+    """Files of the runner, and of all that they import of the project, packages' own files included."""
+    found: set[Path] = set()
+    open_ends = sorted((ROOT / START).glob("*.py"))
+    while open_ends:
+        module = open_ends.pop()
+        if module not in found:
+            found.add(module)
+            open_ends += [each for each in _imports(module) if not _is_left_out(each)]
+            open_ends += [folder / "__init__.py" for folder in module.parents if folder.is_relative_to(ROOT)]
+    return found
+
+
+def _imports(module: Path) -> Iterator[Path]:
+    """Files of the project that a module imports, anywhere but for the type checker alone."""
+    tree = ast.parse(module.read_text())
+    for_types = {id(inner) for node in ast.walk(tree) if _is_for_types(node) for inner in ast.walk(node)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level and id(node) not in for_types:
+            base = module.parents[node.level - 1].joinpath(*(node.module or "").split("."))
+            for candidate in (base, *(base / alias.name for alias in node.names)):
+                yield from (
+                    path for path in (candidate.with_suffix(".py"), candidate / "__init__.py") if path.is_file()
+                )
+
+
+def _is_for_types(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def _is_left_out(module: Path) -> bool:
+    return any(module.is_relative_to(ROOT / folder) for folder in LEFT_OUT)
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
