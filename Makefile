@@ -72,7 +72,7 @@ format: $(DEV) ## Format the code
 generate: $(DEV) ## Write what is made from code: the CRD, the dashboards, parts of the chart
 	$(BIN)/dms crd > crds/dmsmodeldeployments.yaml
 	PYTHONPATH=helm $(BIN)/python -m dashboards helm/dms-operator/files/dashboards
-	PYTHONPATH=helm $(BIN)/python -m chart
+	PYTHONPATH=helm $(BIN)/python -m chart --helm "$$($(BIN)/python tests/tools/get_helm.py)"
 
 bench: $(DEV) ## Measure, as ratios side by side in one run; bench-devcluster, bench-loadgen, bench-operator, bench-quantize for one
 	@for bench in benchmarks/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done

@@ -14,7 +14,7 @@ from tools import get_helm
 CHART = REPOSITORY / "helm" / "dms-operator"
 
 
-def test_values() -> dict[str, Any]:
+def small_values() -> dict[str, Any]:
     """Small pods (nodes of the dev cluster are as large as this machine), and a port that is free."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -35,7 +35,7 @@ class Release:
         self.namespace = namespace
         self._values = scratch / f"{name}-values.yaml"
         self._environment = {"PATH": os.environ["PATH"], "HOME": str(scratch), "KUBECONFIG": str(kubeconfig)}
-        self._base = test_values()
+        self._base = small_values()
 
     def helm(self, *arguments: str, code: int = 0) -> str:
         """Run helm in the release's namespace; raises AssertionError with its words on another exit code."""

@@ -1,18 +1,22 @@
 """The chart as its users meet it: real helm, restricted namespaces, the operator in a pod with that pod's token."""
 
 import json
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
+import yaml
 
 import dms_operator
 from e2e import running
+from e2e.conftest import FakeStages
 from e2e.older_chart import MISSING_COLUMN, MISSING_FIELD, VERSION, make_older
-from e2e.releases import CHART, Release
-from e2e.running import Cluster, Kubectl, wait_for
+from e2e.releases import CHART, Release, small_values
+from e2e.running import REPOSITORY, Cluster, Kubectl, wait_for
 from e2e.test_operator_on_devcluster import deployment
 from tools import get_helm
 
@@ -101,7 +105,7 @@ def test_from_an_older_chart_to_this_one_and_away_again_no_deployment_is_lost(
 
 @pytest.mark.slow
 def test_a_definition_that_kubectl_applied_is_taken_over_when_asked(release: Release, admin: Kubectl) -> None:
-    admin("apply", "-f", str(running.REPOSITORY / "crds"))
+    admin("apply", "-f", str(REPOSITORY / "crds"))
     refused = release.helm("install", release.name, str(CHART), "--set=images.registry=chart.test/dms", code=1)
     assert refused == ""
     release.helm("uninstall", release.name, "--ignore-not-found")
@@ -118,3 +122,36 @@ def test_a_namespaced_operator_leaves_other_namespaces_alone(release: Release, a
     people("wait", "--for=condition=Ready", "dmsd/driver", "--timeout=90s")
     assert "phase" not in (other.json("get", "dmsd", "driver").get("status") or {})
     assert "Succeeded" in release.test()
+
+
+@pytest.mark.slow
+def test_the_kustomize_base_runs_as_well(admin: Kubectl, people: Kubectl, tmp_path: Path) -> None:
+    admin("apply", "--server-side", "-k", str(overlay(tmp_path / "overlay")))
+    admin("--namespace=dms-system", "rollout", "status", "deployment/dms-operator", "--timeout=90s")
+    people.apply(deployment(people))
+    people("wait", "--for=condition=Ready", "dmsd/driver", "--timeout=90s")
+    ours = "--selector=app.kubernetes.io/part-of=dms-operator"
+    admin("delete", "namespace", "dms-system", "--timeout=60s")
+    admin("delete", "clusterrole,clusterrolebinding", ours)
+    assert people.json("get", "dmsd", "driver")["status"]["phase"] == "Ready", "no deployment went with the operator"
+
+
+def overlay(directory: Path) -> Path:
+    """The example overlay with images that the dev cluster has, and a port that is free."""
+    shutil.copytree(REPOSITORY / "examples" / "kustomize", directory)
+    values = small_values()
+    port, resources = values["metrics"]["port"], values["stages"]["resources"]
+    settings = FakeStages.settings | {"resources": resources}
+    (directory / "settings.yaml").write_text(yaml.safe_dump(settings))
+    path = directory / "kustomization.yaml"
+    content = yaml.safe_load(path.read_text())
+    content["resources"] = ["namespace.yaml", os.path.relpath(REPOSITORY / "helm" / "kustomize", directory)]
+    content["images"][0] |= {"newName": f"{running.CHART_REGISTRY}/operator"}
+    container = "/spec/template/spec/containers/0"
+    moved = [
+        {"op": "replace", "path": f"{container}/args/1", "value": f"--listen=:{port}"},
+        {"op": "replace", "path": f"{container}/ports/0/containerPort", "value": port},
+    ]
+    content["patches"] = [{"target": {"kind": "Deployment"}, "patch": json.dumps(moved)}]
+    path.write_text(yaml.safe_dump(content))
+    return directory
