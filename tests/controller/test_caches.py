@@ -90,11 +90,21 @@ def test_a_late_answer_about_an_object_that_is_gone_does_not_bring_it_back() -> 
     cache.put(_job("a", 1))
     cache.drop(_job("a", 3))
     assert not cache.put(_job("a", 2))
-    cache.put(_job("b", 1))
+    cache.put(_job("b", 2))
     cache.listing(None).finish(4)
     assert not cache.put(_job("b", 2))
     assert len(cache) == 0
     assert cache.put(_object("b", 5, uid="a new one"))
+
+
+def test_an_object_that_lost_its_label_comes_back_when_we_are_shown_it() -> None:
+    cache = ObjectCache(cut_job)
+    cache.put(_job("a", 1))
+    cache.drop(_job("a", 3))
+    assert cache.put(_job("a", 3))
+    cache.put(_job("b", 1))
+    cache.listing(None).finish(9)
+    assert cache.put(_job("b", 3))
 
 
 def test_what_a_reader_does_with_an_object_changes_nothing_for_others() -> None:

@@ -214,3 +214,20 @@ async def test_a_key_that_is_added_while_the_workers_sleep_wakes_them() -> None:
     workers.add("now")
     await asyncio.wait_for(worked.wait(), 10)
     task.cancel()
+
+
+async def test_keys_that_wait_for_an_operator_on_standby_are_no_lag() -> None:
+    clock = Clock()
+
+    async def work(key: str) -> None:
+        await asyncio.Event().wait()
+
+    workers = Workers(KeyedQueue[str](), work, clock=clock)
+    workers.add("a")
+    clock.now = 3600.0
+    assert workers.lag() == 0
+    task = asyncio.create_task(workers.run())
+    await asyncio.sleep(0)
+    clock.now += 5
+    assert workers.lag() == 5
+    task.cancel()

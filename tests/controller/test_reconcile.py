@@ -254,3 +254,12 @@ async def test_an_invalid_spec_is_told_and_starts_nothing(world: World) -> None:
     await world.reconcile()
     assert world.cluster.jobs == {}
     assert "TIDL on TDA4VM has no int4" in str(world.status["conditions"])
+
+
+async def test_a_deployment_that_turns_out_to_be_gone_is_forgotten(world: World) -> None:
+    world.cluster.faults["patch_status"] = ApiError(404, "NotFound", "it is gone")
+    with pytest.raises(ApiError):
+        await world.reconcile()
+    world.cluster.calls.clear()
+    assert await world.reconcile() is None
+    assert world.cluster.calls == []

@@ -11,7 +11,7 @@ from e2e.conftest import FakeStages
 from e2e.running import REPOSITORY, Cluster, Kubectl, OperatorProcess, wait_for
 from e2e.test_operator_on_devcluster import deployment, wait_for_phase
 
-NAMESPACE = "perception"
+NAMESPACE, OWN = "perception", "dms-system"
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +30,12 @@ def test_nothing_is_asked_that_is_not_granted_and_nothing_granted_that_is_not_as
     fresh: Cluster, tmp_path: Path
 ) -> None:
     admin = Kubectl(fresh.kubeconfig, tmp_path)
-    admin.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    for name in (NAMESPACE, OWN):
+        admin.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     assert fresh.control is not None
     stages = FakeStages(fresh.control, NAMESPACE)
     operator = OperatorProcess(fresh.kubeconfig, stages.settings, tmp_path, [NAMESPACE])
-    operator.start()
+    operator.start("--leader-elect", f"--leader-namespace={OWN}")
     try:
         operator.wait_ready()
         kubectl = admin.within(NAMESPACE)
@@ -48,7 +49,8 @@ def test_nothing_is_asked_that_is_not_granted_and_nothing_granted_that_is_not_as
     assert asked(fresh, NAMESPACE) == granted("watched")
     assert asked(fresh, "") == granted("cluster")
     assert asked(fresh, "default") == granted("default")
-    assert asked(fresh) == granted("watched", "cluster", "default")
+    assert asked(fresh, OWN) == granted("own")
+    assert asked(fresh) == granted("watched", "cluster", "default", "own")
 
 
 def a_job_loses_the_label_by_which_it_is_found(kubectl: Kubectl, stages: FakeStages) -> None:

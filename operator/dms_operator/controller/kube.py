@@ -1,5 +1,6 @@
 """What the operator asks of the Kubernetes API: few calls, each harmless when repeated."""
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import aiohttp
@@ -10,6 +11,7 @@ from .caches import ObjectName, Raw
 from .connection import Connection
 
 CONFLICT, NOT_FOUND, GONE, TOO_MANY_REQUESTS, UNPROCESSABLE = 409, 404, 410, 429, 422
+NOT_LEADING = "NotLeading"
 _JSON = "application/json"
 _MERGE = "application/merge-patch+json"
 _JSON_PATCH = "application/json-patch+json"
@@ -70,8 +72,10 @@ class Cluster(Protocol):
 class Kube:
     """`Cluster` over HTTP."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, may_write: Callable[[], bool] = lambda: True) -> None:
+        """`may_write` is asked before each write: an operator that does not lead writes nothing."""
         self._connection = connection
+        self._may_write = may_write
 
     async def create_job(self, manifest: Raw) -> Raw:
         """As Cluster says."""
@@ -152,17 +156,59 @@ class Kube:
     async def _call(
         self, method: str, path: str, accept: tuple[int, ...] = (), body: Any = None, kind: str = _JSON, **options: Any
     ) -> Raw:
-        if body is not None:
-            options |= {"data": orjson.dumps(body), "headers": {"Content-Type": kind}}
-        try:
-            response = await self._connection.request(method, path, **options)
-            async with response:
-                text = await response.read()
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise ApiError(0, "Unreachable", f"{method} {path}: {error or type(error).__name__}") from error
-        if response.status >= 400 and response.status not in accept:
-            raise refusal(response, text)
-        return _parsed(text)
+        if method != "GET" and not self._may_write():
+            raise ApiError(0, NOT_LEADING, f"{method} {path}: another operator leads")
+        return await _exchange(self._connection, method, path, accept, body, kind, **options)
+
+
+class KubeLease:
+    """`Leases` over HTTP: one Lease object, by which operators agree on who leads."""
+
+    def __init__(self, connection: Connection, name: ObjectName) -> None:
+        self._connection = connection
+        self._path = f"/apis/coordination.k8s.io/v1/namespaces/{name.namespace}/leases"
+        self._name = name
+
+    async def read_lease(self) -> Raw | None:
+        """As Leases says."""
+        answer = await _exchange(self._connection, "GET", f"{self._path}/{self._name.name}", (NOT_FOUND,))
+        return answer if answer.get("kind") == "Lease" else None
+
+    async def create_lease(self, spec: Raw) -> Raw:
+        """As Leases says."""
+        return await _exchange(self._connection, "POST", self._path, body=self._manifest(spec, {}))
+
+    async def replace_lease(self, spec: Raw, version: str) -> Raw:
+        """As Leases says."""
+        manifest = self._manifest(spec, {"resourceVersion": version})
+        return await _exchange(self._connection, "PUT", f"{self._path}/{self._name.name}", body=manifest)
+
+    def _manifest(self, spec: Raw, metadata: Raw) -> Raw:
+        named = {"name": self._name.name, "namespace": self._name.namespace, **metadata}
+        return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": named, "spec": spec}
+
+
+async def _exchange(
+    connection: Connection,
+    method: str,
+    path: str,
+    accept: tuple[int, ...] = (),
+    body: Any = None,
+    kind: str = _JSON,
+    **options: Any,
+) -> Raw:
+    """Raises ApiError, of code 0 when no answer came."""
+    if body is not None:
+        options |= {"data": orjson.dumps(body), "headers": {"Content-Type": kind}}
+    try:
+        response = await connection.request(method, path, **options)
+        async with response:
+            text = await response.read()
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise ApiError(0, "Unreachable", f"{method} {path}: {error or type(error).__name__}") from error
+    if response.status >= 400 and response.status not in accept:
+        raise refusal(response, text)
+    return _parsed(text)
 
 
 def _parsed(text: bytes) -> Raw:

@@ -6,11 +6,13 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 import kopf
 import uvloop
@@ -18,15 +20,16 @@ from kubernetes.aio.config import ConfigException
 from prometheus_client import CollectorRegistry, ProcessCollector, disable_created_metrics
 
 from ..api.errors import DMSError
-from ..api.labels import GROUP, PLURAL
+from ..api.labels import GROUP, MANAGER, PLURAL
 from ..api.log_lines import lines_are_about
 from ..artifacts.paths import sandboxed
 from .announcer import Announcer
 from .boards import BoardKeeper, capacity_patch
-from .caches import Caches
+from .caches import Caches, ObjectName
 from .connection import Connection, load_configuration
 from .health import Health
-from .kube import ApiError, Kube
+from .kube import ApiError, Kube, KubeLease
+from .leadership import Election, LeadershipLost
 from .listeners import Listeners
 from .logs import configure_logging
 from .metrics import Metrics
@@ -50,7 +53,10 @@ def _now() -> datetime:
 class Operator:
     """All parts of one operator process, wired together."""
 
-    def __init__(self, settings: Settings, configuration: object, namespaces: Sequence[str]) -> None:
+    def __init__(
+        self, settings: Settings, configuration: object, namespaces: Sequence[str], lease: ObjectName | None = None
+    ) -> None:
+        """`lease` says which Lease decides who works; None: this is the only operator."""
         self.namespaces = namespaces
         self.caches = Caches()
         self.workers = Workers(KeyedQueue[Key](), self._work, on_error=self._failed)
@@ -62,9 +68,11 @@ class Operator:
         self.monitor = WatchMonitor(streams(namespaces), self.intake.page, time.monotonic)
         self.health = Health(lambda: self.monitor.synced, self.monitor.silent, self.workers.lag)
         deadlines = {stage: settings.deadline(stage) for stage in DEADLINES}
-        self.vitals = Vitals(self.workers.lag, self.monitor.silent, deadlines, self.prometheus)
         self.connection = Connection(configuration, self.metrics.count_request, self.monitor.middleware)
-        self.kube = Kube(self.connection)
+        self.election = Election(KubeLease(self.connection, lease), _identity()) if lease else None
+        leads = self.election.leads if self.election else lambda: True
+        self.vitals = Vitals(self.workers.lag, self.monitor.silent, deadlines, leads, self.prometheus)
+        self.kube = Kube(self.connection, leads)
         self.announcer = Announcer(self.kube.post_event)
         endpoint = settings.tracing.endpoint if settings.tracing else None
         self.tracing = Tracing(self.caches, exporter_for(endpoint), _now) if endpoint else None
@@ -112,6 +120,24 @@ class Operator:
     async def _work_when_synced(self) -> None:
         await self.monitor.wait_synced()
         _log.info("caches are filled: %d deployments", len(self.caches.deployments))
+        if self.election is None:
+            await self._act()
+            return
+        await self.election.acquire()
+        acting = asyncio.create_task(self._act())
+        keeping = asyncio.create_task(self.election.keep())
+        try:
+            done, _ = await asyncio.wait((acting, keeping), return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in (acting, keeping):
+                task.cancel()
+            await asyncio.gather(acting, keeping, return_exceptions=True)
+            # Only now: whoever takes the lease must find us idle.
+            await self.election.release()
+
+    async def _act(self) -> None:
         for node in await self.kube.all_nodes():
             if capacity_patch(node):
                 await self.boards.correct(node)
@@ -161,16 +187,18 @@ async def run(
     namespaces: Sequence[str] = (),
     host: str = "127.0.0.1",
     port: int = 8080,
+    lease: ObjectName | None = None,
 ) -> None:
-    """Run the operator until SIGTERM or SIGINT.
+    """Run the operator until SIGTERM or SIGINT; with a lease, work only while it is ours.
 
     Without kubeconfig the pod's service account is used; without namespaces all of them are watched.
-    Raises ConfigException (no usable credentials), OSError (the port is taken), or what ended the watches.
+    Raises ConfigException (no usable credentials), OSError (the port is taken), LeadershipLost, or what ended the
+    watches.
     """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    operator = Operator(settings, await load_configuration(kubeconfig), namespaces)
+    operator = Operator(settings, await load_configuration(kubeconfig), namespaces, lease)
     async with serving(application(operator.health, operator.prometheus), host, port) as actual_port:
         _log.info("serving /metrics, /healthz and /readyz on http://%s:%d", host or "*", actual_port)
         await operator.run(stop)
@@ -182,9 +210,23 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--kubeconfig", type=Path, help="default: $KUBECONFIG, else the pod's service account")
     parser.add_argument("--namespace", action="append", default=[], help="watch this namespace only (repeatable)")
     parser.add_argument("--listen", default="127.0.0.1:8080", help="host:port of /metrics, /healthz and /readyz")
+    parser.add_argument("--leader-elect", action="store_true", help="work only while holding a Lease: for replicas > 1")
+    parser.add_argument(
+        "--leader-namespace",
+        default=os.environ.get("POD_NAMESPACE"),
+        help="namespace of the Lease (default: $POD_NAMESPACE)",
+    )
     parser.add_argument("--log-format", choices=("plain", "json"), default="plain")
     parser.add_argument("--verbose", action="store_true")
-    return parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
+    if arguments.leader_elect and not arguments.leader_namespace:
+        parser.error("--leader-elect needs --leader-namespace, or $POD_NAMESPACE")
+    return arguments
+
+
+def _identity() -> str:
+    """Names this very process: one that is started again in the same pod is another candidate."""
+    return f"{os.environ.get('POD_NAME') or socket.gethostname()}_{uuid4().hex[:8]}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -195,7 +237,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     kubeconfig = arguments.kubeconfig or (Path(os.environ["KUBECONFIG"]) if "KUBECONFIG" in os.environ else None)
     try:
         settings = load_settings(sandboxed(arguments.settings))
-        uvloop.run(run(settings, kubeconfig=kubeconfig, namespaces=arguments.namespace, host=host, port=int(port)))
+        lease = ObjectName(arguments.leader_namespace, MANAGER) if arguments.leader_elect else None
+        uvloop.run(
+            run(
+                settings,
+                kubeconfig=kubeconfig,
+                namespaces=arguments.namespace,
+                host=host,
+                port=int(port),
+                lease=lease,
+            )
+        )
+    except LeadershipLost as error:
+        _log.error("%s: ending, to be started anew as a candidate", error)
+        return 1
     except (ConfigException, DMSError, OSError, ValueError) as error:
         _log.error("%s", error)
         return 2

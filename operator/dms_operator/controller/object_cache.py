@@ -59,7 +59,7 @@ class ObjectCache:
         self._tag = tag
         self._entries: dict[ObjectName, _Entry] = {}
         self._owned: defaultdict[str, set[ObjectName]] = defaultdict(set)
-        self._gone: OrderedDict[str, None] = OrderedDict()
+        self._gone: OrderedDict[str, int] = OrderedDict()
         self.changes = 0
         """Grows whenever anything that is read changes."""
 
@@ -95,11 +95,12 @@ class ObjectCache:
     def put(self, body: Raw) -> bool:
         """Take over an object unless this or a newer version is known; says whether anything that we read changed.
 
-        A late answer about an object that is known to be gone does not bring it back.
+        A late answer about an object that is known to be gone does not bring it back; one that only lost the label by
+        which it is watched may come back.
         """
         name, version, uid = ObjectName.of(body), version_of(body), body["metadata"]["uid"]
         known = self._entries.get(name)
-        if uid in self._gone or (known is not None and version <= known.version):
+        if version < self._gone.get(uid, 0) or (known is not None and version <= known.version):
             return False
         cut = self._cut(body)
         cut["metadata"].pop("resourceVersion", None)
@@ -113,7 +114,7 @@ class ObjectCache:
         """Forget an object that is gone, but not a later one of the same name; says whether it was known."""
         name, uid = ObjectName.of(body), body["metadata"]["uid"]
         known = self._entries.get(name)
-        self._remember_gone(uid)
+        self._remember_gone(uid, version_of(body))
         if known is None or known.uid != uid:
             return False
         self._remove(name)
@@ -153,12 +154,12 @@ class ObjectCache:
 
     def _forgotten(self, name: ObjectName) -> dict[str, Any]:
         entry = self._entries[name]
-        self._remember_gone(entry.uid)
+        self._remember_gone(entry.uid, entry.version + 1)
         self._remove(name)
         return _read(entry)
 
-    def _remember_gone(self, uid: str) -> None:
-        self._gone[uid] = None
+    def _remember_gone(self, uid: str, version: int) -> None:
+        self._gone[uid] = version
         if len(self._gone) > _REMEMBERED_DELETIONS:
             self._gone.popitem(last=False)
 

@@ -45,6 +45,7 @@ PERMISSIONS = (
     Permission("default", CORE, "events", ("create", "get", "patch"), "events about nodes"),
     Permission("cluster", CORE, "nodes", ("list", "watch", "get"), "find boards by their label"),
     Permission("cluster", CORE, "nodes/status", ("patch",), "offer a board as an extended resource"),
+    Permission("own", "coordination.k8s.io", "leases", ("get", "create", "update"), "agree on which replica works"),
 )
 
 

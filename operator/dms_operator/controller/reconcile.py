@@ -19,7 +19,7 @@ from .boards import BoardCounts
 from .caches import Caches, ObjectName, Raw, owner
 from .jobs import removal_job_name
 from .journal import log_event
-from .kube import CONFLICT, ApiError, Cluster
+from .kube import CONFLICT, NOT_FOUND, ApiError, Cluster
 from .merge import merge_patch
 from .observation import Observed, job_view, observe
 from .plan import Event, Plan, plan
@@ -186,7 +186,12 @@ class Reconciler:
         patch = merge_patch(body["status"], after.to_wire())
         if not patch:
             return False
-        answer = await self._cluster.patch_status(ObjectName.of(body), patch, version)
+        try:
+            answer = await self._cluster.patch_status(ObjectName.of(body), patch, version)
+        except ApiError as error:
+            if error.code == NOT_FOUND:
+                self._caches.deployments.drop(body)
+            raise
         if answer["metadata"]["resourceVersion"] == version:
             return False
         self._caches.deployments.put(answer)

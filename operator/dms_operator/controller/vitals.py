@@ -18,15 +18,18 @@ class Vitals(Collector):
         lag: Callable[[], float],
         silent: Callable[[], Mapping[str, float]],
         deadlines: Mapping[StageName, float],
+        leads: Callable[[], bool],
         registry: CollectorRegistry,
     ) -> None:
         self._lag = lag
         self._silent = silent
         self._deadlines = deadlines
+        self._leads = leads
         registry.register(self)
 
     def collect(self) -> Iterator[Metric]:
-        """Lag of the queue, dead watches, and the deadlines that running stages are held against."""
+        """Whether it leads, lag of the queue, dead watches, and the deadlines that running stages are held against."""
+        yield GaugeMetricFamily("dms_leader", "1 for the operator that acts, 0 for one on standby", value=self._leads())
         yield GaugeMetricFamily("dms_queue_lag_seconds", "How long the oldest key has been due", value=self._lag())
         silent = len(self._silent())
         yield GaugeMetricFamily("dms_watches_silent", "Watches that give no sign of life", value=silent)

@@ -128,6 +128,7 @@ class Workers(Generic[Key]):
         self._on_error = on_error
         self._clock = clock
         self._wake = asyncio.Event()
+        self._started: float | None = None
 
     def add(self, key: Key, delay: float = 0.0) -> None:
         """Ask for a key to be worked on."""
@@ -139,11 +140,13 @@ class Workers(Generic[Key]):
         return self._queue.depth(self._clock())
 
     def lag(self) -> float:
-        """Seconds for which the most neglected key has been due or in work."""
-        return self._queue.lag(self._clock())
+        """Seconds for which the most neglected key has been due or in work, since `run` began."""
+        now = self._clock()
+        return 0.0 if self._started is None else min(self._queue.lag(now), now - self._started)
 
     async def run(self) -> None:
         """Work until cancelled; what is in work then is cancelled too."""
+        self._started = self._clock()
         async with asyncio.TaskGroup() as group:
             while True:
                 while self._free and (key := self._queue.take(self._clock())) is not None:
