@@ -65,6 +65,14 @@ def test_evidence_that_is_lacking_is_not_looked_for_in_other_variants() -> None:
         assert (target["reason"], len(target["candidates"])) == (reason, 1)
 
 
+def test_a_target_may_accept_weaker_evidence_than_the_others() -> None:
+    estimated = Script(benchmark={"latencies": [latency("estimated").to_wire()]})
+    entry = {"name": "entry", "board": "sa8255", "minProvenance": "estimated"}
+    done = world(COCKPIT, entry, script=estimated).run()
+    assert [target["state"] for target in done.status["targets"]] == ["Failed", "Ready"]
+    assert done.status["targets"][0]["reason"] == "ProvenanceTooWeak"
+
+
 def test_a_measured_figure_outweighs_a_simulated_one() -> None:
     figures = [latency().to_wire(), latency("measured", "0.700ms", p99="0.650ms", samples=1024).to_wire()]
     done = world(script=Script(benchmark={"latencies": figures})).run()

@@ -93,6 +93,7 @@ def dev_cluster_config(control: Path, images: Mapping[str, Any], boards: Mapping
         "nodes": [
             {"name": "build-1", "labels": {"dms.edge/build": "true"}},
             {"name": "bench-qcs8255", "labels": {board: "qcs8255"}},
+            {"name": "bench-sa8775", "labels": {board: "sa8775"}},
             {"name": "bench-tda4vm", "labels": {board: "tda4vm"}},
             *({"name": name, "labels": {board: kind}} for name, kind in boards.items()),
         ],

@@ -220,16 +220,49 @@ def test_another_latency_budget_starts_no_job_and_is_judged_at_once(job: Job) ->
     assert job.jobs() == before
 
 
-def test_a_second_board_without_its_tools_fails_alone(job: Job) -> None:
-    example = yaml.safe_load((REPOSITORY / "examples" / "two-boards.yaml").read_text())
+def test_three_boards_are_ready_each_with_the_evidence_that_there_is(job: Job) -> None:
+    example = yaml.safe_load((REPOSITORY / "examples" / "three-boards.yaml").read_text())
     name = example["metadata"]["name"]
     _shorten(example["spec"])
     job.kubectl.apply(example)
-    wait_for(lambda: job.ended(name), DEADLINE, "both targets come to their end")
+    wait_for(lambda: job.ended(name), DEADLINE, "three targets come to their end")
     status = job.status(name)
-    states = {target["name"]: target["state"] for target in status["targets"]}
-    assert states == {"cockpit": "Ready", "entry": "Failed"}
-    assert "TIDL tools are not installed in the converter image" in status["summary"]["message"]
+    assert status["phase"] == "Ready", status["summary"]
+    cockpit, successor, entry = status["targets"]
+    assert [each["latency"]["provenance"] for each in (cockpit, successor)] == ["simulated"] * 2
+    assert cockpit["artifact"]["digest"] != successor["artifact"]["digest"], "each is bound to its SoC"
+    assert entry["latency"]["provenance"] == "estimated"
+    assert entry["delegation"]["npu"] == entry["delegation"]["total"] > 50
+    (found,) = entry["candidates"]
+    assert found["benchmark"]["accuracyProvenance"] == "estimated"
+    schemes = {variant["name"]: variant["scheme"] for variant in status["variants"]}
+    assert schemes["int8-tidl"] == "w8a8 power-of-two per-tensor" and schemes["int8-qnn"] == "w8a8 per-channel"
+
+
+def test_an_estimate_is_not_enough_where_the_target_does_not_say_so(job: Job) -> None:
+    name = "driver-monitor-three-boards"
+    change = [{"op": "remove", "path": "/spec/targets/2/minProvenance"}]
+    before = job.jobs()
+    job.kubectl("patch", "dmsd", name, "--type=json", "-p", json.dumps(change))
+    wait_for(lambda: job.ended(name) and job.status(name)["phase"] == "Failed", 30, "the gate is missed")
+    states = {target["name"]: target["state"] for target in job.status(name)["targets"]}
+    assert states == {"cockpit": "Ready", "successor": "Ready", "entry": "Failed"}
+    assert "is estimated" in job.status(name)["summary"]["message"]
+    assert job.jobs() == before
+
+
+def test_a_board_without_its_tools_fails_alone(job: Job) -> None:
+    name = "driver-monitor-three-boards"
+    change = [{"op": "remove", "path": "/spec/targets/2/options"}]
+    job.kubectl("patch", "dmsd", name, "--type=json", "-p", json.dumps(change))
+
+    def told() -> bool:
+        message = job.status(name)["summary"]["message"]
+        return job.ended(name) and "TIDL tools are not installed in the converter image" in message
+
+    wait_for(told, 60, "the lack of TI's tools is told")
+    states = {target["name"]: target["state"] for target in job.status(name)["targets"]}
+    assert states == {"cockpit": "Ready", "successor": "Ready", "entry": "Failed"}
     job.kubectl("delete", "dmsd", name)
 
 

@@ -21,6 +21,9 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 LabelValue = Annotated[str, StringConstraints(max_length=63)]
 PriorityClassName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
 LabelKey = Annotated[str, StringConstraints(max_length=253)]
+OptionKey = Annotated[str, StringConstraints(max_length=63)]
+OptionValue = Annotated[str, StringConstraints(max_length=2048)]
+"""Long enough for lists of layers' names."""
 
 
 class SecretReference(Model):
@@ -113,8 +116,10 @@ class TargetSpec(Model):
     """Overrides quantization.precisions for this target."""
     node_selector: dict[LabelKey, LabelValue] = Field(default={}, max_length=16)
     """Further labels that the board's node must carry."""
-    options: dict[Annotated[str, StringConstraints(max_length=63)], LabelValue] = Field(default={}, max_length=32)
+    options: dict[OptionKey, OptionValue] = Field(default={}, max_length=32)
     """Toolchain options, as documented for the toolchain."""
+    min_provenance: Provenance | None = None
+    """Overrides benchmark.minProvenance for this target, such as estimated for a board that nobody has yet."""
 
     def effective_toolchain(self) -> ToolchainName:
         """The toolchain that builds this target."""

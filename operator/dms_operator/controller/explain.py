@@ -90,7 +90,7 @@ _HINTS: dict[tuple[str, GateOutcome], str] = {
     ("power", "Inconclusive"): "Measure on a board with a power meter, or remove benchmark.powerBudget",
     ("memory", "Fail"): "Try a smaller model, a cheaper precision, or a larger benchmark.memoryBudget",
     ("memory", "Inconclusive"): "Measure on a board, or remove benchmark.memoryBudget",
-    ("provenance", "Fail"): "Run on a board of this type, or accept a weaker benchmark.minProvenance",
+    ("provenance", "Fail"): "Run on a board of this type, or accept a weaker minProvenance for the target",
 }
 
 

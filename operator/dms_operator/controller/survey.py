@@ -144,6 +144,8 @@ class _Walk:
 
     def _judge(self, target: TargetSpec, measured: StageResult) -> Iterator[GateStatus]:
         facts, wanted, toolchain = measured.benchmark, self.spec.benchmark, target.effective_toolchain()
+        if target.min_provenance is not None:
+            wanted = wanted.model_copy(update={"min_provenance": target.min_provenance})
         assert facts is not None
         yield gates.provenance_gate(facts, toolchain, wanted)
         yield gates.target_accuracy_gate(facts, self.spec.quantization.max_accuracy_drop)

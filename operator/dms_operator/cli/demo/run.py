@@ -191,7 +191,7 @@ def _say_how_to_look_around(demo: Demo) -> None:
     demo.console.print(
         f"\nLook around:\n  export KUBECONFIG={demo.kubeconfig} PATH={Path(sys.executable).parent}:$PATH\n"
         "  kubectl describe dmsd driver-monitor\n  kubectl get jobs,pods,events\n"
-        "  kubectl apply -f examples/two-boards.yaml\n"
+        "  kubectl apply -f examples/three-boards.yaml\n"
         "  kubectl apply -f examples/platforms.yaml   # then: kubectl dms compare platforms\n"
         f"  kubectl dms report driver-monitor --store file://{demo.layout.volume('artifacts')} --to report.html\n"
         "Stop everything:\n  make demo-down",
