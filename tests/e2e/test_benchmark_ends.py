@@ -93,6 +93,7 @@ def test_too_few_samples_end_inconclusive_before_any_training_and_say_how_many_w
     assert len(stages.runs(stage="quantize")) == 2  # the reference and one variant
 
 
+@pytest.mark.slow
 def test_a_new_revision_that_is_slower_than_the_stable_one_is_refused_until_the_spec_accepts_it(
     kubectl: Kubectl, operator_process: StartOperator, stages: FakeStages
 ) -> None:
@@ -154,6 +155,7 @@ def _is_deleted(kubectl: Kubectl, pod: str) -> bool:
     return found is None or "deletionTimestamp" in found["metadata"]
 
 
+@pytest.mark.slow
 def test_a_board_that_is_silent_for_a_while_keeps_its_run(
     kubectl: Kubectl, operator_process: StartOperator, stages: FakeStages, happen: Happen
 ) -> None:

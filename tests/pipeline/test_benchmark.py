@@ -198,7 +198,7 @@ def test_a_board_runs_every_evaluation_sample_and_tells_how_sure_the_drop_is(ben
     assert facts.accuracy_on_target is not None and facts.accuracy_on_target.samples == 24
     found = facts.accuracy_on_target_interval
     assert found is not None and (found.lost, found.gained) == (0, 0)
-    assert found.high == pytest.approx(1 - 0.05 ** (1 / 24))
+    assert found.high == pytest.approx(1 - 0.05 ** (1 / 24), abs=1e-6)
 
 
 def test_a_board_is_sent_no_more_samples_than_fit(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,9 @@ def milliseconds(duration: Duration) -> str:
 
 
 def mebibytes(memory: Memory) -> str:
-    """An amount of memory, such as `64 MiB`."""
+    """An amount of memory, such as `64 MiB`, or `12 KiB` below one."""
+    if memory.value < 2**20:
+        return f"{number(memory.value / 2**10, 1)} KiB"
     return f"{number(memory.value / 2**20, 1)} MiB"
 
 

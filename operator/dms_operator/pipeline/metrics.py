@@ -1,5 +1,6 @@
 """Scores with 95 % confidence intervals. Pure functions of arrays."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ _Z_95 = 1.959963984540054
 """Normal quantile of a two-sided 95 % interval."""
 _RESAMPLES = 1000
 _DROP_DIGITS = 9
+_INTERVAL_DIGITS = 6
 LOWER_IS_BETTER: frozenset[Metric] = frozenset({"mae"})
 
 
@@ -68,18 +70,18 @@ def drop_interval(
     if metric == "cosine":
         away = 1 - _cosine(outputs, reference)
         low, high = paired_bounds(count, lambda i: float(away[i].mean()), seed)
-        return DropInterval(low=low, high=high)
+        return _interval(low, high)
     known = _required(labels, metric)
     if metric == "mae":
         worse = _absolute_errors(outputs, known) - _absolute_errors(reference, known)
         low, high = paired_bounds(count, lambda i: float(worse[i].mean()), seed)
-        return DropInterval(low=low, high=high)
+        return _interval(low, high)
     ours, theirs = _classes(outputs), _classes(reference)
     if metric == "top1":
         right, were_right = ours == known, theirs == known
         lost, gained = int((were_right & ~right).sum()), int((right & ~were_right).sum())
-        bounds = {"low": drop_low(lost, gained, count), "high": drop_high(lost, gained, count)}
-        return DropInterval(**bounds, lost=lost, gained=gained)
+        found = _interval(drop_low(lost, gained, count), drop_high(lost, gained, count))
+        return found.model_copy(update={"lost": lost, "gained": gained})
     return _macro_f1_interval(ours, theirs, known, seed)
 
 
@@ -90,7 +92,16 @@ def _macro_f1_interval(ours: Array, theirs: Array, labels: Array, seed: int) -> 
         return macro_f1(theirs[chosen], labels[chosen]) - macro_f1(ours[chosen], labels[chosen])
 
     low, high = paired_bounds(len(labels), lost, seed)
-    return DropInterval(low=low, high=None if high is None else max(high, drop_high(0, 0, len(labels))))
+    return _interval(low, None if high is None else max(high, drop_high(0, 0, len(labels))))
+
+
+def _interval(low: float | None, high: float | None) -> DropInterval:
+    """Rounded away from the drop, so that it promises no more: results travel in 4 KiB."""
+    unit = 10**_INTERVAL_DIGITS
+    return DropInterval(
+        low=None if low is None else math.floor(low * unit) / unit,
+        high=None if high is None else math.ceil(high * unit) / unit,
+    )
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:

@@ -20,9 +20,7 @@ def latency_gate(benchmark: BenchmarkFacts, toolchain: str, wanted: BenchmarkSpe
         within = latency.bound.value <= wanted.latency_budget.value
         text = f"{_subject(latency, wanted)} at most {milliseconds(latency.bound)}"
         if latency.noisy:
-            return _gate(
-                "Inconclusive", latency, latency.bound, budget, f"{text}, but the run was noisy: measure again"
-            )
+            return _gate("Inconclusive", latency, latency.bound, budget, text, ", but the run was noisy: measure again")
         return _gate("Pass" if within else "Fail", latency, latency.bound, budget, text)
     if latency.p50.value > wanted.latency_budget.value:
         return _gate("Fail", latency, latency.p50, budget, f"even p50 is {milliseconds(latency.p50)}")
@@ -42,13 +40,15 @@ def _subject(latency: LatencyFacts, wanted: BenchmarkSpec) -> str:
     return what if wanted.end_to_end is None else f"camera to decision: {what}"
 
 
-def _gate(outcome: str, latency: LatencyFacts, value: Duration | None, budget: str, text: str) -> GateStatus:
+def _gate(
+    outcome: str, latency: LatencyFacts, value: Duration | None, budget: str, text: str, but: str = ""
+) -> GateStatus:
     return GateStatus.model_validate(
         {
             "name": "latency",
             "outcome": outcome,
             "value": milliseconds(value) if value is not None else "",
             "limit": budget,
-            "message": f"{text} ({latency.provenance}), budget {budget}",
+            "message": f"{text} ({latency.provenance}), budget {budget}{but}",
         }
     )
