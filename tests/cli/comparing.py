@@ -120,7 +120,11 @@ def _candidate(label: str, attempt: dict[str, Any], each: dict[str, Any]) -> dic
         compiled = {"toolchain": each["toolchain"], "toolVersion": "1", "soc": "X", "architecture": "y"}
         compiled |= {"delegation": {"npu": 1, "total": 1}, "sizeBytes": attempt["size"]}
         figures = {"latencies": attempt["latencies"], "reference": latency(9.0, 9.5, "host"), "node": "n"}
-        power = {"power": attempt["power"], "powerSource": "ina226"} if attempt["power"] else {"powerNote": "no meter"}
+        power = (
+            {"power": attempt["power"], "powerSource": "ina226", "powerProvenance": "measured"}
+            if attempt["power"]
+            else {"powerNote": "no meter"}
+        )
         candidate |= {"compiled": compiled | common, "benchmark": figures | power | common}
     return candidate
 

@@ -95,6 +95,8 @@ def test_int8_that_was_never_tried_is_missing() -> None:
 def test_qat_is_recommended_only_when_ptq_loses_too_much() -> None:
     lost = tried("int8", [], drop=0.05, gates=[LOST])
     trained = tried("int8", FAST, method="qat", drop=0.004)
+    open_ = gate("accuracy", "Inconclusive", "lost 0.5 points of top1 on 200 samples: 2,000 would decide")
+    unsure = tried("int8", [], drop=0.005, gates=[open_])
     assert texts("qat-when-needed", deployment(target("qcs8255", "qnn", tried("int8", FAST)))) == [
         "QAT is not needed for qcs8255"
     ]
@@ -102,6 +104,8 @@ def test_qat_is_recommended_only_when_ptq_loses_too_much() -> None:
     assert line.text.startswith("QAT for qcs8255") and "lost 5.0 points" in line.figures[0]
     (line,) = lines("qat-when-needed", deployment(target("qcs8255", "qnn", lost)))
     assert line.missing and "set quantization.method" in line.text
+    (line,) = lines("qat-when-needed", deployment(target("qcs8255", "qnn", unsure)))
+    assert line.missing and "is open" in line.text and "2,000 would decide" in line.figures[0]
     (line,) = lines("qat-when-needed", deployment(target("qcs8255", "qnn", lost), model_format="onnx"))
     assert line.missing and ".pt2" in line.text
 

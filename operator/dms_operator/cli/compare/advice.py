@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from dms_operator.controller.text import loss, milliseconds, number
+from dms_operator.controller.text import milliseconds, number
 
 from .rows import Row
 
@@ -41,19 +41,18 @@ def place(row: Row) -> str:
 
 def latency_figure(row: Row) -> str:
     """The upper bound (or, without one, the median) with its provenance, and the budget."""
-    latency = row.latency
+    latency = row.judged
     if latency is None:
         return f"{place(row)}: latency unavailable"
+    what = "camera to decision " if row.benchmark and row.spec.benchmark.end_to_end else ""
     shown = f"at most {milliseconds(latency.bound)}" if latency.bound else f"p50 {milliseconds(latency.p50)}, no bound"
-    return f"{place(row)}: {shown} {latency.provenance}, budget {milliseconds(row.spec.benchmark.latency_budget)}"
+    return f"{place(row)}: {what}{shown} {latency.provenance}, budget {milliseconds(row.spec.benchmark.latency_budget)}"
 
 
-def drop_figure(row: Row) -> str:
-    """What the variant lost, and what it may lose."""
-    assert row.variant
-    metric, limit = row.variant.accuracy.metric, row.spec.quantization.max_accuracy_drop
-    lost, samples = loss(metric, row.variant.accuracy_drop), row.variant.accuracy.samples
-    return f"{row.variant.name} lost {lost} of {metric} on {samples} samples (host), {loss(metric, limit)} allowed"
+def drop_figures(row: Row) -> tuple[str, ...]:
+    """What the variant lost and may lose, as the accuracy gate tells it; empty where it was not judged."""
+    gate = row.gate("accuracy")
+    return (f"{row.variant.name} {gate.message} (host)",) if row.variant and gate else ()
 
 
 def share(part: float, whole: float) -> str:

@@ -13,6 +13,8 @@ from .rows import Group, Row
 from .rules import step
 
 UNAVAILABLE = "unavailable"
+UNKNOWN = "unknown"
+"""A figure that came without its provenance, which no gate accepts."""
 HEADER = ("platform", "precision", "latency ms (at most)", "power mW", "accuracy [95 %]", "size MB")
 
 
@@ -113,7 +115,7 @@ def _power(row: Row) -> Cell:
         return Cell("", notes=(f"power: {benchmark.power_note or benchmark.power_source}",))
     note = f"power: {benchmark.power_source}; {benchmark.power_note}".rstrip("; ")
     milliwatts = benchmark.power.value * 1e3
-    return Cell(number(milliwatts, 0), "measured", (note,), values={"value": milliwatts})
+    return Cell(number(milliwatts, 0), benchmark.power_provenance or UNKNOWN, (note,), values={"value": milliwatts})
 
 
 def _accuracy(row: Row) -> Cell:

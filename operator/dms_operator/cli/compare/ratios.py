@@ -64,10 +64,12 @@ def _noisy(*figures: LatencyFacts) -> bool:
 
 
 def _power(base: Row, int8: Row) -> Ratio | None:
-    powers = [row.benchmark.power if row.benchmark else None for row in (base, int8)]
-    if powers[0] and powers[1] and powers[1].value > 0:
-        return Ratio("power", powers[0].value / powers[1].value, "measured")
-    return None
+    ours, theirs = int8.benchmark, base.benchmark
+    if ours is None or theirs is None or not (ours.power and theirs.power and ours.power.value > 0):
+        return None
+    if ours.power_provenance is None or ours.power_provenance != theirs.power_provenance:
+        return None
+    return Ratio("power", theirs.power.value / ours.power.value, ours.power_provenance)
 
 
 def _size(base: Row, int8: Row) -> Ratio | None:

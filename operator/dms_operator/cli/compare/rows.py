@@ -7,9 +7,9 @@ from typing import Literal
 from dms_operator.api.capabilities import PRECISIONS, BoardType, Precision, is_baseline
 from dms_operator.api.quantities import Duration, Power
 from dms_operator.api.spec import DeploymentSpec
-from dms_operator.api.stages import BenchmarkFacts, LatencyFacts, Provenance
+from dms_operator.api.stages import BenchmarkFacts, LatencyFacts, Method, Provenance
 from dms_operator.api.status import CandidateStatus, GateStatus, TargetStatus, VariantStatus
-from dms_operator.controller.gates import counted_latency, first_miss, latency_gate, power_gate
+from dms_operator.controller.gates import counted_latency, first_miss, judged_latency, latency_gate, power_gate
 
 from ..objects import Deployment
 
@@ -58,14 +58,21 @@ class Row:
         return next((each for each in figures if each.provenance == provenance), None)
 
     @property
+    def method(self) -> Method | None:
+        """How its variant was made."""
+        return self.variant.method if self.variant else None
+
+    @property
     def compiled_bytes(self) -> int:
         """Size of the file that the board loads; 0 where nothing was compiled."""
         return self.candidate.compiled.size_bytes if self.candidate and self.candidate.compiled else 0
 
     @property
-    def upper(self) -> Duration | None:
-        """What the budget is held against."""
-        return self.latency.bound if self.latency else None
+    def judged(self) -> LatencyFacts | None:
+        """What the budget is about: camera to decision where the spec asks for it."""
+        if self.benchmark:
+            return judged_latency(self.benchmark, self.target.toolchain, self.spec.benchmark)
+        return self.reference
 
     @property
     def gates(self) -> list[GateStatus]:
@@ -117,18 +124,15 @@ def groups(deployments: Iterable[Deployment]) -> list[Group]:
     ]
 
 
-def tried(deployments: Iterable[Deployment], key: Key, method: Literal["static", "qat"]) -> list[VariantStatus]:
-    """INT8 variants of a group's model and platform that were made by a method."""
-    found: dict[str, VariantStatus] = {}
-    for row in (row for deployment in deployments for row in _candidates(deployment)):
-        if row.key == key and row.precision == "int8" and row.variant and row.variant.method == method:
-            found[row.variant.name] = row.variant
-    return list(found.values())
+def tried(deployments: Iterable[Deployment], key: Key, method: Literal["static", "qat"]) -> list[Row]:
+    """All INT8 variants of a group's model and platform that were made by a method, with their gates."""
+    found = (row for deployment in deployments for row in _candidates(deployment))
+    return [row for row in found if row.key == key and row.precision == "int8" and row.method == method]
 
 
 def _rank(row: Row) -> tuple[bool, bool, bool, bool, float, float]:
     """Smaller is better: passed, benchmarked, compiled, made; then faster, then more accurate."""
-    figure = row.latency and (row.latency.bound or row.latency.p50)
+    figure = row.judged and (row.judged.bound or row.judged.p50)
     return (
         not row.passes,
         row.benchmark is None,

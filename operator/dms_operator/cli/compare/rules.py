@@ -4,12 +4,11 @@ from collections.abc import Iterator, Sequence
 
 from dms_operator.api.capabilities import BOARDS
 from dms_operator.api.stages import LatencyFacts
-from dms_operator.api.status import VariantStatus
 from dms_operator.controller.ladder import MODEL_REASONS
-from dms_operator.controller.text import clip, loss
+from dms_operator.controller.text import clip
 
 from ..objects import Deployment
-from .advice import Advice, drop_figure, latency_figure, place, share
+from .advice import Advice, drop_figures, latency_figure, place, share
 from .ratios import Change, Ratio, changes
 from .rows import Group, Row
 
@@ -101,10 +100,14 @@ def int8_first(group: Group) -> Iterator[Advice]:
         text = f"INT8 has not been tried on {group.board}: {_why(row) or 'add int8 to its precisions'}"
         yield Advice("int8-first", text, missing=True)
     elif row.passes:
-        yield Advice("int8-first", f"INT8 passes on {group.board}", (drop_figure(row), *_gains(group)))
+        yield Advice(
+            "int8-first",
+            f"INT8 passes on {group.board}",
+            (*drop_figures(row), *_gains(group)),
+        )
     elif best:
         miss = row.miss.message if row.miss else row.why
-        figures = (drop_figure(row), latency_figure(best))
+        figures = (*drop_figures(row), latency_figure(best))
         yield Advice("int8-first", f"{place(best)} in place of INT8, which does not pass: {miss}", figures)
 
 
@@ -129,34 +132,40 @@ def step(change: Change) -> str:
     return f"{change.base.precision.upper()} -> INT8"
 
 
-def qat(group: Group, static: Sequence[VariantStatus], trained: Sequence[VariantStatus]) -> Iterator[Advice]:
+def qat(group: Group, static: Sequence[Row], trained: Sequence[Row]) -> Iterator[Advice]:
     """Rule qat-when-needed on one platform; `static` and `trained` are its INT8 variants by method."""
-    row = group.rows[0]
-    limit = row.spec.quantization.max_accuracy_drop
-    best = min(static, key=lambda variant: variant.accuracy_drop, default=None)
-    if best is None:
+    judged = [row for row in (*static, *trained) if row.gate("accuracy")]
+    if not judged:
         return
-    figures = tuple(_lost(variant, limit) for variant in (best, *trained))
-    if best.accuracy_drop <= limit:
-        yield Advice("qat-when-needed", f"QAT is not needed for {group.board}", figures)
-    elif any(variant.accuracy_drop <= limit for variant in trained):
-        yield Advice("qat-when-needed", f"QAT for {group.board}: method qat keeps the accuracy, PTQ does not", figures)
-    elif trained:
-        text = f"QAT does not keep the accuracy on {group.board}: more epochs, more training samples, or FP16"
-        yield Advice("qat-when-needed", text, figures)
-    elif row.format != "pt2":
-        text = f"QAT is needed for {group.board}, but trains PyTorch programs only: give the model as .pt2"
-        yield Advice("qat-when-needed", text, figures, missing=True)
-    else:
-        text = f"QAT is needed for {group.board} and has not been tried: set quantization.method to auto or qat"
-        yield Advice("qat-when-needed", text, figures, missing=True)
+    post, after = ([row for row in judged if row in rows] for rows in (static, trained))
+    figures = tuple(figure for row in (*_best(post), *_best(after)) for figure in drop_figures(row))
+    text, missing = _need(group, post, after)
+    yield Advice("qat-when-needed", text, figures, missing)
 
 
-def _lost(variant: VariantStatus, limit: float) -> str:
-    metric = variant.accuracy.metric
-    return (
-        f"{variant.name} lost {loss(metric, variant.accuracy_drop)} of {metric}, {loss(metric, limit)} allowed (host)"
-    )
+def _need(group: Group, static: Sequence[Row], trained: Sequence[Row]) -> tuple[str, bool]:
+    """Text, and whether something is missing."""
+    if _outcomes(static) & {"Pass"}:
+        return f"QAT is not needed for {group.board}", False
+    if _outcomes(trained) & {"Pass"}:
+        return f"QAT for {group.board}: it keeps the accuracy, post-training quantization does not", False
+    if _outcomes([*static, *trained]) & {"Inconclusive"}:
+        return f"Whether {group.board} needs QAT is open: the samples do not decide it", True
+    if trained:
+        return f"QAT does not keep the accuracy on {group.board}: more epochs, more training samples, or FP16", False
+    if group.rows[0].format != "pt2":
+        return f"QAT is needed for {group.board}, but trains PyTorch programs only: give the model as .pt2", True
+    return f"QAT is needed for {group.board} and has not been tried: set quantization.method to auto or qat", True
+
+
+def _outcomes(rows: Sequence[Row]) -> set[str]:
+    """What the accuracy gate said."""
+    return {gate.outcome for row in rows for gate in [row.gate("accuracy")] if gate}
+
+
+def _best(rows: Sequence[Row]) -> list[Row]:
+    """The row that lost least, if there is any."""
+    return sorted(rows, key=lambda row: row.variant.accuracy_drop if row.variant else 0.0)[:1]
 
 
 def backbone(models: Sequence[Sequence[Group]]) -> Iterator[Advice]:
@@ -207,7 +216,8 @@ def _other_backbone(groups: Sequence[Group], *, alone: bool) -> Iterator[Advice]
 
 
 def _headroom(row: Row) -> str:
-    bound, budget = row.upper, row.spec.benchmark.latency_budget
+    latency, budget = row.judged, row.spec.benchmark.latency_budget
+    bound = latency.bound if latency else None
     return f": it uses {share(bound.value, budget.value)} of the latency budget" if bound else ""
 
 
@@ -244,5 +254,5 @@ def _source(latency: LatencyFacts) -> str:
 
 
 def _upper(row: Row) -> float:
-    figure = row.latency and (row.latency.bound or row.latency.p50)
+    figure = row.judged and (row.judged.bound or row.judged.p50)
     return figure.value if figure else float("inf")

@@ -7,6 +7,7 @@ from dms_operator.api.quantities import Duration
 from dms_operator.api.stages import LatencyFacts
 from dms_operator.api.status import BenchmarkStatus, CandidateStatus, TargetStatus
 
+from ..compare.cells import UNAVAILABLE, UNKNOWN
 from .document import Block, Cell, Figure, Picture, Section, Table, Tag, Text
 from .evidence import Files
 from .picture import histogram
@@ -73,21 +74,23 @@ def _picture(row: Mapping[str, Any]) -> Picture:
 
 def _board_figures(found: BenchmarkStatus) -> Table:
     """Throughput, power, energy and memory; what is unavailable says why."""
-    strongest = found.latencies[0].provenance if found.latencies else "unavailable"
+    strongest = found.latencies[0].provenance if found.latencies else UNAVAILABLE
     why = found.power_note or found.power_source
     throughput = f"{found.throughput:,.0f} /s" if found.throughput else ""
+    origin, source = found.power_provenance, found.power_source if found.power else why
+    energy = "(load - idle) x time / inferences"
     rows: list[list[Cell]] = [
         ["throughput", _figure(throughput, strongest), "one after the other"],
-        ["power above idle", _figure(found.power, "measured"), why if found.power is None else found.power_source],
-        ["idle power", _figure(found.idle_power, "measured"), why],
-        ["energy per inference", _figure(found.energy_per_inference, "measured"), "(load - idle) x time / inferences"],
-        ["memory", _figure(found.memory, found.memory_provenance or ""), _memory_note(found)],
+        ["power above idle", _figure(found.power, origin), source],
+        ["idle power", _figure(found.idle_power, origin), why],
+        ["energy per inference", _figure(found.energy_per_inference, origin), energy],
+        ["memory", _figure(found.memory, found.memory_provenance), _memory_note(found)],
     ]
     return Table(("figure", "value", "how"), rows)
 
 
-def _figure(value: str | None, provenance: str) -> Figure:
-    return Figure(str(value), Tag(provenance)) if value else Figure("", Tag("unavailable"))
+def _figure(value: str | None, provenance: str | None) -> Figure:
+    return Figure(str(value), Tag(provenance or UNKNOWN)) if value else Figure("", Tag(UNAVAILABLE))
 
 
 def _memory_note(found: BenchmarkStatus) -> str:
