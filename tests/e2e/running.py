@@ -23,8 +23,8 @@ FAKE_IMAGE = "fake-stage:dev"
 """In the dev cluster: tests/e2e/fake_stage.py."""
 AUDIT_LOG = "audit.log"
 """In the control directory: who asked the dev cluster for what."""
-CHART_REGISTRY = "chart.test/dms"
-"""In the dev cluster: the real operator beside stages that are all fake, named as the Helm chart names images."""
+CHART_REGISTRY = "registry.example.com/dms"
+"""In the dev cluster: the real operator beside stages that are all fake, named as docs and examples name images."""
 Found = TypeVar("Found")
 
 

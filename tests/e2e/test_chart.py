@@ -106,7 +106,9 @@ def test_from_an_older_chart_to_this_one_and_away_again_no_deployment_is_lost(
 @pytest.mark.slow
 def test_a_definition_that_kubectl_applied_is_taken_over_when_asked(release: Release, admin: Kubectl) -> None:
     admin("apply", "-f", str(REPOSITORY / "crds"))
-    refused = release.helm("install", release.name, str(CHART), "--set=images.registry=chart.test/dms", code=1)
+    refused = release.helm(
+        "install", release.name, str(CHART), f"--set=images.registry={running.CHART_REGISTRY}", code=1
+    )
     assert refused == ""
     release.helm("uninstall", release.name, "--ignore-not-found")
     release.install(CHART, "--take-ownership", "--force-conflicts")
