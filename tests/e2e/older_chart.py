@@ -22,7 +22,7 @@ def make_older(chart: Path, directory: Path) -> Path:
     older = Path(shutil.copytree(chart, directory / chart.name))
     _change(older / "Chart.yaml", lambda meta: meta.update(version=VERSION, appVersion=VERSION))
     _change(older / "files" / "permissions.yaml", lambda scopes: scopes["watched"].pop())
-    for path in (older / "files" / "crds").iterdir():
+    for path in (older / "files" / "crds").glob("*.yaml"):
         _change(path, _without_the_new)
     settings = older / "templates" / "_settings.tpl"
     settings.write_text(settings.read_text().replace('"podLabels" $stages.podLabels', ""))
