@@ -143,6 +143,7 @@ async def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("namespace")
     parser.add_argument("count", type=int)
+    parser.add_argument("--first", type=int, default=0, help="number of the first deployment")
     parser.add_argument("--in-flight", type=int, default=50)
     parser.add_argument("--only-create", action="store_true", help="deployments alone: the operator does the rest")
     arguments = parser.parse_args()
@@ -151,7 +152,7 @@ async def main() -> None:
         bare = BareClient(api, arguments.namespace)
 
         async def create(number: int) -> None:
-            await bare.create(number)
+            await bare.create(arguments.first + number)
 
         started = time.monotonic()
         await in_flight(arguments.in_flight, create if arguments.only_create else bare.work_through, arguments.count)

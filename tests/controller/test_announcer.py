@@ -70,3 +70,20 @@ async def test_an_event_that_finds_no_room_is_dropped_and_logged(
         await full.post(event(reason))
     assert full.depth() == 1
     assert "event Second was dropped" in caplog.text
+
+
+async def test_while_there_is_urgent_work_few_events_are_posted_and_none_is_lost() -> None:
+    server, busy = Server(), True
+    server.open.set()
+    announcer = Announcer(server.post, lambda: busy)
+    running = asyncio.create_task(announcer.run())
+    for number in range(50):
+        await announcer.post(event(f"Event{number}"))
+    await asyncio.sleep(0.1)
+    assert 0 < len(server.taken) < 10
+    busy = False
+    async with asyncio.timeout(10):
+        while announcer.depth():  # noqa: ASYNC110 - the announcer tells nobody when it is through
+            await asyncio.sleep(0.05)
+    running.cancel()
+    assert len(server.taken) == 50

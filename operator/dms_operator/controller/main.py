@@ -73,7 +73,7 @@ class Operator:
         leads = self.election.leads if self.election else lambda: True
         self.vitals = Vitals(self.workers.lag, self.monitor.silent, deadlines, leads, self.prometheus)
         self.kube = Kube(self.connection, leads)
-        self.announcer = Announcer(self.kube.post_event)
+        self.announcer = Announcer(self.kube.post_event, self.workers.is_busy)
         endpoint = settings.tracing.endpoint if settings.tracing else None
         self.tracing = Tracing(self.caches, exporter_for(endpoint), _now) if endpoint else None
         progress = Listeners(self.metrics, self.tracing) if self.tracing else self.metrics

@@ -135,6 +135,11 @@ class Workers(Generic[Key]):
         self._queue.add(key, self._clock(), delay)
         self._wake.set()
 
+    def is_busy(self) -> bool:
+        """Whether a key is due that no worker has taken yet."""
+        due = self._queue.next_due()
+        return due is not None and due <= self._clock()
+
     def depth(self) -> int:
         """Number of keys that are due."""
         return self._queue.depth(self._clock())
