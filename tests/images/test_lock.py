@@ -1,13 +1,17 @@
 """The committed locks against pyproject.toml and the constraints: a stale one fails here, with what to do."""
 
+import os
 import re
+import subprocess
+import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 
 from images.catalog import REPOSITORY, Image, images
-from images.lock import BUILD_LOCK, constraints, pins, stale
+from images.lock import BUILD_LOCK, PYTHON, constraints, pins, stale
 
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
 every_image = pytest.mark.parametrize("image", images().values(), ids=lambda image: image.name)
@@ -33,6 +37,32 @@ def test_every_locked_package_has_a_hash(image: Image) -> None:
     entries = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]
     assert len(entries) == len(pins(text)) > 20
     assert [entry for entry in entries if "--hash=sha256:" not in entry] == []
+
+
+@pytest.mark.images
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("image", "platform"),
+    [
+        pytest.param(image, where, id=f"{image.name}-{where}")
+        for image in images().values()
+        for where in image.platforms
+    ],
+)
+def test_every_locked_package_has_a_wheel_for_every_platform_of_its_image(
+    image: Image, platform: str, tmp_path: Path
+) -> None:
+    machine = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}[platform]
+    where = [f"--python-platform={machine}-manylinux_2_36", f"--python-version={PYTHON}", f"--target={tmp_path}"]
+    command = ["uv", "pip", "install", "--dry-run", "--no-deps", "--require-hashes", "--only-binary=:all:", *where]
+    command[0] = str(Path(sys.executable).with_name("uv"))
+    done = subprocess.run(
+        [*command, f"--find-links={REPOSITORY / 'images/wheels'}", f"--requirements={image.lock}"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "UV_NATIVE_TLS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_build_backend_is_locked() -> None:
