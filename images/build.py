@@ -27,6 +27,7 @@ ENVIRONMENT = """environment:
   BUILD_OPTIONS  more options for `podman build` or `docker build`
   PIP_*      and pip's configuration: index, proxy, certificates, find-links of the builds
 """
+HINT = "docs/images.md says what a build needs: PyTorch's CPU build, proxies and certificates, emulation"
 ENGINES = ("podman", "docker")
 PIP_SECRET, CA_SECRET = "pip.conf", "ca.pem"
 """Names of the build's secrets, which appear below /run/secrets."""
@@ -138,7 +139,7 @@ def find_engine(environment: Mapping[str, str]) -> str:
         answers[engine] = (probe.stderr.strip().splitlines() or ["does not answer"])[-1]
     told = "\n".join(f"  {engine}: {answer}" for engine, answer in answers.items())
     raise SystemExit(
-        f"images are built by podman or docker, and neither works here:\n{told}\n"
+        f"images are built by podman or docker, and none works here:\n{told}\n"
         "Install one (Debian: apt-get install podman), or start docker"
     )
 
@@ -199,4 +200,4 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except subprocess.CalledProcessError as error:
-        sys.exit(f"failed: {' '.join(error.cmd)}")
+        sys.exit(f"failed: {' '.join(error.cmd)}\n{HINT}")
