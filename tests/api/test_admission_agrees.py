@@ -45,7 +45,13 @@ precisions = st.lists(st.sampled_from(PRECISIONS), min_size=1, max_size=4, uniqu
 targets = st.lists(
     st.fixed_dictionaries(
         {"name": st.sampled_from(["a", "b", "c"]), "board": st.sampled_from(sorted(BOARDS))},
-        optional={"toolchain": st.sampled_from(sorted(TOOLCHAINS)), "precisions": precisions},
+        optional={
+            "toolchain": st.sampled_from(sorted(TOOLCHAINS)),
+            "precisions": precisions,
+            "options": st.fixed_dictionaries(
+                {}, optional={"allow-cpu-fallback": st.from_regex(r"true|[0-9]{1,3}[.]?[0-9]?%?", fullmatch=True)}
+            ),
+        },
     ),
     min_size=1,
     max_size=3,
@@ -84,6 +90,10 @@ def test_a_minimal_spec_is_admitted() -> None:
         ({"targets": [{"name": "a", "board": "qcs8255"}, {"name": "a", "board": "tda4vm"}]}, "Duplicate value"),
         ({"targets": [{"name": "a", "board": "tda4vm", "toolchain": "qnn"}]}, "use one of tidl, onnxruntime"),
         ({"targets": []}, "at least 1 item"),
+        (
+            {"targets": [{"name": "a", "board": "tda4vm", "options": {"allow-cpu-fallback": "some"}}]},
+            "needs true, false, or a share of the nodes such as 5%",
+        ),
         ({"benchmark": {"latencyBudget": 50}}, "needs a number with a unit (ns, us, ms, s, m, h), such as 50ms"),
         ({"benchmark": {"powerBudget": "800"}}, "needs a number with a unit (uW, mW, W), such as 800mW"),
         ({"quantization": {"method": "dynamic"}}, "use method auto, static or qat, or toolchain onnxruntime"),

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic.json_schema import GenerateJsonSchema
 
 from .labels import GROUP, KIND, PLURAL, VERSION
-from .rules import QUANTITIES, quantity_rule, spec_rules, toolchain_rules
+from .rules import QUANTITIES, quantity_rule, spec_rules, target_rules
 from .spec import DeploymentSpec
 from .status import DeploymentStatus
 
@@ -96,7 +96,7 @@ def spec_schema() -> Schema:
     """Structural schema of `spec` with its CEL rules."""
     schema = _structural(DeploymentSpec, "field")
     targets = schema["properties"]["targets"]["items"]
-    targets["x-kubernetes-validations"] = [rule.to_wire() for rule in toolchain_rules()]
+    targets["x-kubernetes-validations"] = [rule.to_wire() for rule in target_rules()]
     schema["x-kubernetes-validations"] = [rule.to_wire() for rule in spec_rules()]
     return schema
 

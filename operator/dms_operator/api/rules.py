@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .capabilities import BOARDS, PRECISIONS, Board, is_baseline, refusal
+from .cpu_fallback import ALLOW_CPU_FALLBACK, PATTERN, PROBLEM
 from .quantities import Duration, Energy, Memory, Power, Quantity, Share
 
 
@@ -27,8 +28,16 @@ def _quoted(names: Iterable[str]) -> str:
     return "[" + ", ".join(f"'{name}'" for name in names) + "]"
 
 
-def toolchain_rules() -> list[Rule]:
-    """Rules of one target: the toolchain must be one that builds for the board."""
+def target_rules() -> list[Rule]:
+    """Rules of one target: the toolchain must be one that builds for the board, and the option that all share."""
+    option = f"self.options['{ALLOW_CPU_FALLBACK}']"
+    return [
+        Rule(f"!('{ALLOW_CPU_FALLBACK}' in self.options) || {option}.matches('^({PATTERN})$')", PROBLEM),
+        *_builders(),
+    ]
+
+
+def _builders() -> list[Rule]:
     return [
         Rule(
             f"self.board != '{board.name}' || !has(self.toolchain) || self.toolchain in {_quoted(board.toolchains)}",

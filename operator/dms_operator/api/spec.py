@@ -4,12 +4,14 @@ Descriptions are what `kubectl explain` prints. Rules that span fields stand in 
 again here, so that an object that passed an older CRD is never acted upon.
 """
 
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from .base import Model, Name
 from .capabilities import BOARDS, PRECISIONS, BoardType, Precision, ToolchainName, default_toolchain, refusal
+from .cpu_fallback import ALLOW_CPU_FALLBACK, PATTERN, PROBLEM
 from .end_to_end import EndToEnd
 from .quantities import Duration, Memory, Power, Share
 from .rollout import RolloutSpec
@@ -120,6 +122,12 @@ class TargetSpec(Model):
     """Toolchain options, as documented for the toolchain."""
     min_provenance: Provenance | None = None
     """Overrides benchmark.minProvenance for this target, such as estimated for a board that nobody has yet."""
+
+    @model_validator(mode="after")
+    def _option_is_readable(self) -> Self:
+        if not re.fullmatch(PATTERN, self.options.get(ALLOW_CPU_FALLBACK, "false"), re.ASCII):
+            raise ValueError(PROBLEM)
+        return self
 
     def effective_toolchain(self) -> ToolchainName:
         """The toolchain that builds this target."""

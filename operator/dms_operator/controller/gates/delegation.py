@@ -1,16 +1,14 @@
 """Delegation: every node of the graph runs on the NPU, or the model is not what its latency claims."""
 
-import re
 from collections.abc import Mapping
 
+from ...api.cpu_fallback import ALLOW_CPU_FALLBACK, accepted_share
 from ...api.stages import CompiledFacts
 from ...api.status import GateStatus
 from ..text import clip
 
 CPU_TOOLCHAIN = "onnxruntime"
 """The one toolchain whose target is the CPU itself."""
-ALLOW_CPU_FALLBACK = "allow-cpu-fallback"
-"""Target option of users who accept nodes on the CPU: `true`, or a share of the nodes such as `5%`."""
 
 
 def delegation_gate(compiled: CompiledFacts, options: Mapping[str, str]) -> GateStatus:
@@ -38,11 +36,3 @@ def delegation_gate(compiled: CompiledFacts, options: Mapping[str, str]) -> Gate
         limit=f"{total}/{total}",
         message=clip(message, 512),
     )
-
-
-def accepted_share(option: str) -> float:
-    """Share of nodes (0 to 1) that may run on the CPU; the converter refuses a value that it cannot read."""
-    if option == "true":
-        return 1.0
-    share = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]+)?)%", option)
-    return float(share.group(1)) / 100 if share else 0.0

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 
 import onnx
 
+from ...api.cpu_fallback import ALLOW_CPU_FALLBACK
 from ...api.errors import UnsupportedOperators
 from ...api.stages import Delegation
-
-ALLOW_CPU_FALLBACK = "allow-cpu-fallback"
-"""Option key: how many nodes may run on the CPU; the delegation then says so."""
 
 QUANTIZATION = frozenset({"QuantizeLinear", "DequantizeLinear"})
 NOT_COMPUTE = QUANTIZATION | {"Constant"}

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ...api.capabilities import BoardType
+from ...api.cpu_fallback import ALLOW_CPU_FALLBACK, TAKES, accepted_share
 from ...api.errors import InvalidSpec
-from .delegation import ALLOW_CPU_FALLBACK
 from .socs import Soc, soc_of
 
 PERFORMANCE_MODES = (
@@ -34,7 +34,7 @@ class Option:
 
 
 OPTIONS: dict[str, Option] = {
-    ALLOW_CPU_FALLBACK: Option((), "false", "true, false, or a share such as 5%", "how many nodes may run on the CPU"),
+    ALLOW_CPU_FALLBACK: Option((), "false", TAKES, "how many nodes may run on the CPU"),
     "soc": Option((), "the board's", "the same die's other name or QNN id", "SoC that the binary is bound to"),
     "htp-arch": Option((), "the SoC's", "v73 or 73", "refused unless it is the SoC's: QNN ignores a differing one"),
     "vtcm": Option((), "all", "1 up to the SoC's MiB", "scratch memory to plan with, when other models share the HTP"),
@@ -77,7 +77,7 @@ def parse_options(options: Mapping[str, str], board: BoardType = "qcs8255") -> Q
     return QnnOptions(
         soc=soc,
         vtcm_mb=_vtcm(options.get("vtcm"), soc),
-        allowed_cpu_share=_cpu_share(chosen[ALLOW_CPU_FALLBACK]),
+        allowed_cpu_share=accepted_share(chosen[ALLOW_CPU_FALLBACK]),
         optimization=chosen["graph-optimization"],
         performance_mode=chosen["performance-mode"],
         io_on_cpu=chosen["io-quantization"] == "cpu",
@@ -107,15 +107,6 @@ def _vtcm(value: str | None, soc: Soc) -> int:
         return soc.vtcm_mb
     # the compiler plans with more than there is, and the board would then refuse the binary
     return _number("vtcm", value, 1, soc.vtcm_mb, f" ({soc.name} has {soc.vtcm_mb} MiB)")
-
-
-def _cpu_share(value: str) -> float:
-    if value in ("true", "false"):
-        return float(value == "true")
-    if not value.endswith("%"):
-        hint = 'Write "true", "false", or the largest share of nodes on the CPU, such as "5%"'
-        raise InvalidSpec(f"option {ALLOW_CPU_FALLBACK} is {value!r}", hint=hint)
-    return _number(ALLOW_CPU_FALLBACK, value.removesuffix("%"), 0, 100) / 100
 
 
 def _number(key: str, value: str, low: int, high: int, aside: str = "") -> int:

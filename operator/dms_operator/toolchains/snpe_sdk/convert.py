@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ...api.cpu_fallback import ALLOW_CPU_FALLBACK
 from ...api.errors import ConversionFailed, UnsupportedOperators, WrongTarget
 from ...api.stages import Delegation
 from ..base import Progress
@@ -135,7 +136,7 @@ def _checked(layers: list[DlcLayer], options: QnnOptions) -> Delegation:
         named = ", ".join(f"{layer.name} ({layer.op_type})" for layer in left[:_SHOWN_NODES])
         raise UnsupportedOperators(
             f"{len(left)} of {len(layers)} layers cannot run on the {options.soc.title} HTP: {named}",
-            hint='Replace them in the model, or accept a slow vehicle with the option allow-cpu-fallback: "true"',
+            hint=f'Replace them in the model, or accept a slow vehicle with the option {ALLOW_CPU_FALLBACK}: "true"',
         )
     return Delegation(npu=len(layers) - len(left), total=len(layers), left_on_cpu=counts)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ...api.capabilities import BoardType
+from ...api.cpu_fallback import ALLOW_CPU_FALLBACK
 from ...api.errors import InvalidSpec
 from ..qnn import options as qnn
 from .sdk import Generation, Sdk
@@ -13,7 +14,7 @@ OPTIONS: dict[str, qnn.Option] = {
     "timeout-minutes": qnn.Option((), "60", "1 to 1440", "longest run of one tool"),
 } | {
     key: qnn.OPTIONS[key]
-    for key in ("allow-cpu-fallback", "soc", "htp-arch", "vtcm", "graph-optimization", "performance-mode")
+    for key in (ALLOW_CPU_FALLBACK, "soc", "htp-arch", "vtcm", "graph-optimization", "performance-mode")
 }
 """Every option by its key in `targets[].options`."""
 

@@ -8,15 +8,14 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from ...api.cpu_fallback import ALLOW_CPU_FALLBACK, TAKES, accepted_share
 from ...api.errors import InvalidSpec
 from .socs import Soc
 
-ALLOW_CPU = "allow-cpu-fallback"
 ESTIMATE_ONLY = "estimate-only"
 IMPORT_TIMEOUT = "import-timeout"
 BOARD_RELEASE = "board-release"
 PERFSIM = "perfsim"
-_SHARE = re.compile(r"[0-9]{1,3}(\.[0-9]+)?%")
 _WHOLE = re.compile(r"[0-9]{1,9}")
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
@@ -46,8 +45,11 @@ def _names(value: str) -> str | None:
 
 
 def _share(value: str) -> str | None:
-    good = value in ("false", "true") or (_SHARE.fullmatch(value) and float(value[:-1]) <= 100)
-    return None if good else "true, false, or a share of the nodes such as 5%"
+    try:
+        accepted_share(value)
+    except InvalidSpec:
+        return TAKES
+    return None
 
 
 def _release(value: str) -> str | None:
@@ -141,7 +143,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("num-cores", f"{_ADVANCED}num_cores", "1", _integer(1, 8), "C7x cores that the model is split over"),
     Option("debug-level", "debug_level", "0", _integer(0, 6), "what TI's tools print"),
     Option(PERFSIM, "", "true", _SWITCH, "ask TI's performance simulator for a latency"),
-    Option(ALLOW_CPU, "", "false", _share, "true, or the share of nodes (5%) that may run on the Arm cores"),
+    Option(ALLOW_CPU_FALLBACK, "", "false", _share, "true, or the share of nodes (5%) that may run on the Arm cores"),
     Option(ESTIMATE_ONLY, "", "false", _SWITCH, "no compilation: pre-flight and estimate, not deployable"),
     Option(IMPORT_TIMEOUT, "", "7200", _integer(1, 86_400), "seconds until the import is ended"),
     Option(BOARD_RELEASE, "", "", _release, "SDK release on the board, checked against that of the tools"),
@@ -171,8 +173,7 @@ class TidlOptions:
     @property
     def cpu_share(self) -> float:
         """Share of the nodes, 0 to 1, that may run on the Arm cores."""
-        value = self[ALLOW_CPU]
-        return float(value[:-1]) / 100 if value.endswith("%") else float(value == "true")
+        return accepted_share(self[ALLOW_CPU_FALLBACK])
 
     @property
     def frames(self) -> int:

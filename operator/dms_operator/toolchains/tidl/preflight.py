@@ -9,11 +9,11 @@ from typing import Any
 
 import onnx
 
+from ...api.cpu_fallback import ALLOW_CPU_FALLBACK
 from ...api.errors import UnsupportedOperators
 from ...api.stages import Delegation
 from .graph import Graph, Node, opset_of
 from .operators import AT_EDGES, HINTS, IN_PATTERN, MAXIMUM_NODES, MAXIMUM_OPSET, PATTERN_OF, SUPPORTED
-from .options import ALLOW_CPU
 from .patterns import find_fusions
 from .rules import refusal
 from .socs import Soc
@@ -92,7 +92,9 @@ def hints(preflight: Preflight) -> dict[str, str]:
 def _advice(preflight: Preflight) -> str:
     known = [f"{op}: {text}" for op, text in hints(preflight).items()][:3]
     start = "Try: " + "; ".join(known) if known else "Replace these operators in the model"
-    return f'{start}. Or accept Arm cores in the loop with the option {ALLOW_CPU}: "true" or a share such as "5%"'
+    return (
+        f'{start}. Or accept Arm cores in the loop with the option {ALLOW_CPU_FALLBACK}: "true" or a share such as "5%"'
+    )
 
 
 def _reason(graph: Graph, node: Node, pattern: str | None) -> str | None:
