@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import tempfile
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -174,12 +175,13 @@ def _ratios(lines: list[str]) -> str:
 
 def _note(samples: int) -> str:
     lowest = round(samples / (samples + 1.96**2), 3)
-    return (
+    return textwrap.fill(
         f"`make table-qualcomm`. Each form is the ladder's first rung that loses at most {ACCEPTED_DROP:.0%} on "
         f"{EVALUATE} clips (else the one that loses least); {CALIBRATE} other clips calibrate. Latency is Qualcomm's "
         f'cost model (lowest to highest), provenance `simulated`; the columns from "top-1 on target" on are of '
         f"{samples} clips on the HTP's functional simulator, errors in the unit of the logits, target against the ONNX "
-        f"model that was compiled. {samples} of {samples} right proves {lowest:.3f} and no more (Wilson, 95 %)."
+        f"model that was compiled. {samples} of {samples} right proves {lowest:.3f} and no more (Wilson, 95 %).",
+        120,
     )
 
 
