@@ -16,9 +16,9 @@ from helm.rendering import CHART, MATRIX, Manifest, helm, of_kind, only, render,
 from tools import get_helm
 
 pytestmark = pytest.mark.skipif(not get_helm.is_available(), reason="helm is packaged for x86-64 Linux only")
-KUBERNETES = ("1.29", "1.37")
+KUBERNETES = ("1.30", "1.37")
 """The oldest that Chart.yaml admits, and the newest that has schemas."""
-QUICK = ("default", "locked-down", "monitoring")
+QUICK = ("boards", "default", "locked-down", "monitoring")
 """Together they render every template; the other ways are slow tests."""
 
 
@@ -111,8 +111,8 @@ def test_the_definition_is_that_of_the_api_types_and_outlives_the_release() -> N
 
 def test_an_older_kubernetes_is_refused() -> None:
     values = f"--values={MATRIX[0]}"
-    done = helm(4, "template", str(CHART), values, "--kube-version=1.28.0")
-    assert "chart requires kubeVersion: >=1.29.0-0" in done.stderr
+    done = helm(4, "template", str(CHART), values, "--kube-version=1.29.0")
+    assert "chart requires kubeVersion: >=1.30.0-0" in done.stderr
 
 
 def test_the_notes_say_what_to_do_next(tmp_path: Path) -> None:

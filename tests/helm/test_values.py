@@ -200,3 +200,17 @@ def test_people_who_may_view_or_edit_a_namespace_may_do_so_with_deployments() ->
     assert "rbac.authorization.k8s.io/aggregate-to-view" not in edit["metadata"]["labels"]
     assert view["rules"][0]["verbs"] == ["get", "list", "watch"]
     assert all("status" not in name for role in (view, edit) for rule in role["rules"] for name in rule["resources"])
+
+
+def test_the_board_probe_is_confined_to_boards_and_to_its_own_words() -> None:
+    manifests = way("boards")
+    pod = only(manifests, "DaemonSet")["spec"]["template"]["spec"]
+    [term] = pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    assert term == {"matchExpressions": [{"key": "dms.edge/board", "operator": "Exists"}]}
+    keys = next(volume for volume in pod["volumes"] if volume["name"] == "keys")["projected"]["sources"]
+    assert [source["secret"]["name"] for source in keys] == ["board-rack-1", "board-rack-2"]
+    policy, binding = only(manifests, "ValidatingAdmissionPolicy"), only(manifests, "ValidatingAdmissionPolicyBinding")
+    assert binding["spec"] == {"policyName": policy["metadata"]["name"], "validationActions": ["Deny"]}
+    account = f"system:serviceaccount:dms-system:{pod['serviceAccountName']}"
+    assert account in policy["spec"]["matchConditions"][0]["expression"]
+    assert len(policy["spec"]["validations"]) == 6
