@@ -2,7 +2,7 @@
 
 The two take turns of a few queries, so that the machine's noise meets both alike: what is left is how they time, not
 when. LoadGen waits, untimed, while ours has its turn, and the other way round. A difference is that of one round's
-pair, and the median over the rounds counts. Exit code 1: p50 or p99 differ by more than the aim.
+pair, and the median over the rounds counts.
 """
 # ruff: noqa: E402 - the paths come first
 
@@ -213,9 +213,14 @@ def table(pairs: Sequence[Pair], count: int, size: int, threads: int, realtime: 
         "|---|---|---|---|",
         *(_row(label, pairs, name) for name, label in LABELS.items()),
         "",
-        f"Aim: p50 and p99 within {AIM:.0%}.",
+        f"Aim: p50 and p99 within {AIM:.0%}{_verdict(pairs)}.",
     ]
     return "\n".join(lines)
+
+
+def _verdict(pairs: Sequence[Pair]) -> str:
+    missed = [name for name in ("p50", "p99") if abs(difference(pairs, name)[0]) > AIM]
+    return f"; not met in this run: {', '.join(missed)}" if missed else ", met in this run"
 
 
 LABELS = {
@@ -231,7 +236,7 @@ def _row(label: str, pairs: Sequence[Pair], name: str) -> str:
     return f"| {label} | {ours:.3f} ms | {theirs:.3f} ms | {middle:+.2%} ({least:+.2%} to {largest:+.2%}) |"
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--queries", type=int, default=2000)
@@ -249,8 +254,7 @@ def main() -> int:
     text = table(pairs, arguments.queries, arguments.turn, arguments.threads, realtime)
     print(text)
     write_section(ROOT / "docs" / "performance.md", "loadgen", "Our runner beside LoadGen", text)
-    return int(any(abs(difference(pairs, name)[0]) > AIM for name in ("p50", "p99")))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
