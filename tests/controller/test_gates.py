@@ -73,6 +73,12 @@ def test_a_noisy_run_proves_no_latency_and_says_to_measure_again() -> None:
     assert "noisy: measure again" in gate.message
 
 
+@pytest.mark.parametrize("figure", [{"bound": "0.900ms"}, {"bound": None, "p50": "0.600ms"}, {"bound": "0.100ms"}])
+def test_a_noisy_run_proves_nothing_in_either_direction(figure: dict[str, Any]) -> None:
+    facts = benchmark(latencies=[latency("measured", samples=64, noisy=True, **figure).to_wire()])
+    assert gates.latency_gate(facts, "qnn", WANTED).outcome == "Inconclusive"
+
+
 @pytest.mark.parametrize(("toolchain", "outcome"), [("qnn", "Inconclusive"), ("onnxruntime", "Pass")])
 def test_the_build_machine_says_nothing_about_an_npu(toolchain: str, outcome: str) -> None:
     facts = benchmark(latencies=[latency("host", "0.100ms", samples=128).to_wire()])

@@ -40,7 +40,8 @@ def test_a_loss_within_the_limit_that_is_not_proven_ends_the_ladder() -> None:
     assert target["message"] == (
         "int8: lost 0.33 points of top1 on 300 samples, at most 1.57 points at 95 % confidence, 1.0 points allowed: "
         "about 640 samples would decide. "
-        "Try: more samples in the dataset and in dataset.evaluationSamples, or a larger maxAccuracyDrop"
+        "Try: more samples in the dataset and in dataset.evaluationSamples, fewer calibrationSamples, or a larger "
+        "maxAccuracyDrop"
     )
 
 

@@ -21,6 +21,24 @@ def test_the_selected_variant_is_told_with_everything_the_board_needs() -> None:
     assert (target["power"], target["energyPerInference"], target["node"]) == ("0.8W", "0.32mJ", "board-1")
 
 
+def test_energy_is_the_boards_own_figure_where_there_is_one() -> None:
+    measured = {"power": "0.8W", "powerProvenance": "measured", "energyPerInference": "0.35mJ", "memory": "12Mi"}
+    done = world(script=Script(benchmark={**measured, "memoryProvenance": "measured"})).run()
+    (target,) = done.status["targets"]
+    assert target["energyPerInference"] == "0.35mJ"
+    assert (target["memory"], target["memoryProvenance"]) == ("12Mi", "measured")
+
+
+def test_camera_to_decision_is_told_beside_the_networks_latency_and_shown_as_p99() -> None:
+    figure = latency("estimated", "4ms", p50="3ms", samples=700).to_wire()
+    wanted = {"endToEnd": {}, "minProvenance": "estimated"}
+    done = world(script=Script(benchmark={"endToEnd": figure}), benchmark=wanted).run()
+    (target,) = done.status["targets"]
+    assert target["latency"] == {"p50": "0.400ms", "bound": "0.430ms", "provenance": "simulated"}
+    assert target["endToEnd"] == {"p50": "3ms", "bound": "4ms", "provenance": "estimated"}
+    assert (done.status["summary"]["p99"], done.status["summary"]["provenance"]) == ("4 ms estimated", "estimated")
+
+
 def test_gates_of_the_selected_variant_are_all_passed_and_told() -> None:
     done = world(benchmark={"powerBudget": "1000mW"}, script=POWERED).run()
     gates = done.status["targets"][0]["candidates"][0]["gates"]

@@ -26,6 +26,8 @@ from dms_operator.pipeline import benchmark, convert, quantize
 from dms_operator.pipeline.context import StageContext
 from dms_operator.pipeline.latency import PROFILES, Profile
 from dms_operator.pipeline.power import PowerMeter, record
+from dms_operator.pipeline.rows import REFERENCE, REFERENCE_PROFILE, VARIANT, cpu_jobs
+from dms_operator.pipeline.subject import subject
 from dms_operator.pipeline.target_accuracy import errors, first_outputs, judge
 from model_fixtures import tiny_classifier, tiny_dataset
 
@@ -199,6 +201,23 @@ def test_a_board_runs_every_evaluation_sample_and_tells_how_sure_the_drop_is(ben
     found = facts.accuracy_on_target_interval
     assert found is not None and (found.lost, found.gained) == (0, 0)
     assert found.high == pytest.approx(1 - 0.05 ** (1 / 24), abs=1e-6)
+
+
+def test_rows_that_no_gate_rests_on_do_not_take_the_ten_minutes_of_an_official_run(bench: Bench, compiled: str) -> None:
+    recipe = BenchmarkRecipe(
+        image="i",
+        resolved=bench.resolved,
+        variant=bench.variant,
+        compiled=compiled,
+        board="qcs8255",
+        toolchain="qnn",
+        profile="official",
+    )
+    jobs = cpu_jobs(subject(recipe, bench.context()), recipe)
+    assert {name: job.profile for name, job in jobs.items()} == {
+        VARIANT: PROFILES["quick"],
+        REFERENCE: REFERENCE_PROFILE,
+    }
 
 
 def test_a_board_is_sent_no_more_samples_than_fit(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

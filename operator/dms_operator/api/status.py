@@ -32,11 +32,11 @@ GateName = Literal[
     "delegation",
     "provenance",
     "accuracyOnTarget",
-    "accuracyRegression",
     "latency",
-    "latencyRegression",
     "power",
     "memory",
+    "accuracyRegression",
+    "latencyRegression",
 ]
 """In the order in which they are held (docs/gates.md)."""
 TargetState = Literal["Pending", "Converting", "Benchmarking", "Ready", "Failed"]

@@ -73,7 +73,10 @@ def _reason(candidate: Candidate) -> str:
 
 
 _HINTS: dict[tuple[str, GateOutcome], str] = {
-    ("accuracy", "Inconclusive"): "Try: more samples in the dataset and in dataset.evaluationSamples, or a larger "
+    (
+        "accuracy",
+        "Inconclusive",
+    ): "Try: more samples in the dataset and in dataset.evaluationSamples, fewer calibrationSamples, or a larger "
     "maxAccuracyDrop",
     ("accuracyOnTarget", "Inconclusive"): "Try more dataset.evaluationSamples or benchmark.simulationSamples",
     ("accuracyRegression", "Fail"): "Try other training, or accept it by a larger benchmark.regression.accuracy",

@@ -135,7 +135,9 @@ def _figures(latency: LatencyFacts) -> dict[str, Any]:
 
 
 def _energy(benchmark: BenchmarkFacts, latency: LatencyFacts | None) -> str | None:
-    """Power above idle times the median latency, in millijoules."""
+    """As the board found it; else power above idle times the median latency, in millijoules."""
+    if benchmark.energy_per_inference is not None:
+        return str(benchmark.energy_per_inference)
     power: Power | None = benchmark.power
     if power is None or latency is None:
         return None

@@ -16,15 +16,22 @@ def latency_gate(benchmark: BenchmarkFacts, toolchain: str, wanted: BenchmarkSpe
     if latency is None:
         message = f"there is no latency figure of the target to hold against {budget}"
         return GateStatus(name="latency", outcome="Inconclusive", limit=budget, message=message)
+    figure, text = _figure(latency, wanted)
+    if figure is None:
+        return _gate("Inconclusive", latency, None, budget, text)
+    if latency.noisy:
+        return _gate("Inconclusive", latency, figure, budget, text, ", but the run was noisy: measure again")
+    within = figure.value <= wanted.latency_budget.value
+    return _gate("Pass" if within else "Fail", latency, figure, budget, text)
+
+
+def _figure(latency: LatencyFacts, wanted: BenchmarkSpec) -> tuple[Duration | None, str]:
+    """What is held against the budget, in words too: the bound, or a median that is beyond the budget anyway."""
     if latency.bound is not None:
-        within = latency.bound.value <= wanted.latency_budget.value
-        text = f"{_subject(latency, wanted)} at most {milliseconds(latency.bound)}"
-        if latency.noisy:
-            return _gate("Inconclusive", latency, latency.bound, budget, text, ", but the run was noisy: measure again")
-        return _gate("Pass" if within else "Fail", latency, latency.bound, budget, text)
+        return latency.bound, f"{_subject(latency, wanted)} at most {milliseconds(latency.bound)}"
     if latency.p50.value > wanted.latency_budget.value:
-        return _gate("Fail", latency, latency.p50, budget, f"even p50 is {milliseconds(latency.p50)}")
-    return _gate("Inconclusive", latency, None, budget, _too_few(latency, wanted))
+        return latency.p50, f"even p50 is {milliseconds(latency.p50)}"
+    return None, _too_few(latency, wanted)
 
 
 def _too_few(latency: LatencyFacts, wanted: BenchmarkSpec) -> str:
