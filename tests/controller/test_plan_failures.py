@@ -26,7 +26,7 @@ def test_a_lost_accuracy_says_how_much_and_what_to_try() -> None:
     assert target(done)["reason"] == "AccuracyGateFailed"
     assert target(done)["message"] == (
         "int8: lost 2.3 points of top1 on 1000 samples, at least 1.58 points at 95 % confidence, 1.0 points allowed "
-        "(best of 8 tried: int8-qnn-percentile). "
+        "(best of 9 tried: int8-qnn-percentile). "
         "Try: add fp16 to precisions, more calibrationSamples, a larger maxAccuracyDrop (now 1.0 points)"
     )
     assert not any("convert" in stage for stage in done.stages())

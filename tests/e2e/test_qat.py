@@ -23,7 +23,7 @@ def kubectl(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
     directory = tmp_path_factory.mktemp("qat")
     stages = RealStages(cluster, directory)
     burdened(stages.path("models", "burdened.pt2"))
-    tiny_dataset(stages.path("data", "tiny.npz"), samples=240)
+    tiny_dataset(stages.path("data", "tiny.npz"), samples=400)
     found = Kubectl(cluster.kubeconfig, directory).within(f"qat-{uuid4().hex[:6]}")
     found.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": found.namespace}})
     operator = stages.operator(cluster, found)

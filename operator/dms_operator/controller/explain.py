@@ -73,11 +73,8 @@ def _reason(candidate: Candidate) -> str:
 
 
 _HINTS: dict[tuple[str, GateOutcome], str] = {
-    (
-        "accuracy",
-        "Inconclusive",
-    ): "Try: more samples in the dataset and in dataset.evaluationSamples, fewer calibrationSamples, or a larger "
-    "maxAccuracyDrop",
+    ("accuracy", "Inconclusive"): "Try: more samples in the dataset and in dataset.evaluationSamples, "
+    "fewer calibrationSamples, or a larger maxAccuracyDrop",
     ("accuracyOnTarget", "Inconclusive"): "Try more dataset.evaluationSamples or benchmark.simulationSamples",
     ("accuracyRegression", "Fail"): "Try other training, or accept it by a larger benchmark.regression.accuracy",
     ("accuracyRegression", "Inconclusive"): "Try more dataset.evaluationSamples, or accept it by a larger "
