@@ -30,7 +30,8 @@ def small_values() -> dict[str, Any]:
 class Release:
     """A release in a namespace; `helm(...)` runs helm there."""
 
-    def __init__(self, kubeconfig: Path, namespace: str, scratch: Path, name: str = "dms") -> None:
+    def __init__(self, kubeconfig: Path, namespace: str, scratch: Path, name: str = "dms", major: int = 4) -> None:
+        self._program = get_helm.helm(major)
         self.name = name
         self.namespace = namespace
         self._values = scratch / f"{name}-values.yaml"
@@ -39,7 +40,7 @@ class Release:
 
     def helm(self, *arguments: str, code: int = 0) -> str:
         """Run helm in the release's namespace; raises AssertionError with its words on another exit code."""
-        command = [str(get_helm.helm()), f"--namespace={self.namespace}", *arguments]
+        command = [str(self._program), f"--namespace={self.namespace}", *arguments]
         done = subprocess.run(command, env=self._environment, capture_output=True, text=True, timeout=240)
         assert done.returncode == code, f"helm {' '.join(arguments)}: {done.stdout}{done.stderr}"
         return done.stdout
@@ -53,8 +54,9 @@ class Release:
         return self._put("upgrade", chart, (), values)
 
     def test(self) -> str:
-        """`helm test`."""
-        return self.helm("test", self.name, "--logs", "--timeout=100s")
+        """`helm test`; Helm 3 looks for the log of a pod that succeeded only after it has deleted it."""
+        logs = ["--logs"] if self._program == get_helm.helm() else []
+        return self.helm("test", self.name, *logs, "--timeout=100s")
 
     def _put(self, verb: str, chart: Path, options: tuple[str, ...], values: dict[str, Any]) -> str:
         self._values.write_text(yaml.safe_dump({**self._base, **values}))

@@ -127,6 +127,17 @@ def test_a_namespaced_operator_leaves_other_namespaces_alone(release: Release, a
 
 
 @pytest.mark.slow
+def test_helm_3_installs_and_upgrades_it_as_well(bare: Cluster, admin: Kubectl, tmp_path: Path) -> None:
+    release = Release(bare.kubeconfig, restricted_namespace(admin, "dms-system"), tmp_path, major=3)
+    release.install(make_older(CHART, tmp_path / "older"))
+    release.upgrade()
+    assert MISSING_FIELD in json.dumps(definition(admin)["schema"])
+    assert "Succeeded" in release.test()
+    release.helm("uninstall", release.name, "--wait")
+    assert definition(admin)["served"]
+
+
+@pytest.mark.slow
 def test_the_kustomize_base_runs_as_well(admin: Kubectl, people: Kubectl, tmp_path: Path) -> None:
     admin("apply", "--server-side", "-k", str(overlay(tmp_path / "overlay")))
     admin("--namespace=dms-system", "rollout", "status", "deployment/dms-operator", "--timeout=90s")

@@ -1,5 +1,6 @@
 """Values: each acts, a wrong one is refused with its place, and README, schema and defaults agree."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,15 @@ def test_an_object_store_reaches_the_stages_by_secret_and_environment() -> None:
     assert settings.env["AWS_ENDPOINT_URL_S3"] == "https://minio.example.com"
     assert settings.env["HTTPS_PROXY"] == settings.env["https_proxy"] == "http://proxy.example.com:3128"
     assert settings.service_account == "dms-stages"
+
+
+def test_proxies_reach_every_client_of_a_store_and_an_own_variable_wins() -> None:
+    def env(*options: str) -> dict[str, str]:
+        manifests = render(CHART / "ci" / "s3-values.yaml", *options)
+        return Settings.model_validate(settings_of(manifests)).env
+
+    assert json.loads(env()["FSSPEC_GS"]) == {"session_kwargs": {"trust_env": True}}
+    assert env("--set=stages.env.NO_PROXY=mine")["NO_PROXY"] == "mine"
 
 
 def test_a_claim_is_made_where_stages_run_and_stays() -> None:

@@ -6,7 +6,7 @@
 {{- $optional := dict
   "imagePullPolicies" (include "dms-operator.settings.pullPolicies" . | fromYaml)
   "imagePullSecrets" .Values.images.pullSecrets
-  "env" (include "dms-operator.settings.env" . | fromYaml)
+  "env" (mergeOverwrite (include "dms-operator.settings.env" . | fromYaml) .Values.stages.env)
   "volumes" (include "dms-operator.settings.volumes" . | fromYamlArray)
   "storeSecret" .Values.artifactStore.s3.secretName
   "serviceAccount" $stages.serviceAccountName
@@ -84,14 +84,15 @@ https_proxy: {{ . | quote }}
 NO_PROXY: {{ . | quote }}
 no_proxy: {{ . | quote }}
 {{- end }}
+{{- if or $proxy.http $proxy.https }}
+{{- /* The client of gs:// looks at these variables only when told to. */}}
+FSSPEC_GS: {{ dict "session_kwargs" (dict "trust_env" true) | toJson | quote }}
+{{- end }}
 {{- with .Values.artifactStore.s3.endpointUrl }}
 AWS_ENDPOINT_URL_S3: {{ . | quote }}
 {{- end }}
 {{- with .Values.artifactStore.s3.region }}
 AWS_DEFAULT_REGION: {{ . | quote }}
-{{- end }}
-{{- range $name, $value := .Values.stages.env }}
-{{ $name }}: {{ $value | quote }}
 {{- end }}
 {{- end }}
 

@@ -1,0 +1,42 @@
+"""`dms operator check`: says that an operator works, or what keeps it from doing so, and leaves nothing behind."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from e2e import running
+from e2e.conftest import FakeStages, StartOperator
+from e2e.running import Kubectl
+
+
+def check(kubectl: Kubectl, *options: str) -> subprocess.CompletedProcess[str]:
+    program = str(Path(sys.executable).with_name("dms"))
+    command = [program, "operator", "check", f"--namespace={kubectl.namespace}", *options]
+    environment = {**os.environ, "KUBECONFIG": str(kubectl.kubeconfig)}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+
+
+def test_an_operator_that_works_answers(kubectl: Kubectl, operator_process: StartOperator, stages: FakeStages) -> None:
+    operator_process(stages.settings)
+    done = check(kubectl)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("the operator answers: ")
+    running.wait_for(lambda: not kubectl.json("get", "dmsd")["items"], 30, "nothing is left behind")
+    assert kubectl.json("get", "jobs")["items"] == []
+
+
+def test_without_an_operator_it_says_where_to_look(kubectl: Kubectl) -> None:
+    done = check(kubectl, "--timeout=2")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert (
+        f"no operator answered within 2 s: see its log, and whether it watches the namespace {kubectl.namespace}"
+        in (done.stderr)
+    )
+    assert kubectl.json("get", "dmsd")["items"] == []
+
+
+def test_a_namespace_that_is_not_there_is_told(kubectl: Kubectl) -> None:
+    done = check(kubectl.within("nowhere"))
+    assert done.returncode == 1
+    assert 'namespaces "nowhere" not found (404)' in done.stderr
