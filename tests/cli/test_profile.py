@@ -1,6 +1,7 @@
 """`dms profile` on recorded and on really compiled artifacts."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,11 @@ from typer.testing import CliRunner
 from dms_operator.artifacts.store import open_store
 from dms_operator.cli.main import app
 from dms_operator.toolchains.qnn.toolchain import Qnn
+from dms_operator.toolchains.tidl import Tidl
 from model_fixtures import INPUT_NAME, tiny_classifier
 from toolchains.conftest import silent
 from toolchains.qdq import quantized, samples
+from toolchains.tidl.models import fixed_point
 
 
 @pytest.fixture(scope="module")
@@ -55,3 +58,36 @@ def test_with_model_and_dataset_the_target_is_compared(artifact: Path) -> None:
 def test_a_directory_without_artifact_is_one_line(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["profile", str(tmp_path)])
     assert result.exit_code == 1 and "ConversionFailed: the compiled artifact has no readable manifest" in result.output
+
+
+def test_a_soc_without_cost_model_gets_words_and_no_number(artifact: Path, tmp_path: Path) -> None:
+    Qnn().convert(artifact / "model.onnx", "qcs8550", {"layer-profile": "false"}, tmp_path, silent)
+    text = run(str(tmp_path))
+    assert "no cost model for this SoC" in text and "Cost model: " not in text
+
+
+def test_operators_without_cost_are_told(artifact: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(artifact / "compiled", tmp_path / "copy"))
+    report = json.loads((copy / "layers.json").read_text())
+    report["costModel"]["missingOps"] = 3
+    (copy / "layers.json").write_text(json.dumps(report))
+    assert "Too low: 3 operators have no cost" in run(str(copy))
+
+
+def test_an_estimate_for_tda4vm_is_shown_as_one(tmp_path: Path) -> None:
+    model = fixed_point(tiny_classifier(tmp_path / "float.onnx"), tmp_path / "model.onnx")
+    (tmp_path / "estimate").mkdir()
+    Tidl().convert(model, "tda4vm", {"estimate-only": "true"}, tmp_path / "estimate", silent)
+    text = run(str(tmp_path / "estimate"))
+    assert "J721E C7x/MMA, estimate only, no TI tools ran" in text
+    assert "7 of 7 nodes on the C7x (predicted by TI's published tables)" in text
+    assert "(estimated: roofline of TDA4VM" in text and "conv1" in text
+
+
+def test_samples_for_tda4vm_are_sent_to_the_command_that_runs_them(tmp_path: Path) -> None:
+    model = fixed_point(tiny_classifier(tmp_path / "float.onnx"), tmp_path / "model.onnx")
+    (tmp_path / "estimate").mkdir()
+    Tidl().convert(model, "tda4vm", {"estimate-only": "true"}, tmp_path / "estimate", silent)
+    arguments = ["profile", str(tmp_path / "estimate"), "--model", str(model), "--dataset", str(tmp_path / "data.npz")]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 1 and "python -m dms_operator.toolchains.tidl.compare" in result.output

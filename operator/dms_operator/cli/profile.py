@@ -9,7 +9,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from dms_operator.api.errors import DMSError
+from dms_operator.api.errors import DMSError, InvalidSpec
+
+from . import profile_tidl
 
 _DATASET_LIMIT_BYTES = 4 << 30
 
@@ -32,12 +34,19 @@ def profile(
             directory = _directory(artifact, store, Path(scratch))
             document = _document(directory)
             if model and dataset:
+                if "profile" not in document:
+                    raise InvalidSpec(
+                        "samples are run here for toolchain qnn alone",
+                        hint="For TDA4VM use python -m dms_operator.toolchains.tidl.compare",
+                    )
                 document["onTarget"] = _on_target(directory, model, dataset, samples, Path(scratch))
     except DMSError as error:
         typer.echo(f"{error.reason}: {error}", err=True)
         raise typer.Exit(1) from error
     if as_json:
         print(json.dumps(document, indent=1))
+    elif "profile" not in document:
+        profile_tidl.show(document, top, Console())
     else:
         _show(document, top, Console())
 
@@ -58,6 +67,8 @@ def _document(directory: Path) -> dict[str, Any]:
     from dms_operator.toolchains.manifest import read_manifest, read_report
 
     manifest = read_manifest(directory)
+    if manifest.get("compiled", {}).get("toolchain") == "tidl":
+        return profile_tidl.document(directory, manifest)
     return {
         "compiled": manifest.get("compiled", {}),
         "cpuNodes": manifest.get("cpuNodes", []),

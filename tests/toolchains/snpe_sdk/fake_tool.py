@@ -144,7 +144,7 @@ def show(name: str) -> None:
 def act(given: dict[str, list[str]]) -> None:
     if TOOL in ("snpe-onnx-to-dlc", "snpe-pytorch-to-dlc", "qairt-converter"):
         convert(given)
-    elif TOOL in ("snpe-dlc-quant", "qairt-quantizer", "snpe-dlc-graph-prepare"):
+    elif TOOL in ("snpe-dlc-quant", "snpe-dlc-quantize", "qairt-quantizer", "snpe-dlc-graph-prepare"):
         quantize(given)
     elif TOOL == "qnn-context-binary-generator":
         generate_context(given)

@@ -57,7 +57,7 @@ def test_without_an_sdk_the_user_is_told_how_to_bring_one(monkeypatch: pytest.Mo
 def test_an_unusable_sdk_is_told_by_what_is_wrong_with_it(sdk: FakeSdk, spoil: Any, says: str) -> None:
     spoil(sdk.root)
     if says.startswith("lacks"):
-        (sdk.root / "bin" / HOST / "snpe-dlc-quant").unlink()
+        (sdk.root / "bin" / HOST / "snpe-dlc-info").unlink()
     with pytest.raises(ToolchainUnavailable, match=says) as caught:
         find_sdk()
     assert not caught.value.retryable
@@ -104,6 +104,8 @@ def test_a_path_with_a_colon_is_refused_because_search_paths_split_there(tmp_pat
         ({"says": ["libc.so.6: version `GLIBC_2.38' not found"], "exit": 1}, ToolchainUnavailable, "check-linux"),
         ({"says": ["error: unrecognized arguments: --x"], "exit": 2}, ToolchainUnavailable, "does not know the option"),
         ({"says": ["chatter", "ERROR - shapes differ", "bye"], "exit": 4}, ConversionFailed, "code 4: ERROR - shapes"),
+        ({"says": ["ERROR: licence check failed"], "exit": 1}, ToolchainUnavailable, "asks for its licence"),
+        ({"says": ["(c) Qualcomm, see LICENSE.pdf", "bye"], "exit": 3}, ConversionFailed, "code 3: bye"),
         ({"exit": 5}, ConversionFailed, "it printed nothing"),
         ({"writes_nothing": True}, ConversionFailed, r"reported success, but wrote no quantized\.dlc"),
     ],

@@ -53,6 +53,15 @@ def test_an_sdk_with_the_older_tools_alone_uses_them(
     assert old.tools[0] == "snpe-onnx-to-dlc"
 
 
+def test_an_sdk_whose_quantizer_has_the_older_name_uses_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_qdq: Path
+) -> None:
+    old = FakeSdk(tmp_path / "old", without=["qairt-converter", "snpe-dlc-quant"])
+    monkeypatch.setenv("QAIRT_SDK_ROOT", str(old.root))
+    toolchain("snpe-sdk").convert(tiny_qdq, "sa8255", {}, tmp_path / "out", silent)
+    assert old.tools == ["snpe-onnx-to-dlc", "snpe-dlc-quantize", "snpe-dlc-graph-prepare", "snpe-dlc-info"]
+
+
 @pytest.mark.parametrize("generation", ["qairt", "snpe"])
 def test_a_float_model_becomes_fp16_without_a_quantizer(sdk: FakeSdk, tmp_path: Path, generation: str) -> None:
     model = tiny_classifier(tmp_path / "float.onnx")

@@ -61,7 +61,8 @@ def run_snpe(run: Run) -> tuple[list[str], Delegation]:
     source = "float.dlc"
     if run.network.overrides:
         source = "quantized.dlc"
-        run.step(argv.snpe_dlc_quant(run.network.widths, None), source)
+        tool = run.sdk.present("snpe-dlc-quant")
+        run.step(argv.snpe_dlc_quant(run.network.widths, None, tool=tool), source)
     prepared = argv.snpe_dlc_graph_prepare(
         source,
         options.soc.architecture,

@@ -63,7 +63,11 @@ _KNOWN = (
         ToolchainUnavailable,
         "This SDK version does not know the option: mount another one",
     ),
-    _known(r"license|unauthorized", ToolchainUnavailable, "The SDK asks for its licence"),
+    _known(
+        r"licen[cs]e\b.{0,40}\b(not|no|invalid|expired|required|fail|checkout)|unauthorized",
+        ToolchainUnavailable,
+        "The SDK asks for its licence",
+    ),
 )
 
 

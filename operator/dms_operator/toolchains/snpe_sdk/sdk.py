@@ -25,6 +25,8 @@ _GENERATIONS: dict[Generation, tuple[str, ...]] = {
     "qairt": ("qairt-converter", "qairt-quantizer", "qnn-context-binary-generator"),
     "snpe": ("snpe-onnx-to-dlc", "snpe-dlc-quant", "snpe-dlc-graph-prepare", "snpe-dlc-info"),
 }
+_INSTEAD = {"snpe-dlc-quant": "snpe-dlc-quantize"}
+"""The newer name of a tool, and the tool of the same flags that older SDKs have in its place."""
 _VERSION = re.compile(r"(\d+)\.(\d+)\.\d+(?:\.\d+)?")
 _ELSEWHERE = "Toolchain qnn compiles for the same boards and needs no SDK"
 
@@ -43,6 +45,10 @@ class Sdk:
         if not path.is_file():
             raise ToolchainUnavailable(f"the SDK {self.version} has no {name}", hint="Mount the complete SDK")
         return path
+
+    def present(self, name: str) -> str:
+        """The name under which the SDK has a tool: its own, or that of the one in its place."""
+        return name if _has(self.root / "bin" / HOST, name, exactly=True) else _INSTEAD.get(name, name)
 
     def library(self, name: str) -> Path:
         """Path of a host library, such as `libQnnHtp.so`. Raises ToolchainUnavailable when the SDK lacks it."""
@@ -64,7 +70,7 @@ def find_sdk(environment: Mapping[str, str] = os.environ) -> Sdk:
             f"the SDK {version} in {root} has no host tools (bin/{HOST})",
             hint="Mount the complete SDK, not the target libraries alone",
         )
-    found = tuple(name for name, needed in _GENERATIONS.items() if all((tools / tool).is_file() for tool in needed))
+    found = tuple(name for name, needed in _GENERATIONS.items() if all(_has(tools, tool) for tool in needed))
     if not found:
         missing = [tool for tool in _GENERATIONS["qairt"] if not (tools / tool).is_file()]
         raise ToolchainUnavailable(
@@ -72,6 +78,11 @@ def find_sdk(environment: Mapping[str, str] = os.environ) -> Sdk:
             hint="Mount the complete SDK",
         )
     return Sdk(root, version, found)
+
+
+def _has(tools: Path, name: str, *, exactly: bool = False) -> bool:
+    names = {name} if exactly else {name, _INSTEAD.get(name, name)}
+    return any((tools / each).is_file() for each in names)
 
 
 def _root(environment: Mapping[str, str]) -> Path:

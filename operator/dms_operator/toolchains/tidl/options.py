@@ -17,6 +17,7 @@ IMPORT_TIMEOUT = "import-timeout"
 BOARD_RELEASE = "board-release"
 PERFSIM = "perfsim"
 _WHOLE = re.compile(r"[0-9]{1,9}")
+_WORD = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 Check = Callable[[str], str | None]
@@ -42,6 +43,10 @@ def _factor(value: str) -> str | None:
 
 def _names(value: str) -> str | None:
     return None if all(name.strip() for name in value.split(",")) else "names separated by commas"
+
+
+def _word(value: str) -> str | None:
+    return None if _WORD.fullmatch(value) else "letters, digits, dots, dashes and underscores, at most 64"
 
 
 def _share(value: str) -> str | None:
@@ -141,6 +146,30 @@ OPTIONS: tuple[Option, ...] = (
         "inference-mode", f"{_ADVANCED}inference_mode", "0", _integer(0, 2), "0 one core, 1 throughput, 2 low latency"
     ),
     Option("num-cores", f"{_ADVANCED}num_cores", "1", _integer(1, 8), "C7x cores that the model is split over"),
+    Option("core-number", f"{_ADVANCED}core_number", "", _integer(1, 8), "the C7x core that runs the model, from 1"),
+    Option("core-start", f"{_ADVANCED}core_start_idx", "", _integer(1, 8), "the first of num-cores, from 1"),
+    Option(
+        "single-core-layers",
+        f"{_ADVANCED}single_core_layers_names_list",
+        "",
+        _names,
+        "layers that are not split over cores",
+    ),
+    Option("batch-mode", f"{_ADVANCED}batch_mode", "", _FLAG, "process the batch in one go"),
+    Option(
+        "partial-init",
+        f"{_ADVANCED}partial_init_during_compile",
+        "",
+        _FLAG,
+        "do part of the board's initialization while compiling",
+    ),
+    Option(
+        "firmware-version",
+        f"{_ADVANCED}c7x_firmware_version",
+        "",
+        _word,
+        "C7x firmware to compile for, where the release supports several",
+    ),
     Option("debug-level", "debug_level", "0", _integer(0, 6), "what TI's tools print"),
     Option(PERFSIM, "", "true", _SWITCH, "ask TI's performance simulator for a latency"),
     Option(ALLOW_CPU_FALLBACK, "", "false", _share, "true, or the share of nodes (5%) that may run on the Arm cores"),
@@ -224,8 +253,9 @@ def _conflicts(options: TidlOptions) -> list[tuple[str, str]]:
         found.append((problem, "Use 1 (powers of two), the default"))
     if "allow-layer-names" in given and ("deny-layer-types" in given or "deny-layer-names" in given):
         found.append(("allow and deny lists cannot be used together", "Keep one of them"))
-    if int(options["num-cores"]) > soc.cores:
-        found.append((f"num-cores is {options['num-cores']}, {soc.title} has {soc.cores}", "Write at most that many"))
+    for key in ("num-cores", "core-number", "core-start"):
+        if int(options[key] or 1) > soc.cores:
+            found.append((f"{key} is {options[key]}, {soc.title} has {soc.cores}", "Write at most that many"))
     if "mixed-precision-factor" in given and (options["tensor-bits"], options["accuracy-level"]) != ("8", "1"):
         found.append(("mixed-precision-factor needs tensor-bits 8 and accuracy-level 1", "Remove the other options"))
     for key in given:

@@ -43,6 +43,12 @@ _COMPILE_OPTIONS = {
     f"{_ADVANCED}max_num_subgraph_nodes": None,
     f"{_ADVANCED}inference_mode": {"0", "1", "2"},
     f"{_ADVANCED}num_cores": None,
+    f"{_ADVANCED}core_number": None,
+    f"{_ADVANCED}core_start_idx": None,
+    f"{_ADVANCED}single_core_layers_names_list": None,
+    f"{_ADVANCED}batch_mode": {"0", "1"},
+    f"{_ADVANCED}partial_init_during_compile": {"0", "1"},
+    f"{_ADVANCED}c7x_firmware_version": None,
 }
 _RUN_OPTIONS = {"tidl_tools_path", "artifacts_folder", "debug_level"}
 _MODE = os.environ.get("FAKE_TIDL", "")
