@@ -69,6 +69,21 @@ def test_a_kill_from_outside_may_be_tried_again(child: Path, tmp_path: Path) -> 
     assert caught.value.retryable
 
 
+def test_a_compiler_without_memory_may_be_tried_again(child: Path, tmp_path: Path) -> None:
+    program(child, "echo \"terminate called after throwing an instance of 'std::bad_alloc'\"; kill -ABRT $$")
+    with pytest.raises(ConverterKilled, match=r"ran out of memory: .*bad_alloc.*more memory"):
+        run(tmp_path)
+
+
+def test_a_compiler_that_hangs_is_stopped_and_may_be_tried_again(child: Path, tmp_path: Path) -> None:
+    program(child, f"echo $$ > {tmp_path}/pid; exec sleep 100")
+    with pytest.raises(ConverterKilled, match=r"compile process did not finish within 3 s.*timeout-minutes") as caught:
+        run_task({"task": "compile", "timeout_seconds": 3}, tmp_path)
+    assert caught.value.retryable
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
 def test_a_full_disk_is_named_as_such(child: Path, tmp_path: Path) -> None:
     program(child, "echo '@error OSError: [Errno 28] No space left on device'; exit 3")
     with pytest.raises(StoreFull):

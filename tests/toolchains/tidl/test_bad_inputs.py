@@ -66,7 +66,9 @@ def test_an_import_that_goes_wrong_leaves_one_message_and_no_file(
 
 def test_an_import_that_hangs_is_ended_with_all_its_children(powers_qdq: Path, workdir: Path, ti_tools: Mode) -> None:
     ti_tools("hang")
-    with pytest.raises(ConversionFailed, match=r"TIDL compile did not end within 2 s.*Raise import-timeout"):
+    with pytest.raises(
+        ConverterKilled, match=r"TIDL compile did not finish within 2 s.*raise the option import-timeout"
+    ):
         Tidl().convert(powers_qdq, "tda4vm", {"import-timeout": "2"}, workdir, silent)
     assert not list(workdir.iterdir())
 

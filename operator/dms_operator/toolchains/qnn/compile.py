@@ -70,6 +70,7 @@ def soc_job(options: QnnOptions, model: Path) -> Job:
         "vtcm_mb": options.vtcm_mb,
         "allow_cpu": options.allow_cpu,
         "io_on_cpu": options.io_on_cpu,
+        "timeout_seconds": options.timeout_seconds,
     }
 
 

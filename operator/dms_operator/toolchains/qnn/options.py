@@ -23,6 +23,9 @@ PERFORMANCE_MODES = (
 """QNN provider's htp_performance_mode (docs/execution-providers/QNN-ExecutionProvider of ONNX Runtime)."""
 
 
+TIMEOUT = "timeout-minutes"
+
+
 @dataclass(frozen=True)
 class Option:
     """One option: default first among its values; no values means that `parse_options` checks it by hand."""
@@ -42,6 +45,7 @@ OPTIONS: dict[str, Option] = {
     "performance-mode": Option(PERFORMANCE_MODES, "burst", ", ".join(PERFORMANCE_MODES), "HTP clocks on the board"),
     "io-quantization": Option(("npu", "cpu"), "npu", "npu or cpu", "who quantizes the model's inputs and outputs"),
     "batch": Option((), "the model's", "a number", "refused unless the exported model has this batch size"),
+    TIMEOUT: Option((), "60", "1 to 1440", "longest run of the compiler, or of one of the SDK's tools"),
     "layer-profile": Option(("true", "false"), "true", "true or false", "run one sample to name the profile's layers"),
 }
 """Every option by its key in `targets[].options`."""
@@ -60,6 +64,7 @@ class QnnOptions:
     io_on_cpu: bool = False
     batch: int | None = None
     layer_profile: bool = True
+    timeout_seconds: float = 3600.0
 
     @property
     def allow_cpu(self) -> bool:
@@ -83,6 +88,7 @@ def parse_options(options: Mapping[str, str], board: BoardType = "qcs8255") -> Q
         io_on_cpu=chosen["io-quantization"] == "cpu",
         batch=_number("batch", options["batch"], 1, 1024) if "batch" in options else None,
         layer_profile=chosen["layer-profile"] == "true",
+        timeout_seconds=60.0 * _number(TIMEOUT, chosen[TIMEOUT], 1, 1440),
     )
 
 

@@ -6,20 +6,20 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 import dms_operator
 
-from ...api.errors import ConverterKilled, StoreFull
+from ..endings import cause_outside, timed_out
 from .child import TASK_FAILED_EXIT_CODE, Job
+from .options import TIMEOUT
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _STAMP = re.compile(r"^\S+ \S+ (\[[EFW]:onnxruntime:[^\]]*\])")
 _SOURCE = re.compile(r"/onnxruntime_src/\S+ [^()]*\([^()]*\) ?")
 _KEPT_LINES = 5000
-_NO_SPACE = "No space left on device"
-_KILLED_FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
 
 @dataclass
@@ -45,18 +45,31 @@ class ToolFailed(Exception):
 
 
 def run_task(job: Job, workdir: Path) -> list[str]:
-    """Run a job to its end and return its log lines.
+    """Run a job to its end, or for its `timeout_seconds`, and return its log lines.
 
-    Raises ToolFailed; ConverterKilled when something outside killed the process; StoreFull. The last two may be
-    tried again.
+    Raises ToolFailed; ConverterKilled when time or memory ran out or something outside killed the process; StoreFull.
+    The last two may be tried again.
     """
     lines: list[str] = []
+    seconds, late = float(job.get("timeout_seconds", threading.TIMEOUT_MAX)), threading.Event()
     with start(job, workdir, subprocess.DEVNULL) as process:
+
+        def end() -> None:
+            late.set()
+            process.kill()
+
+        timer = threading.Timer(seconds, end)
+        timer.daemon = True
+        timer.start()
         try:
             read_until(process, lines, None)
         except BaseException:
             process.kill()
             raise
+        finally:
+            timer.cancel()
+    if late.is_set():
+        raise timed_out(f"the QNN {job['task']} process", seconds, TIMEOUT)
     judge(job["task"], process.returncode, lines)
     return lines
 
@@ -92,15 +105,11 @@ def read_until(process: subprocess.Popen[str], lines: list[str], wanted: str | N
 
 def judge(task: str, returncode: int, lines: list[str]) -> None:
     """Raise for a child that ended badly: ConverterKilled, StoreFull or ToolFailed."""
-    if -returncode in _KILLED_FROM_OUTSIDE:
-        raise ConverterKilled(
-            f"the QNN {task} process was killed by {signal.Signals(-returncode).name}",
-            hint="If it happens again, give the stage more memory",
-        )
-    if returncode != 0 and any(_NO_SPACE in line for line in lines):
-        raise StoreFull(f"no space is left in the pod's scratch space for QNN's {task}")
-    if returncode != 0:
-        raise ToolFailed(task, returncode, lines)
+    if returncode == 0:
+        return
+    if outside := cause_outside(f"the QNN {task} process", returncode, lines):
+        raise outside
+    raise ToolFailed(task, returncode, lines)
 
 
 def _environment() -> dict[str, str]:

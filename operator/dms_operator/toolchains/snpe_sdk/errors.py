@@ -1,22 +1,12 @@
 """From a tool's words to one error in the domain's: the tool's own line, and what to do."""
 
 import re
-import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...api.errors import (
-    ConversionFailed,
-    ConverterKilled,
-    DMSError,
-    StoreFull,
-    ToolchainUnavailable,
-    UnsupportedOperators,
-)
+from ...api.errors import ConversionFailed, DMSError, ToolchainUnavailable, UnsupportedOperators
+from ..endings import cause_outside, signal_of
 
-_KILLED_FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
-_SHELL_SIGNAL_BASE = 128
-"""A tool that is a shell script reports its child's signal as 128 + number."""
 _ERROR_LINE = re.compile(r"\b(error|exception|failed|fail|fatal|cannot|unable|unrecognized|invalid)\b", re.IGNORECASE)
 _LONGEST = 400
 
@@ -35,8 +25,6 @@ def _known(pattern: str, kind: type[DMSError], hint: str) -> _Known:
 
 
 _KNOWN = (
-    _known(r"No space left on device", StoreFull, "Give the stage more scratch space"),
-    _known(r"std::bad_alloc|MemoryError|cannot allocate memory", ConverterKilled, "Give the stage more memory"),
     _known(
         r"No translation registered for op type|Op type \S+ is not supported|is not supported by the converter",
         UnsupportedOperators,
@@ -73,33 +61,15 @@ _KNOWN = (
 
 def tool_error(tool: str, returncode: int, lines: Sequence[str]) -> DMSError:
     """The error of a tool that ended with a code other than 0."""
-    killed = _signal(returncode)
-    if killed in _KILLED_FROM_OUTSIDE:
-        return ConverterKilled(
-            f"{tool} was killed by {killed.name}", hint="If it happens again, give the stage more memory"
-        )
+    if outside := cause_outside(tool, returncode, lines):
+        return outside
     for known in _KNOWN:
         line = next((line for line in lines if known.pattern.search(line)), None)
         if line is not None:
             return known.kind(f"{tool}: {_shortened(line)}", hint=known.hint)
+    killed = signal_of(returncode)
     ending = f"crashed by {killed.name}" if killed else f"exited with code {returncode}"
     return ConversionFailed(f"{tool} {ending}: {_shortened(_telling(lines))}")
-
-
-def timed_out(tool: str, seconds: float) -> DMSError:
-    """The error of a tool that did not end in time."""
-    return ConverterKilled(
-        f"{tool} did not finish within {seconds:g} s and was stopped",
-        hint="Give the stage more CPU, or raise the option timeout-minutes",
-    )
-
-
-def _signal(returncode: int) -> signal.Signals | None:
-    number = -returncode if returncode < 0 else returncode - _SHELL_SIGNAL_BASE
-    try:
-        return signal.Signals(number)
-    except ValueError:
-        return None
 
 
 def _telling(lines: Sequence[str]) -> str:

@@ -11,10 +11,9 @@ from .sdk import Generation, Sdk
 
 OPTIONS: dict[str, qnn.Option] = {
     "generation": qnn.Option(("auto", "qairt", "snpe"), "auto", "auto, qairt or snpe", "which of the SDK's tools run"),
-    "timeout-minutes": qnn.Option((), "60", "1 to 1440", "longest run of one tool"),
 } | {
     key: qnn.OPTIONS[key]
-    for key in (ALLOW_CPU_FALLBACK, "soc", "htp-arch", "vtcm", "graph-optimization", "performance-mode")
+    for key in (ALLOW_CPU_FALLBACK, "soc", "htp-arch", "vtcm", "graph-optimization", "performance-mode", qnn.TIMEOUT)
 }
 """Every option by its key in `targets[].options`."""
 
@@ -25,7 +24,6 @@ class SdkOptions:
 
     shared: qnn.QnnOptions
     generation: str
-    timeout_seconds: float
 
 
 def parse_options(options: Mapping[str, str], board: BoardType) -> SdkOptions:
@@ -37,8 +35,7 @@ def parse_options(options: Mapping[str, str], board: BoardType) -> SdkOptions:
     if generation not in OPTIONS["generation"].values:
         raise InvalidSpec(f"option generation is {generation!r}", hint="Write auto, qairt or snpe")
     shared = {key: value for key, value in options.items() if key in qnn.OPTIONS}
-    minutes = options.get("timeout-minutes", OPTIONS["timeout-minutes"].default)
-    return SdkOptions(qnn.parse_options(shared, board), generation, 60.0 * _minutes(minutes))
+    return SdkOptions(qnn.parse_options(shared, board), generation)
 
 
 def chosen_generation(options: SdkOptions, sdk: Sdk) -> Generation:
@@ -50,9 +47,3 @@ def chosen_generation(options: SdkOptions, sdk: Sdk) -> Generation:
         f"option generation is {options.generation}, which the SDK {sdk.version} does not have complete",
         hint=f"Leave it out: the SDK has {', '.join(sdk.generations)}",
     )
-
-
-def _minutes(value: str) -> int:
-    if not (value.isascii() and value.isdigit() and 1 <= int(value) <= 1440):
-        raise InvalidSpec(f"option timeout-minutes is {value!r}", hint="Write a whole number from 1 to 1440")
-    return int(value)

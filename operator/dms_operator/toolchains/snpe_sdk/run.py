@@ -6,8 +6,10 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..endings import timed_out
+from ..qnn.options import TIMEOUT
 from .argv import Argv
-from .errors import timed_out, tool_error
+from .errors import tool_error
 from .sdk import HOST, Sdk
 
 _KEPT_LINES = 5000
@@ -41,7 +43,7 @@ def run_command(
         try:
             output, _ = process.communicate(timeout=timeout_seconds)
         except subprocess.TimeoutExpired as error:
-            raise timed_out(tool, timeout_seconds) from error
+            raise timed_out(tool, timeout_seconds, TIMEOUT) from error
         finally:
             if process.returncode is None:
                 os.killpg(process.pid, signal.SIGKILL)

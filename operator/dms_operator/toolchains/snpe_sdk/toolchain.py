@@ -49,7 +49,7 @@ class SnpeSdk:
         steps = steps_of(generation, quantized=network.split.quantized)
         with all_or_nothing(workdir) as scratch:
             network.write(scratch)
-            run = Run(sdk, network, chosen.shared, scratch, chosen.timeout_seconds, progress, steps)
+            run = Run(sdk, network, chosen.shared, scratch, chosen.shared.timeout_seconds, progress, steps)
             names, delegation = PIPELINES[generation](run)
             kept = [*names, *([OVERRIDES] if network.overrides else [])]
             files = {name: (scratch / name).rename(workdir / name) for name in kept}
@@ -90,7 +90,7 @@ class SnpeSdk:
             progress("simulate", 0, count)
             backend = str(sdk.library("libQnnHtp.so"))
             command = argv.qnn_net_run(backend, BINARY, INPUT_LIST, chosen.shared.performance_mode)
-            run_tool(sdk, command, scratch, chosen.timeout_seconds)
+            run_tool(sdk, command, scratch, chosen.shared.timeout_seconds)
             results, shapes = scratch / "output", manifest["outputs"]
             outputs: list[Arrays] = [read_results(results, number, shapes) for number in range(count)]
         progress("simulate", count, count)

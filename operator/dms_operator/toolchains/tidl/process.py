@@ -10,15 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...api.errors import ConversionFailed, ConverterKilled, StoreFull
 from ..base import Progress
+from ..endings import cause_outside, timed_out
 
 CHILD = Path(__file__).with_name("child.py")
-NO_SPACE = "No space left on device"
 _KEPT_LINES = 5000
 _SHOWN_CHARACTERS = 300
 _TASK_FAILED_EXIT_CODE = 3
-_KILLED_FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
 
 @dataclass
@@ -62,8 +60,8 @@ def run_program(
 ) -> list[str]:
     """Run a program; `take` gets each of its lines.
 
-    Raises TaskFailed; ConversionFailed after `timeout` seconds; ConverterKilled when something outside killed it and
-    StoreFull, which may be tried again. Whatever happens, no process of its group stays.
+    Raises TaskFailed; ConverterKilled after `timeout` seconds or when something outside killed it, and StoreFull, which
+    may be tried again. Whatever happens, no process of its group stays.
     """
     lines: list[str] = []
     process = _started(command, workdir)
@@ -90,9 +88,7 @@ def run_program(
         if process.stdout:
             process.stdout.close()
     if late.is_set():
-        raise ConversionFailed(
-            f"{what} did not end within {timeout:g} s", hint="Raise import-timeout, or lower calibration-frames"
-        )
+        raise timed_out(what, timeout, "import-timeout")
     _judge(process.returncode, lines, what)
     return lines
 
@@ -123,12 +119,7 @@ def _end_group(process: "subprocess.Popen[str]") -> None:
 
 
 def _judge(returncode: int, lines: list[str], what: str) -> None:
-    if -returncode in _KILLED_FROM_OUTSIDE:
-        raise ConverterKilled(
-            f"{what} was killed by {signal.Signals(-returncode).name}",
-            hint="If it happens again, give the stage more memory",
-        )
-    if any(NO_SPACE in line for line in lines):
-        raise StoreFull(f"no space is left in the pod's scratch space for {what}")
+    if outside := cause_outside(what, returncode, lines):  # TI's tools report success even where the disk is full
+        raise outside
     if returncode != 0:
         raise TaskFailed(returncode, lines)
