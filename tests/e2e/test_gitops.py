@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from e2e.conftest import FakeStages, StartOperator
@@ -135,6 +136,7 @@ def fields_by_manager(kubectl: Kubectl) -> dict[str, set[str]]:
     return owned
 
 
+@pytest.mark.slow
 def test_client_side_apply_sees_no_drift_either(
     kubectl: Kubectl, operator_process: StartOperator, stages: FakeStages, tmp_path: Path
 ) -> None:

@@ -18,7 +18,7 @@ from tools import get_helm
 pytestmark = pytest.mark.skipif(not get_helm.is_available(), reason="helm is packaged for x86-64 Linux only")
 KUBERNETES = ("1.30", "1.37")
 """The oldest that Chart.yaml admits, and the newest that has schemas."""
-QUICK = ("boards", "default", "locked-down", "monitoring")
+QUICK = ("boards", "locked-down", "monitoring")
 """Together they render every template; the other ways are slow tests."""
 
 

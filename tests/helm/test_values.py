@@ -93,6 +93,17 @@ def test_one_replica_is_replaced_and_several_are_led() -> None:
     assert only(way("ha"), "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
 
 
+def test_replicas_may_use_a_lease_and_one_operator_may_not() -> None:
+    def leases(manifests: list[Manifest]) -> list[str]:
+        rules = [(role["metadata"]["namespace"], rule) for role in of_kind(manifests, "Role") for rule in role["rules"]]
+        return [namespace for namespace, rule in rules if "leases" in rule["resources"]]
+
+    assert leases(way("ha")) == leases(way("namespaced")) == ["dms-system"]
+    assert leases(way("default")) == []
+    environment = {each["name"] for each in operator_pod(way("ha"))["containers"][0]["env"]}
+    assert {"POD_NAME", "POD_NAMESPACE"} <= environment
+
+
 def test_a_cluster_wide_operator_has_one_role_for_all() -> None:
     manifests = way("default")
     granted = only(
