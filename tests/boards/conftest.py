@@ -10,6 +10,7 @@ from boards.sshd import SshServer, unpacked
 from dms_operator.api.board_connection import Connection, parse_connection
 from dms_operator.pipeline.latency import Profile
 from dms_operator.pipeline.links.connected import ConnectedBoard
+from dms_operator.pipeline.links.runner import RemoteRunner
 from dms_operator.pipeline.links.ssh import ssh_link
 from dms_operator.pipeline.on_board.job import BoardInputs, BoardJob, CpuJob
 from dms_operator.toolchains.onnxruntime_cpu import OnnxRuntimeCpu
@@ -33,10 +34,19 @@ def sshd(sshd_files: Path, tmp_path: Path) -> Iterator[SshServer]:
     server.stop()
 
 
-def board_over(server: SshServer, scratch: Path, pauses: tuple[float, ...] = (0.1, 0.1)) -> ConnectedBoard:
+def runner_over(server: SshServer, scratch: Path, pauses: tuple[float, ...] = (0.1, 0.1)) -> RemoteRunner:
     connection: Connection = parse_connection(server.connection)
     scratch.mkdir(exist_ok=True)
-    return ConnectedBoard(ssh_link(connection, server.credentials, scratch), connection, pauses)
+    return RemoteRunner(ssh_link(connection, server.credentials, scratch), connection, pauses)
+
+
+def board_over(server: SshServer, scratch: Path, pauses: tuple[float, ...] = (0.1, 0.1)) -> ConnectedBoard:
+    return ConnectedBoard(runner_over(server, scratch, pauses))
+
+
+@pytest.fixture
+def ssh_runner(sshd: SshServer, tmp_path: Path) -> RemoteRunner:
+    return runner_over(sshd, tmp_path / "scratch")
 
 
 @pytest.fixture

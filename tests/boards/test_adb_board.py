@@ -14,6 +14,7 @@ from dms_operator.api.errors import BoardRefused, BoardUnreachable, ToolchainUna
 from dms_operator.pipeline.links.adb import AdbLink, adb_link
 from dms_operator.pipeline.links.connected import ConnectedBoard
 from dms_operator.pipeline.links.link import CommandFailed, LinkLost, run
+from dms_operator.pipeline.links.runner import RemoteRunner
 from dms_operator.pipeline.on_board.job import BoardInputs, BoardJob
 
 SERVER = "10.0.0.4:5037"
@@ -39,7 +40,7 @@ class Adb:
 
     def board(self, serial: str = "4f2a11", python: str = sys.executable) -> ConnectedBoard:
         connection = parse_connection(f"adb://{serial}?python={python}&workdir={self.workdir}")
-        return ConnectedBoard(adb_link(connection, "10.0.0.4"), connection, pauses=(0.0,))
+        return ConnectedBoard(RemoteRunner(adb_link(connection, "10.0.0.4"), connection, pauses=(0.0,)))
 
     @property
     def calls(self) -> list[list[str]]:

@@ -15,6 +15,7 @@ from dms_operator.api.board_connection import parse_connection
 from dms_operator.api.errors import BoardRefused, BoardRunFailed, BoardUnreachable, ToolchainUnavailable
 from dms_operator.pipeline.latency import Profile
 from dms_operator.pipeline.links.connected import ConnectedBoard
+from dms_operator.pipeline.links.runner import RemoteRunner
 from dms_operator.pipeline.links.ssh import ssh_link
 from dms_operator.pipeline.on_board.job import BoardInputs, BoardJob, CameraJob
 from dms_operator.pipeline.on_board.run import run_job
@@ -58,14 +59,14 @@ def test_a_job_over_ssh_gives_what_it_gives_here_and_leaves_nothing_but_the_runn
     assert left(sshd) == ["lock", "runner"] and sshd.runners() == []
 
 
-def test_the_runner_is_pushed_once_and_again_when_it_is_damaged(sshd: SshServer, ssh_board: ConnectedBoard) -> None:
-    ssh_board.facts()
+def test_the_runner_is_pushed_once_and_again_when_it_is_damaged(sshd: SshServer, ssh_runner: RemoteRunner) -> None:
+    ssh_runner.facts()
     (runner,) = sshd.workdir.glob("runner-*.pyz")
     first = runner.stat().st_ino
-    ssh_board.facts()
+    ssh_runner.facts()
     assert runner.stat().st_ino == first
     runner.write_bytes(runner.read_bytes()[:-100])
-    ssh_board.facts()
+    ssh_runner.facts()
     assert runner.stat().st_ino != first and left(sshd) == ["runner"]
 
 
@@ -155,7 +156,6 @@ def test_a_job_that_is_killed_names_the_signal(
         ssh_board.run(long(job), inputs, kill)
 
 
-@pytest.mark.slow
 def test_a_job_that_breaks_tells_the_last_line_that_it_printed(
     ssh_board: ConnectedBoard, job: BoardJob, inputs: BoardInputs
 ) -> None:
@@ -164,6 +164,7 @@ def test_a_job_that_breaks_tells_the_last_line_that_it_printed(
         ssh_board.run(broken, inputs, silent)
 
 
+@pytest.mark.slow
 def test_two_pods_never_time_on_one_board_at_once(
     sshd: SshServer, tmp_path: Path, job: BoardJob, inputs: BoardInputs
 ) -> None:
@@ -215,7 +216,7 @@ def test_a_board_without_python_is_told_apart_from_a_lost_link(
 ) -> None:
     connection = parse_connection(f"{sshd.connection.split('?')[0]}?python=python9&workdir={sshd.workdir}")
     (tmp_path / "scratch").mkdir()
-    board = ConnectedBoard(ssh_link(connection, sshd.credentials, tmp_path / "scratch"), connection)
+    board = ConnectedBoard(RemoteRunner(ssh_link(connection, sshd.credentials, tmp_path / "scratch"), connection))
     with pytest.raises(ToolchainUnavailable, match=r"has no python9.*\?python="):
         board.run(job, inputs, silent)
 
@@ -228,7 +229,7 @@ def test_a_board_without_its_runtime_says_what_to_install(
     bare.chmod(0o755)
     connection = parse_connection(f"{sshd.connection.split('?')[0]}?python={bare}&workdir={sshd.workdir}")
     (tmp_path / "scratch").mkdir()
-    board = ConnectedBoard(ssh_link(connection, sshd.credentials, tmp_path / "scratch"), connection)
+    board = ConnectedBoard(RemoteRunner(ssh_link(connection, sshd.credentials, tmp_path / "scratch"), connection))
     with pytest.raises(ToolchainUnavailable, match=r"cannot import onnxruntime.*Install numpy and the board's"):
         board.run(job, inputs, silent)
 
@@ -241,7 +242,7 @@ def test_hardware_that_the_board_does_not_have_is_no_lost_link(
         ssh_board.run(BoardJob(Loading("qnn", "model.onnx"), job.profile, 0, 0), inputs, silent)
 
 
-def test_the_board_tells_what_it_is(ssh_board: ConnectedBoard) -> None:
-    facts = ssh_board.facts()
-    assert facts["runtimes"]["onnxruntime"] and facts["freeDiskBytes"] > 0  # type: ignore[index,operator]
+def test_the_board_tells_what_it_is(ssh_runner: RemoteRunner) -> None:
+    facts = ssh_runner.facts()
+    assert facts["runtimes"]["onnxruntime"] and facts["freeDiskBytes"] > 0
     assert ("powerSource" in facts) != ("powerUnavailable" in facts)

@@ -9,11 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from boards.sshd import SshServer, unpacked
 from e2e.conftest import _install
 from e2e.real_stages import RealStages, deployment
-from e2e.running import Cluster, Kubectl, OperatorProcess, end, start_dev_cluster, wait_for
+from e2e.running import (
+    REAL_IMAGE,
+    REPOSITORY,
+    Cluster,
+    Kubectl,
+    OperatorProcess,
+    end,
+    start_dev_cluster,
+    wait_for,
+)
 from model_fixtures import tiny_classifier, tiny_dataset
 
 NODE, SECRET = "rack-1", "board-rack-1"
@@ -131,6 +141,71 @@ def test_the_keys_stand_in_no_object_but_their_secret(lab: Lab, over_ssh: dict[s
     seen = json.dumps(lab.kubectl.json("get", "dmsd,jobs,pods,nodes,events"))
     logs = lab.kubectl("logs", "-l", "dms.edge/stage=benchmark", "--tail=-1")
     assert private not in seen and private not in logs
+
+
+class ProbePod:
+    """The pod of examples/boards/probe.yaml, on the board's node, looking every second."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        bodies = yaml.safe_load_all((REPOSITORY / "examples/boards/probe.yaml").read_text())
+        spec = next(body for body in bodies if body["kind"] == "DaemonSet")["spec"]["template"]["spec"]
+        spec |= {"nodeName": NODE, "serviceAccountName": "default", "restartPolicy": "Never"}
+        spec["containers"][0] |= {"image": REAL_IMAGE, "imagePullPolicy": "Never"}
+        spec["containers"][0]["command"][-1] = "--interval=1"
+        lab.kubectl.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "probe"}, "spec": spec})
+
+    def node(self) -> dict[str, Any]:
+        found: dict[str, Any] = self._lab.kubectl.json("get", "node", NODE)
+        return found
+
+    def condition(self) -> dict[str, Any]:
+        conditions = self.node()["status"].get("conditions", [])
+        return next((each for each in conditions if each["type"] == "DMSBoardHealthy"), {})
+
+    def looks(self) -> int:
+        return self._lab.sshd.log.read_text().count("Accepted publickey")
+
+    def offers(self) -> bool:
+        return f"dms.edge/{BOARD}" in self.node()["status"]["allocatable"]
+
+
+@pytest.fixture
+def probe(lab: Lab, over_ssh: dict[str, Any]) -> Iterator[ProbePod]:
+    yield ProbePod(lab)
+    lab.kubectl("delete", "pod", "probe", "--wait=true", "--timeout=60s")
+
+
+def test_the_probe_tells_what_the_board_is_and_then_keeps_quiet(lab: Lab, probe: ProbePod) -> None:
+    wait_for(lambda: probe.condition().get("status") == "True", 60, "the board is healthy")
+    first = probe.node()["metadata"]["annotations"]
+    facts = json.loads(first["dms.edge/board-facts"])
+    assert facts["machine"] == platform.machine() and facts["runtimes"]["onnxruntime"]
+    assert json.loads(first["dms.edge/board-health"])["freeDiskBytes"] > 0
+    assert f"reached by {lab.sshd.connection.split('?')[0]}" in probe.condition()["message"]
+    before, looks = probe.condition(), probe.looks()
+    wait_for(lambda: probe.looks() >= looks + 6, 60, "it looks again and again")
+    assert probe.condition() == before and probe.node()["metadata"]["annotations"] == first
+
+
+def test_a_board_that_the_probe_cannot_reach_gets_no_work_until_it_is_back(lab: Lab, probe: ProbePod) -> None:
+    wait_for(lambda: probe.condition().get("status") == "True" and probe.offers(), 60, "the board is offered")
+    lab.sshd.stop()
+    try:
+        wait_for(lambda: probe.condition().get("status") == "False", 60, "the board is unreachable")
+        assert probe.condition()["reason"] == "BoardUnreachable"
+        wait_for(lambda: not probe.offers(), 30, "the board is not offered")
+        lab.deploy("waits", warmup=13)
+        told = wait_for(
+            lambda: "is healthy" in (text := lab.status("waits").get("summary", {}).get("message", "")) and text,
+            DEADLINE,
+            "the deployment says why it waits",
+        )
+        assert f"no {BOARD} board is healthy: {NODE}: ssh://" in told
+    finally:
+        lab.sshd.start()
+    wait_for(probe.offers, 60, "the board is offered again")
+    lab.kubectl("delete", "dmsd", "waits", "--timeout=60s")
 
 
 @pytest.mark.slow

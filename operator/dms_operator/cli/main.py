@@ -8,7 +8,7 @@ import typer
 
 from dms_operator import __version__
 
-from . import artifact, devcluster
+from . import artifact, board, devcluster
 from .boards import boards
 from .compare.command import compare
 from .profile import profile
@@ -21,6 +21,7 @@ operator_app = typer.Typer(no_args_is_help=True, help="The operator.")
 app.add_typer(stage_app, name="stage")
 app.add_typer(operator_app, name="operator")
 app.add_typer(devcluster.app, name="devcluster")
+app.add_typer(board.app, name="board")
 app.add_typer(artifact.app, name="artifact")
 app.command()(profile)
 app.command()(compare)

@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Protocol
 
 from ..api.board_connection import (
@@ -19,10 +18,9 @@ from ..api.errors import BoardRefused
 from ..artifacts.paths import sandboxed
 from ..toolchains.base import Progress, Toolchain
 from .context import StageContext
-from .links.adb import adb_link
 from .links.connected import ConnectedBoard
-from .links.link import Link
-from .links.ssh import ssh_link
+from .links.make import make_link
+from .links.runner import RemoteRunner
 from .machine import node_name
 from .on_board.job import BoardInputs, BoardJob, BoardRun
 from .on_board.run import run_job
@@ -52,8 +50,9 @@ def board_at_hand(tools: Toolchain, board: BoardType, context: StageContext) -> 
     connection = node_connection(os.environ)
     if connection.kind == "local":
         return LocalBoard() if tools.has_target(board) else None
-    scratch = context.scratch("link")
-    return ConnectedBoard(make_link(connection, sandboxed(CREDENTIALS_PATH), scratch, os.environ), connection)
+    address = os.environ.get(NODE_ADDRESS_VARIABLE) or "127.0.0.1"
+    link = make_link(connection, sandboxed(CREDENTIALS_PATH), context.scratch("link"), address)
+    return ConnectedBoard(RemoteRunner(link, connection))
 
 
 def node_connection(environment: Mapping[str, str]) -> Connection:
@@ -65,10 +64,3 @@ def node_connection(environment: Mapping[str, str]) -> Connection:
         raise BoardRefused(
             f"node {node_name()}: {error}", hint="Correct the node's annotation dms.edge/board-connection"
         ) from error
-
-
-def make_link(connection: Connection, credentials: Path, scratch: Path, environment: Mapping[str, str]) -> Link:
-    """The link of a connection that is not local. Raises BoardRefused."""
-    if connection.kind == "ssh":
-        return ssh_link(connection, credentials, scratch)
-    return adb_link(connection, environment.get(NODE_ADDRESS_VARIABLE) or "127.0.0.1")

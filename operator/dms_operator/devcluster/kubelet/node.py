@@ -74,6 +74,7 @@ def node_status(config: NodeConfig, present: Object, now: datetime) -> dict[str,
 
 
 def _conditions(present: Object, now: datetime) -> list[dict[str, Any]]:
+    """Return the kubelet's own conditions, and after them those that others have set."""
     healthy = {
         "MemoryPressure": ("False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
         "DiskPressure": ("False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
@@ -88,7 +89,7 @@ def _conditions(present: Object, now: datetime) -> list[dict[str, Any]]:
         fresh = {"lastHeartbeatTime": moment, "lastTransitionTime": moment}
         times = {key: kept[key] for key in fresh} if kept else fresh
         result.append({"type": kind, "status": status, **times, "reason": reason, "message": message})
-    return result
+    return [*result, *(item for kind, item in old.items() if kind not in healthy)]
 
 
 def _node_info() -> dict[str, str]:

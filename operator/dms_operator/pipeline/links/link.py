@@ -88,6 +88,6 @@ def client_missing(program: str) -> BoardRefused:
     )
 
 
-def last_line(text: str) -> str:
-    """The last line that says something, for a message."""
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")[:300]
+def last_line(text: str, limit: int = 300) -> str:
+    """The last line that says something."""
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")[:limit]

@@ -1,6 +1,6 @@
 """The runner as one file: those of the project's modules that a board needs. Equal sources, equal bytes.
 
-They are found by following imports from `pipeline.on_board`; that none of them needs more than a board has is checked
+They are found by following imports from what is run there; that none of them needs more than a board has is checked
 by `make lint` (import-linter) and by running the file where nothing else can be imported.
 """
 
@@ -12,7 +12,8 @@ from pathlib import Path
 import dms_operator
 
 ROOT = Path(dms_operator.__file__).parent
-START = "pipeline/on_board"
+START = ("pipeline/on_board/*.py", "pipeline/power/sampler.py")
+"""What is run there, as a module or by its name."""
 LEFT_OUT = ("toolchains/tidl",)
 """Imported inside functions that boards do not call."""
 
@@ -41,7 +42,7 @@ def build_runner(path: Path) -> None:
 def needed_modules() -> set[Path]:
     """Files of the runner, and of all that they import of the project, packages' own files included."""
     found: set[Path] = set()
-    open_ends = sorted((ROOT / START).glob("*.py"))
+    open_ends = [module for pattern in START for module in sorted(ROOT.glob(pattern))]
     while open_ends:
         module = open_ends.pop()
         if module not in found:

@@ -24,6 +24,7 @@ from .frames import ALIVE, ANSWER, BEAT, BEAT_SECONDS, CHUNK, FAILURE, READY, SI
 
 LOCK_SECONDS = 90.0
 """How long a runner waits for the one before it: three times as long as that one takes to notice a lost link."""
+OLD_SECONDS = 3600.0
 JOB_LIMIT_BYTES = 8 << 30
 JOB, RUN_FILE = "job.zip", "answer.zip"
 FAILURE_FILE = "failure.json"
@@ -139,9 +140,13 @@ def _lock(workdir: Path, pipes: _Pipes) -> Iterator[int]:
 def _remove_leftovers(workdir: Path, runner: Path) -> None:
     for old in workdir.glob("run-*"):
         shutil.rmtree(old, ignore_errors=True)
-    for other in workdir.glob("runner-*"):
+    for other in workdir.glob("runner-*.pyz"):
         if other.name != runner.name:
-            other.unlink()
+            other.unlink(missing_ok=True)
+    for unfinished in workdir.glob("push-*"):
+        # a younger one may be on its way here, for a pod that waits for the lock
+        if time.time() - unfinished.stat().st_mtime > OLD_SECONDS:
+            unfinished.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
