@@ -32,8 +32,11 @@ def generated() -> Iterator[tuple[Path, str]]:
 
 def base(helm: Path) -> Iterator[tuple[Path, str]]:
     """Every file of the kustomize base with its content; the chart's own files must be right already."""
-    for name, text in kustomize.base(kustomize.render(helm, CHART)):
+    one, two = (kustomize.render(helm, CHART, f"--set=replicas={count}") for count in (1, 2))
+    for name, text in kustomize.base(one):
         yield KUSTOMIZE / name, text
+    for name, text in kustomize.two_replicas(two, one):
+        yield KUSTOMIZE / "two-replicas" / name, text
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""The kustomize base, made of what helm renders of the chart with its defaults: the two can never differ.
+"""The kustomize base and its component for two replicas, made of what helm renders: the two can never differ.
 
 Left out is what belongs to Helm alone: its labels, its hooks and the checksum of the settings, for which kustomize has
 a hash in the ConfigMap's name.
@@ -26,10 +26,11 @@ _HELMS_ANNOTATIONS = ("helm.sh/resource-policy", "checksum/settings")
 Manifest = dict[str, Any]
 
 
-def render(helm: Path, chart: Path) -> list[Manifest]:
-    """The chart with its defaults as parsed objects. Raises CalledProcessError."""
+def render(helm: Path, chart: Path, *options: str) -> list[Manifest]:
+    """The chart with its defaults, but for options, as parsed objects. Raises CalledProcessError."""
     command = [str(helm), "template", "dms-operator", str(chart), f"--namespace={NAMESPACE}", "--no-hooks"]
-    done = subprocess.run([*command, f"--set=images.registry={REGISTRY}"], check=True, capture_output=True, text=True)
+    command += [f"--set=images.registry={REGISTRY}", *options]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
     return [without_helm(body) for body in yaml.safe_load_all(done.stdout) if body]
 
 
@@ -53,6 +54,37 @@ def base(manifests: list[Manifest]) -> Iterator[tuple[str, str]]:
         yield name, NOTICE + yaml.safe_dump_all(bodies, sort_keys=False, width=120, allow_unicode=True)
     yield "settings.yaml", NOTICE + settings["data"]["settings.yaml"]
     yield "kustomization.yaml", NOTICE + yaml.safe_dump(_kustomization(settings), sort_keys=False)
+
+
+def two_replicas(manifests: list[Manifest], one: list[Manifest]) -> Iterator[tuple[str, str]]:
+    """The files of the component: what the chart adds for two replicas to what it makes of `one`."""
+    known = [(body["kind"], body["metadata"]["name"]) for body in one]
+    added = [body for body in manifests if (body["kind"], body["metadata"]["name"]) not in known]
+    [deployment] = [body for body in manifests if body["kind"] == "Deployment"]
+    yield "objects.yaml", NOTICE + yaml.safe_dump_all(added, sort_keys=False, width=120)
+    yield "deployment.yaml", NOTICE + yaml.safe_dump(_patch(deployment), sort_keys=False, width=120)
+    component = {
+        "apiVersion": "kustomize.config.k8s.io/v1alpha1",
+        "kind": "Component",
+        "resources": ["objects.yaml"],
+        "patches": [{"path": "deployment.yaml"}],
+    }
+    yield "kustomization.yaml", NOTICE + yaml.safe_dump(component, sort_keys=False)
+
+
+def _patch(deployment: Manifest) -> Manifest:
+    """What two replicas change in the Deployment, as a strategic merge patch."""
+    spec, pod = deployment["spec"], deployment["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    changed = {
+        "containers": [{"name": container["name"], "args": container["args"]}],
+        "topologySpreadConstraints": pod["topologySpreadConstraints"],
+    }
+    return {
+        **{part: deployment[part] for part in ("apiVersion", "kind")},
+        "metadata": {part: deployment["metadata"][part] for part in ("name", "namespace")},
+        "spec": {"replicas": spec["replicas"], "strategy": spec["strategy"], "template": {"spec": changed}},
+    }
 
 
 def _kustomization(settings: Manifest) -> Manifest:

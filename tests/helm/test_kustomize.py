@@ -1,5 +1,6 @@
 """The kustomize base is the chart by other means."""
 
+import os
 import re
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from tools import get_helm
 
 pytestmark = pytest.mark.skipif(not get_helm.is_available(), reason="helm is packaged for x86-64 Linux only")
 REPOSITORY = CHART.parents[1]
+BASE = REPOSITORY / "helm" / "kustomize"
 
 
 def build(directory: Path) -> list[Manifest]:
@@ -38,9 +40,14 @@ def test_the_committed_base_is_the_generated_one() -> None:
     assert stale == [], "run make generate"
 
 
-def test_it_makes_the_objects_that_the_chart_makes() -> None:
-    from_helm = by_identity(kustomize.render(get_helm.helm(3), CHART))
-    from_kustomize = by_identity([plain(body) for body in build(REPOSITORY / "helm" / "kustomize")])
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_it_makes_the_objects_that_the_chart_makes(replicas: int, tmp_path: Path) -> None:
+    content: Manifest = {"resources": [os.path.relpath(BASE, tmp_path)]}
+    if replicas == 2:
+        content["components"] = [os.path.relpath(BASE / "two-replicas", tmp_path)]
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(content))
+    from_helm = by_identity(kustomize.render(get_helm.helm(3), CHART, f"--set=replicas={replicas}"))
+    from_kustomize = by_identity([plain(body) for body in build(tmp_path)])
     definition = from_helm["CustomResourceDefinition", "dmsmodeldeployments.dms.edge"]
     del definition["metadata"]["labels"]  # the base takes the definition as it is
     settings = (parsed(made.pop(("ConfigMap", "dms-operator"))) for made in (from_helm, from_kustomize))
