@@ -206,3 +206,16 @@ def test_views_agree_with_what_the_planner_asked_for() -> None:
     assert view.name == manifest["metadata"]["name"]
     assert view.template == manifest["metadata"]["annotations"]["dms.edge/template-digest"]
     assert isinstance(new.script.answer(new.request(view.name).recipe), StageResult)
+
+
+def test_a_pod_on_a_lost_node_says_which_one_until_it_has_ended() -> None:
+    marked = [{"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager"}]
+    taken: dict[str, Any] = {
+        "metadata": {"name": "p", "creationTimestamp": "1", "deletionTimestamp": "2"},
+        "spec": {"nodeName": "bench-1"},
+        "status": {"phase": "Running", "conditions": marked},
+    }
+    view = job_view(job(), [taken])
+    assert (view.state, view.disruption.split(":")[0]) == ("Running", "bench-1 was lost or is drained")
+    assert job_view(job(), [{**taken, "status": {"phase": "Failed", "conditions": marked}}]).disruption == ""
+    assert job_view(job(), [{**taken, "status": {"phase": "Running"}}]).disruption == ""

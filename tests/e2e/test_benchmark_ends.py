@@ -141,6 +141,7 @@ def test_a_board_that_vanishes_mid_run_costs_no_attempt_and_its_benchmark_runs_a
     try:
         happen("silence-node", name=BOARD)
         wait_for(lambda: _is_deleted(kubectl, lost), 60, "the pod on the lost board is given up")
+        wait_for(lambda: f"{BOARD} was lost or is drained" in str(status(kubectl).get("summary")), 30, "status says so")
         assert status(kubectl)["phase"] == "Benchmarking"
     finally:
         happen("revive-node", name=BOARD)

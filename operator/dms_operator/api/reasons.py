@@ -53,6 +53,7 @@ BUDGET_MET_REASON = "WithinBudget"
 PARTIALLY_READY = "SomeTargetsFailed"
 BOARD_BUSY = "WaitingForBoard"
 NO_BOARD = "NoSuchBoard"
+NODE_LOST = "NodeLost"
 
 # Event reasons
 EVENT_STAGE_STARTED = "StageStarted"

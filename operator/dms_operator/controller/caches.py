@@ -23,6 +23,7 @@ def _cut(body: Raw, fields: Mapping[str, Iterable[str]]) -> dict[str, Any]:
 _IDENTITY = ("name", "namespace", "uid", "resourceVersion")
 _TIMES = ("creationTimestamp", "deletionTimestamp")
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+_POD_CONDITIONS = ("PodScheduled", "DisruptionTarget")
 _CONTAINER_STATUS = ("name", "image", "state")
 
 
@@ -52,7 +53,7 @@ def cut_pod(body: Raw) -> dict[str, Any]:
     cut["metadata"] |= _marks(body)
     cut["spec"]["nodeSelector"] = _ours(body.get("spec", {}).get("nodeSelector") or {})
     seen = body.get("status", {})
-    cut["status"]["conditions"] = [each for each in seen.get("conditions") or [] if each["type"] == "PodScheduled"]
+    cut["status"]["conditions"] = [each for each in seen.get("conditions") or [] if each["type"] in _POD_CONDITIONS]
     cut["status"]["containerStatuses"] = [
         {field: each[field] for field in _CONTAINER_STATUS if field in each}
         for each in seen.get("containerStatuses") or []

@@ -38,6 +38,8 @@ class JobView:
     failed_pods: int = 0
     waiting: str = ""
     """What the scheduler or kubelet says while no pod runs."""
+    disruption: str = ""
+    """Why its pod is being taken away, through no fault of its own."""
     started_at: str | None = None
     finished_at: str | None = None
     attempt: str = ""
@@ -134,6 +136,7 @@ def job_view(job: Raw, job_pods: Iterable[Raw], places: Mapping[str, Place] = Ma
         failure=_failure(status, seen, stage, recipe),
         failed_pods=status.get("failed") or 0,
         waiting=_waiting(seen) if state == "Pending" else "",
+        disruption=pod_facts.disruption(latest) if (latest := pod_facts.newest(seen)) else "",
         started_at=status.get("startTime"),
         finished_at=_finished_at(status),
         attempt=annotations.get(labels.ATTEMPT, ""),

@@ -101,6 +101,18 @@ def failure_of(pod: Raw, stage: StageName, recipe: str) -> Failure:
     return Failure(reason=POD_FAILED, message=f"The {stage} pod failed with {how}{detail}", retryable=True)
 
 
+def disruption(pod: Raw) -> str:
+    """Why a pod that has not ended is being taken away through no fault of its own; empty if it is not."""
+    if "deletionTimestamp" not in pod["metadata"] or phase(pod) in ("Succeeded", "Failed"):
+        return ""
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    marked = any(each.get("type") == "DisruptionTarget" and each.get("status") == "True" for each in conditions)
+    node = (pod.get("spec") or {}).get("nodeName") or "its node"
+    return (
+        f"{node} was lost or is drained: the stage starts again there when it is back, or elsewhere" if marked else ""
+    )
+
+
 def waiting_for(pod: Raw) -> str:
     """Why a pod does not run yet, in words that stay the same while the cause does."""
     for condition in (pod.get("status") or {}).get("conditions") or []:

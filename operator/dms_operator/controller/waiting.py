@@ -23,6 +23,8 @@ class Waiting:
 
 def waiting(step: Step, job: JobView, boards: Mapping[str, BoardCount], now: datetime) -> Waiting:
     """What the Job of a step waits for."""
+    if job.disruption:
+        return Waiting(reasons.NODE_LOST, job.disruption)
     if job.state != "Pending" or not job.waiting:
         return _retrying(job) if job.has_pod or job.failed_pods else _without_pod(job, now)
     if step.recipe.stage == "benchmark" and step.target:
