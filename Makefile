@@ -80,7 +80,7 @@ bench: $(DEV) ## Measure, as ratios side by side in one run; bench-devcluster, b
 bench-%: $(DEV)
 	$(BIN)/python benchmarks/bench_$*.py
 
-table-%: $(DEV) ## Write a table of the docs anew: table-qualcomm, table-quantize (half an hour each)
+table-%: $(DEV) ## Write a table of the docs anew: table-qualcomm, table-quantize, table-tda4vm (up to half an hour each)
 	$(BIN)/python benchmarks/table_$*.py
 
 clean: ## Remove what make installed and made

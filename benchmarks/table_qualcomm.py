@@ -6,38 +6,27 @@
 
 import argparse
 import os
-import shutil
 import sys
 import tempfile
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / folder) for folder in ("operator", "examples", "tests")]
 
+from example_nets import ACCEPTED_DROP, CALIBRATE, EVALUATE, TITLES, Net, resolved
 from report import write_section
 
 from dms_operator.api.errors import DMSError
 from dms_operator.api.spec import QuantizationSpec
-from dms_operator.api.stages import QuantizeRecipe, StageResult
 from dms_operator.controller.rungs import Rung, rungs
 from dms_operator.pipeline.evaluate import Reference
 from dms_operator.pipeline.inputs import load_samples
 from dms_operator.toolchains.qnn.compare import HEADER, Row, cells, compare
 from driver_monitor.dataset import write_dataset
-from driver_monitor.nets import NETS
-from pipeline.stages import Stages, succeeded
 
 BOARD = "sa8255"
-CALIBRATE, EVALUATE = 64, 300
-ACCEPTED_DROP = 0.01
-TITLES = {
-    "resnet18": "ResNet-18 + Transformer",
-    "mobilenet-v3-small": "MobileNetV3-small + Transformer",
-    "efficientnet-lite0": "EfficientNet-Lite0 + GRU",
-}
 SEED = (45.0, 12.0)
 """The seed's figures for QCS8255, FP32 and INT8, in milliseconds."""
 
@@ -53,59 +42,6 @@ def forms() -> dict[str, list[Rung]]:
     }
 
 
-@dataclass(frozen=True)
-class Net:
-    """A resolved net with its reference."""
-
-    stages: Stages
-    resolved: StageResult
-    reference: StageResult
-
-    def variant(self, ladder: list[Rung]) -> tuple[Rung, StageResult]:
-        """The first rung that keeps the accuracy, as the operator climbs; else the one that loses least."""
-        best: tuple[Rung, StageResult] | None = None
-        for rung in ladder:
-            made = succeeded(self._quantize(rung))
-            if best is None or _drop(made) < _drop(best[1]):
-                best = rung, made
-            if _drop(made) <= ACCEPTED_DROP:
-                break
-        assert best is not None
-        return best
-
-    def _quantize(self, rung: Rung) -> StageResult:
-        assert self.reference.artifact is not None and self.resolved.artifact is not None
-        recipe = QuantizeRecipe(
-            image="table",
-            resolved=self.resolved.artifact.digest,
-            reference=self.reference.artifact.digest,
-            precision=rung.precision,
-            method=rung.method,
-            calibration=rung.calibration,
-            static=rung.static,
-            toolchain="qnn",
-            calibration_samples=CALIBRATE,
-            evaluation_samples=EVALUATE,
-        )
-        return self.stages.run(recipe)
-
-
-def _drop(result: StageResult) -> float:
-    assert result.variant is not None
-    return result.variant.accuracy_drop
-
-
-def resolved(name: str, root: Path, dataset: Path) -> Net:
-    stages = Stages(root / name)
-    stages.root.mkdir()
-    os.link(dataset, stages.root / "data.npz")
-    program = Path(shutil.copy(NETS[name].program, stages.root))
-    model = succeeded(stages.resolve(program, stages.root / "data.npz"))
-    assert model.artifact is not None
-    sizes = {"calibration_samples": CALIBRATE, "evaluation_samples": EVALUATE}
-    return Net(stages, model, succeeded(stages.quantize(model.artifact.digest, **sizes)))
-
-
 def rows(name: str, net: Net, samples: int) -> Iterator[tuple[list[str], Row | None]]:
     """Cells of each form, and its figures; a form that does not compile has the compiler's reason in their place."""
     first: Row | None = None
@@ -114,7 +50,7 @@ def rows(name: str, net: Net, samples: int) -> Iterator[tuple[list[str], Row | N
     assert dataset.labels is not None
     labels, feeds = [int(label) for label in dataset.labels[indices]], [dataset.feed(int(index)) for index in indices]
     for form, ladder in forms().items():
-        rung, made = net.variant(ladder)
+        rung, made = net.variant(ladder, "qnn")
         model = net.stages.files(made)["model.onnx"]
         assert made.variant is not None
         head = [TITLES[name], f"{form} ({rung.name('qnn')})", f"{made.variant.accuracy.value:.3f}"]
