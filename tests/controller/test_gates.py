@@ -7,7 +7,7 @@ import pytest
 from controller.builders import benchmark, compiled, latency
 from dms_operator.api.quantities import Memory, Power
 from dms_operator.api.spec import BenchmarkSpec
-from dms_operator.api.stages import Delegation, Provenance
+from dms_operator.api.stages import BenchmarkFacts, Delegation, Provenance
 from dms_operator.controller import gates
 
 
@@ -119,6 +119,13 @@ def test_a_cost_model_without_upper_estimate_proves_nothing() -> None:
         "Inconclusive",
         "QNN cost model gives no upper bound (simulated), budget 0.5 ms",
     )
+
+
+def test_a_soc_without_cost_model_is_told_as_the_reason() -> None:
+    facts = BenchmarkFacts(latencies=[latency("host")], latency_note="toolchain qnn has no cost model for this SoC")
+    gate = gates.provenance_gate(facts, "qnn", wanted())
+    assert (gate.outcome, gate.value) == ("Fail", "none")
+    assert gate.message.endswith("minProvenance is simulated: toolchain qnn has no cost model for this SoC")
 
 
 MEASURED = {"latencies": [latency("measured", "0.4ms", samples=700).to_wire()], "accuracyProvenance": "measured"}

@@ -117,6 +117,13 @@ def test_tda4vm_ends_in_a_clear_message(bench: Bench, monkeypatch: pytest.Monkey
         bench.convert("tda4vm", "tidl")
 
 
+def test_a_soc_without_cost_model_gets_words_in_place_of_a_latency(bench: Bench) -> None:
+    _, facts = bench.benchmark(bench.convert("qcs8550", "qnn")[0], "qcs8550")
+    assert [latency.provenance for latency in facts.latencies] == ["host"]
+    assert facts.latency_note == "toolchain qnn has no cost model for this SoC (QCS8550), and no board is at hand"
+    assert facts.accuracy_provenance == "simulated"  # the functional simulator works for every SoC
+
+
 def test_without_tis_tools_tda4vm_gets_an_estimate_of_latency_and_accuracy(bench: Bench) -> None:
     context = bench.context()
     recipe = QuantizeRecipe(

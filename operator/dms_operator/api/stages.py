@@ -306,6 +306,8 @@ class BenchmarkFacts(Observed):
     """What benchmark found; `latencies` holds at most one entry per provenance."""
 
     latencies: list[LatencyFacts] = Field(max_length=4)
+    latency_note: str = Field(default="", max_length=300)
+    """Why there is no latency of the target, such as a SoC without cost model; empty where there is one."""
     throughput: float | None = None
     """Inferences per second, of the strongest provenance."""
     power: Power | None = None

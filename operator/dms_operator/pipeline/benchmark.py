@@ -7,7 +7,7 @@ of toolchain qnn has not run on a board yet.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,7 @@ def run(recipe: BenchmarkRecipe, context: StageContext) -> StageOutput:
     accuracy = _accuracy_on_target(found, board, recipe, context)
     facts = BenchmarkFacts(
         latencies=[row.facts for row in rows],
+        latency_note=_no_latency(found, rows),
         throughput=rows[0].throughput,
         **_power_and_memory(found, board, rows[0]),
         reference=reference.facts if reference else None,
@@ -122,6 +123,13 @@ def _power_and_memory(found: Subject, board: BoardRun | None, row: Row) -> dict[
     if board.peak_bytes is None:
         return power
     return power | {"memory": Memory.of_bytes(board.peak_bytes), "memory_provenance": "measured"}
+
+
+def _no_latency(found: Subject, rows: Sequence[Row]) -> str:
+    if found.tools.name == "onnxruntime" or any(row.facts.provenance != "host" for row in rows):
+        return ""
+    soc = json.loads((found.compiled / "manifest.json").read_text())["compiled"]["soc"]
+    return f"toolchain {found.tools.name} has no cost model for this SoC ({soc}), and no board is at hand"
 
 
 def _least_memory(found: Subject) -> dict[str, Any]:

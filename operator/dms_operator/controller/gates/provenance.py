@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from ...api.spec import BenchmarkSpec
 from ...api.stages import PROVENANCE_ORDER, BenchmarkFacts, LatencyFacts, Provenance
 from ...api.status import GateStatus
+from ..text import clip
 from .delegation import CPU_TOOLCHAIN
 
 UNKNOWN = "unknown"
@@ -38,7 +39,9 @@ def provenance_gate(benchmark: BenchmarkFacts, toolchain: str, wanted: Benchmark
     minimum = wanted.min_provenance
     if judged_latency(benchmark, toolchain, wanted) is None:
         message = f"there is no {_latency_name(wanted)} figure of the target, minProvenance is {minimum}"
-        return GateStatus(name="provenance", outcome="Fail", value="none", limit=minimum, message=message)
+        if benchmark.latency_note:
+            message += f": {benchmark.latency_note}"
+        return GateStatus(name="provenance", outcome="Fail", value="none", limit=minimum, message=clip(message, 512))
     figures = dict(_figures(benchmark, toolchain, wanted))
     weak = {name: found for name, found in figures.items() if _rank(found) < _rank(minimum)}
     told = ", ".join(f"{name} is {found or UNKNOWN}" for name, found in (weak or figures).items())
