@@ -113,6 +113,8 @@ def test_a_definition_that_kubectl_applied_is_taken_over_when_asked(release: Rel
     release.helm("uninstall", release.name, "--ignore-not-found")
     release.install(CHART, "--take-ownership", "--force-conflicts")
     assert "Succeeded" in release.test()
+    release.upgrade(CHART, crd={"create": False})
+    assert definition(admin)["served"], "a definition that the release lets go of stays"
 
 
 @pytest.mark.slow
