@@ -234,4 +234,21 @@ def test_the_board_probe_is_confined_to_boards_and_to_its_own_words() -> None:
     assert binding["spec"] == {"policyName": policy["metadata"]["name"], "validationActions": ["Deny"]}
     account = f"system:serviceaccount:dms-system:{pod['serviceAccountName']}"
     assert account in policy["spec"]["matchConditions"][0]["expression"]
-    assert len(policy["spec"]["validations"]) == 6
+
+
+def test_the_board_probe_is_that_of_the_examples() -> None:
+    example = list(yaml.safe_load_all((CHART.parents[1] / "examples" / "boards" / "probe.yaml").read_text()))
+    manifests = way("boards")
+    policies = [only(bodies, "ValidatingAdmissionPolicy")["spec"] for bodies in (example, manifests)]
+    assert policies[0]["validations"] == policies[1]["validations"]
+    assert policies[0]["matchConstraints"] == policies[1]["matchConstraints"]
+    [role] = [role for role in of_kind(manifests, "ClusterRole") if role["metadata"]["name"].endswith("board-probe")]
+    assert role["rules"] == only(example, "ClusterRole")["rules"]
+    theirs, ours = (only(bodies, "DaemonSet")["spec"]["template"]["spec"] for bodies in (example, manifests))
+    given = {"serviceAccountName", "containers", "volumes", "tolerations"}
+    assert without(theirs, *given) == without(ours, *given)
+    assert without(theirs["containers"][0], "image") == without(ours["containers"][0], "image", "imagePullPolicy")
+
+
+def without(body: Manifest, *names: str) -> Manifest:
+    return {name: value for name, value in body.items() if name not in names}
