@@ -10,17 +10,19 @@ import pytest
 from onnxruntime.quantization import QuantType
 
 import model_fixtures
-from dms_operator.api.errors import QuantizationFailed
+from dms_operator.api.errors import QuantizationFailed, ToolchainUnavailable
 from dms_operator.api.stages import StaticRecipe
 from dms_operator.pipeline.accumulators import coarse_layers
 from dms_operator.pipeline.calibration import calibrate
 from dms_operator.pipeline.encodings import decoded_weights, overrides_json, read_encodings
-from dms_operator.pipeline.mixed import activation_units, search, weight_units
+from dms_operator.pipeline.layer_costs import cycles_by_node, layer_costs
+from dms_operator.pipeline.mixed import activation_units, multiplications, search, weight_units
 from dms_operator.pipeline.progress import silent
 from dms_operator.pipeline.quantizer import prepare, quantize
-from dms_operator.pipeline.schemes import scheme_for
+from dms_operator.pipeline.schemes import scheme_for, weight_overrides
 from dms_operator.pipeline.session import cpu_session, run_once
 from dms_operator.pipeline.switches import Switched
+from dms_operator.toolchains.qnn import provider
 from pipeline.stages import Stages, refused, succeeded
 
 INT8 = {"precision": "int8", "method": "static"}
@@ -171,7 +173,7 @@ def quantized(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         prepared = prepare(source, directory / f"{precision}.prepared.onnx", scheme)
         ranges = calibrate(prepared, feeds, len(feeds), "minmax", scheme.activation_bits, silent)
         target = directory / f"{precision}.onnx"
-        quantize(prepared, target, scheme, ranges, {})
+        quantize(prepared, target, scheme, ranges, weight_overrides(scheme, onnx.load(prepared)))
         found[precision] = (onnx.load(prepared), onnx.load(target), scheme)
     return found
 
@@ -216,7 +218,7 @@ def test_everything_is_widened_where_nothing_else_is_enough(
 def test_only_as_many_are_widened_as_the_drop_needs(quantized: dict[str, Any]) -> None:
     model, qdq, _ = quantized["int8"]
     encodings, weights = read_encodings(qdq), dict(decoded_weights(qdq))
-    groups = [set(unit.tensors) for unit in activation_units(model, encodings)]
+    groups = [set(unit.tensors) for unit in activation_units(model, encodings, multiplications(model))]
     exact = Switched(model, encodings.activations, weights, groups).first_outputs(quantized["feeds"], [])
 
     def distance(outputs: np.ndarray) -> float:
@@ -238,7 +240,7 @@ def test_only_as_many_are_widened_as_the_drop_needs(quantized: dict[str, Any]) -
 
 def test_tensors_of_the_same_values_are_one_unit(quantized: dict[str, Any]) -> None:
     model, qdq, _ = quantized["int8"]
-    units = activation_units(model, read_encodings(qdq))
+    units = activation_units(model, read_encodings(qdq), multiplications(model))
     names = [name for unit in units for name in unit.tensors]
     assert len(names) == len(set(names)) == len(read_encodings(qdq).activations)
     assert any({"features", "pooled"} <= set(unit.tensors) for unit in units)
@@ -254,9 +256,41 @@ def test_the_units_of_four_bit_weights_share_all_of_the_bytes(quantized: dict[st
 def test_the_table_of_a_mixture_is_in_the_artifact(make: Any, prepared_stages: tuple[Stages, str, str]) -> None:
     result = make(INT8, mixed=True, max_accuracy_drop=0.01)
     table = json.loads(files(prepared_stages, result)["sensitivity.json"].read_text())
-    assert {"simulatedDrop", "layers"} == set(table)
+    assert {"simulatedDrop", "layers", "costModelUs"} == set(table)
     assert {"tensors", "operator", "cost", "error", "widened"} == set(table["layers"][0])
     assert "layers widened" in result.variant.notes
+    assert f"cost model: {table['costModelUs']['mixed']:.0f} us" in result.variant.notes
+
+
+def test_widening_is_priced_by_the_compilers_cost_model(quantized: dict[str, Any], tmp_path: Path) -> None:
+    model, qdq, scheme = quantized["int8"]
+    onnx.save_model(qdq, tmp_path / "narrow.onnx")
+    onnx.save_model(model, tmp_path / "prepared.onnx")
+    ranges = calibrate(tmp_path / "prepared.onnx", quantized["feeds"], 1, "minmax", 16, silent)
+    quantize(
+        tmp_path / "prepared.onnx", tmp_path / "wide.onnx", scheme.widened(), ranges, weight_overrides(scheme, model)
+    )
+    costs = layer_costs(tmp_path / "narrow.onnx", tmp_path / "wide.onnx", tmp_path, silent)
+    assert costs.extra.keys() <= {node.name for node in model.graph.node}
+    assert min(costs.extra.values()) >= 0 < max(costs.extra.values())
+    assert 0 < costs.narrow_us < costs.wide_us
+
+
+def test_nodes_that_became_one_operator_share_its_cycles() -> None:
+    layers = [{"nodes": ["a", "b"], "cycles": 10}, {"nodes": ["b"], "cycles": 5}, {"nodes": [], "cycles": 99}]
+    assert cycles_by_node(layers) == {"a": 5, "b": 10}
+
+
+def test_without_the_compiler_multiplications_are_counted_and_the_notes_say_so(
+    make: Any, prepared_stages: tuple[Stages, str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> None:
+        raise ToolchainUnavailable("onnxruntime-qnn is not installed in this image")
+
+    monkeypatch.setattr(provider, "_package", missing)
+    result = make(INT8, mixed=True, max_accuracy_drop=0.02)
+    assert "costs are multiplications: no cost model (onnxruntime-qnn is not installed" in result.variant.notes
+    assert "costModelUs" not in json.loads(files(prepared_stages, result)["sensitivity.json"].read_text())
 
 
 def test_a_scheme_says_which_toolchain_takes_what() -> None:

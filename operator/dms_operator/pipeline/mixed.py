@@ -6,7 +6,7 @@ With 8-bit activations a tensor becomes 16 bits wide, which makes its neighbours
 with 4-bit weights a weight becomes 8 bits wide.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,6 +23,10 @@ from .switches import Switched
 
 SENSITIVITY_SAMPLES = 16
 """Samples on which each tensor is rounded alone: the mean over outputs is steady long before an accuracy is."""
+LEAST_COST = 0.001
+"""Least cost of widening anything: converting at an island's borders costs the HTP about this share of a small net."""
+Work = Mapping[str, float]
+"""Share of a model's cost by node name."""
 _KEEPS_VALUES = {"Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "MaxPool", "Relu", "Identity", "Slice"}
 """Operators whose output has the values of their input: rounding twice on the same grid changes nothing."""
 
@@ -35,7 +39,7 @@ class Unit:
     operator: str
     """What makes the activation, or reads the weight."""
     cost: float
-    """Share of the model's work that is done wider: multiplications, or bytes of weights."""
+    """What more bits cost, as a share of the whole: cycles or multiplications, or bytes of weights."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ class Mixture:
         shown = ", ".join(f"{row.tensors[0]} ({row.operator})" for row in wide[:3])
         more = f" and {len(wide) - 3} more" if len(wide) > 3 else ""
         return (
-            f"{len(wide)} of {len(self.rows)} layers widened, {cost:.0%} of the work: {shown}{more}"
+            f"{len(wide)} of {len(self.rows)} layers widened, at {cost:.0%} of the work: {shown}{more}"
             if wide
             else (f"none of {len(self.rows)} layers widened")
         )
@@ -87,17 +91,24 @@ def search(
     drop_of: Callable[[Array], float],
     accepted: float,
     progress: Progress,
+    work: Work | None = None,
 ) -> Mixture:
     """Find the cheapest widening whose drop (of first outputs [N, ...] of the feeds) is at most `accepted`.
 
-    `encodings` and `weights` are those of the model when it is quantized as a whole.
+    `encodings` and `weights` are those of the model when it is quantized as a whole. `work` is what widening costs
+    each node of 8-bit activations; None = its share of the multiplications.
     """
-    narrow = weight_units(model, scheme) if scheme.weight == QuantType.QInt4 else activation_units(model, encodings)
+    if scheme.weight == QuantType.QInt4:
+        narrow = weight_units(model, scheme)
+    else:
+        narrow = activation_units(model, encodings, multiplications(model) if work is None else work)
     groups = [set(unit.tensors) for unit in narrow]
     activations = {} if scheme.weight == QuantType.QInt4 else encodings.activations
     switched = Switched(_with_weights(model, weights, groups), activations, weights, groups)
     errors = _alone(switched, feeds[:SENSITIVITY_SAMPLES], len(narrow), progress)
-    order = sorted(range(len(narrow)), key=lambda number: (-errors[number] / max(narrow[number].cost, 1e-9), number))
+    order = sorted(
+        range(len(narrow)), key=lambda number: (-errors[number] / max(narrow[number].cost, LEAST_COST), number)
+    )
     order.sort(key=lambda number: not scheme.widens(narrow[number].operator))
     most = sum(scheme.widens(unit.operator) for unit in narrow)
     widened, drop = _fewest(switched, feeds, order, most, drop_of, accepted, progress)
@@ -109,7 +120,7 @@ def search(
     return Mixture(sorted(rows, key=lambda row: -row.error), _wider(scheme, chosen), drop)
 
 
-def activation_units(model: onnx.ModelProto, encodings: Encodings) -> list[Unit]:
+def activation_units(model: onnx.ModelProto, encodings: Encodings, work: Work) -> list[Unit]:
     """Every quantized activation with those of the same values after it."""
     members: dict[str, list[str]] = {}
     first = {value.name: value.name for value in model.graph.input}
@@ -119,13 +130,9 @@ def activation_units(model: onnx.ModelProto, encodings: Encodings) -> list[Unit]
             first[name] = first[node.input[0]] if same else name
     for name in encodings.activations:
         members.setdefault(first.get(name, name), []).append(name)
-    work = _work(model)
-    total = sum(work.values()) or 1.0
     makers = {name: node for node in model.graph.node for name in node.output}
     return [
-        Unit(
-            sorted(tensors), makers[root].op_type if root in makers else "input", _touched(model, tensors, work) / total
-        )
+        Unit(sorted(tensors), makers[root].op_type if root in makers else "input", _touched(model, tensors, work))
         for root, tensors in members.items()
     ]
 
@@ -142,24 +149,25 @@ def weight_units(model: onnx.ModelProto, scheme: Scheme) -> list[Unit]:
     return [Unit([name], operator, sizes[name] / total) for name, operator in narrow.items()]
 
 
-def _work(model: onnx.ModelProto) -> dict[str, float]:
-    """Multiplications of each linear layer by its output; other nodes cost a step per output element."""
+def multiplications(model: onnx.ModelProto) -> dict[str, float]:
+    """Share of each node, where nothing is known of the target: multiplications, or one step per output element."""
     shapes = {
         value.name: float(np.prod([max(1, dim.dim_value) for dim in value.type.tensor_type.shape.dim]))
         for value in [*model.graph.value_info, *model.graph.output]
     }
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
-    work = {node.output[0]: shapes.get(node.output[0], 1.0) for node in model.graph.node if node.output}
+    work = {node.name: shapes.get(node.output[0], 1.0) for node in model.graph.node}
     for layer in linear_layers(model):
         dims = weights[layer.weight].dims
-        work[layer.node.output[0]] *= float(np.prod(dims)) / dims[layer.output_axis]
-    return work
+        work[layer.node.name] *= float(np.prod(dims)) / dims[layer.output_axis]
+    total = sum(work.values()) or 1.0
+    return {name: steps / total for name, steps in work.items()}
 
 
-def _touched(model: onnx.ModelProto, tensors: list[str], work: dict[str, float]) -> float:
+def _touched(model: onnx.ModelProto, tensors: list[str], work: Work) -> float:
     """Work of the nodes that make or read any of the tensors."""
     names = set(tensors)
-    return sum(work[node.output[0]] for node in model.graph.node if names & {*node.input, *node.output} and node.output)
+    return sum(work.get(node.name, 0.0) for node in model.graph.node if names & {*node.input, *node.output})
 
 
 def _with_weights(model: onnx.ModelProto, weights: dict[str, Array], switched: list[set[str]]) -> onnx.ModelProto:

@@ -41,6 +41,10 @@ class Scheme:
             return 16
         return 4 if self.weight == QuantType.QInt4 and operator not in self.wide_weights else 8
 
+    def widened(self) -> "Scheme":
+        """The same with 16-bit activations."""
+        return replace(self, activation=_WIDE.get(self.activation, self.activation))
+
     def widens(self, operator: str) -> bool:
         """Whether mixed precision may give an operator's output more bits."""
         return not self.power_of_two or operator in CHANGEABLE

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnxruntime.quantization import QuantType
 
-from ..api.errors import QuantizationFailed
+from ..api.errors import ConversionFailed, QuantizationFailed, ToolchainUnavailable, UnsupportedOperators
 from ..api.stages import QuantizeRecipe, StaticRecipe
 from ..toolchains.tidl.samples import CALIBRATION_FILE, save_samples
 from ..toolchains.tidl.wide import FLOAT_FILE, wide_outputs
@@ -23,6 +23,7 @@ from .encodings import decoded_weights, overrides_json, read_encodings
 from .equalize import equalize
 from .evaluate import first_outputs
 from .histogram import Range
+from .layer_costs import LayerCosts, layer_costs, microseconds
 from .linear_layers import Array, LinearLayer, uses
 from .metrics import drop, score
 from .mixed import Mixture, search
@@ -179,6 +180,7 @@ def _mix(variant: StaticVariant, ranges: dict[str, Range], overrides: Overrides)
     feeds = [variant.dataset.feed(index) for index in indices]
     reference = first_outputs(variant.prepared, variant.dataset, indices, silent)
     quantized, model = _load(variant.target), _load(variant.prepared)
+    costs = _layer_costs(variant, ranges, overrides)
     mixture: Mixture = search(
         model,
         variant.scheme,
@@ -188,11 +190,36 @@ def _mix(variant: StaticVariant, ranges: dict[str, Range], overrides: Overrides)
         _drop_counter(variant, indices, reference),
         variant.wanted.max_accuracy_drop,
         variant.progress,
+        costs.extra if costs else None,
     )
     ranges = ranges | _relu_ranges(model, ranges)
     quantizer.quantize(variant.prepared, variant.target, variant.scheme, ranges, overrides | mixture.overrides)
     variant.notes.append(mixture.summary)
-    variant.files[SENSITIVITY] = _write_json(variant.target.with_name(SENSITIVITY), mixture.table())
+    table = mixture.table() | (_priced(variant, costs) if costs else {})
+    variant.files[SENSITIVITY] = _write_json(variant.target.with_name(SENSITIVITY), table)
+
+
+def _layer_costs(variant: StaticVariant, ranges: dict[str, Range], overrides: Overrides) -> LayerCosts | None:
+    """What wide activations cost by the HTP's compiler; None where it has nothing to say, which the notes then tell."""
+    if not variant.scheme.htp or variant.scheme.weight == QuantType.QInt4:
+        return None
+    wide, workdir = variant.target.with_name("wide.onnx"), variant.target.with_name("prices")
+    quantizer.quantize(variant.prepared, wide, variant.scheme.widened(), ranges, overrides)
+    workdir.mkdir()
+    try:
+        return layer_costs(variant.target, wide, workdir, variant.progress)
+    except (ToolchainUnavailable, UnsupportedOperators, ConversionFailed) as error:
+        variant.notes.append(f"costs are multiplications: no cost model ({error.message[:120]})")
+        return None
+
+
+def _priced(variant: StaticVariant, costs: LayerCosts) -> dict[str, Any]:
+    """The mixture's own time beside those of none and all wide."""
+    mixed = microseconds(variant.target, variant.target.with_name("prices") / "mixed")
+    variant.notes.append(
+        f"cost model: {mixed:.0f} us, with 8 bits {costs.narrow_us:.0f}, with 16 bits throughout {costs.wide_us:.0f}"
+    )
+    return {"costModelUs": {"narrow": costs.narrow_us, "mixed": mixed, "wide": costs.wide_us}}
 
 
 def _drop_counter(variant: StaticVariant, indices: list[int], reference: Array) -> Callable[[Array], float]:
