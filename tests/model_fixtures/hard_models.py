@@ -103,3 +103,7 @@ def _layer(weights: Weights, name: str) -> Layer:
         for key, tensor in weights.items()
         if key.startswith(prefix) and tensor.ndim
     }
+
+
+HARD = {"skewed": skewed, "sheared": sheared}
+"""The hard nets by name."""

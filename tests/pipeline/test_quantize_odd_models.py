@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from dms_operator.api.stages import StaticRecipe
-from pipeline.stages import Stages, succeeded
+from pipeline.stages import Stages, refused, succeeded
 
 RUNGS = [
     ("int8", {"equalize": True, "correct_bias": True}),
@@ -59,9 +59,9 @@ def several_inputs_and_outputs(path: Path, dead: bool = False) -> Path:
     return path
 
 
-def samples(path: Path, label: int | None = None, scale: float = 1.0) -> Path:
+def samples(path: Path, labels: np.ndarray | None = None, scale: float = 1.0) -> Path:
     rng = np.random.default_rng(1)
-    labels = rng.integers(0, 3, 48) if label is None else np.full(48, label)
+    labels = rng.integers(0, 3, 48) if labels is None else labels
     frames = (scale * rng.normal(size=(48, 3, 8, 8))).astype(np.float32)
     np.savez(path, frames=frames, camera=rng.integers(0, 4, (48, 1)), labels=labels.astype(np.int64))
     return path
@@ -87,10 +87,20 @@ def test_several_inputs_integers_shared_and_zero_weights(
 
 
 @pytest.mark.parametrize(("precision", "static"), RUNGS)
-def test_constant_outputs_and_one_class_only_are_scored(precision: str, static: dict[str, Any], stages: Stages) -> None:
+def test_constant_outputs_are_scored(precision: str, static: dict[str, Any], stages: Stages) -> None:
     model = several_inputs_and_outputs(stages.root / "odd.onnx", dead=True)
-    variant = made(stages, model, samples(stages.root / "data.npz", label=0), precision, static)
-    assert (variant.accuracy.value, variant.accuracy_drop) == (1.0, 0.0)
+    variant = made(stages, model, samples(stages.root / "data.npz"), precision, static)
+    assert 0 < variant.accuracy.value < 1
+    assert (variant.accuracy.agreement, variant.accuracy_drop) == (1.0, 0.0)
+
+
+def test_labels_of_one_class_only_are_refused_because_they_prove_nothing(stages: Stages) -> None:
+    data = samples(stages.root / "data.npz", labels=np.full(48, 2))
+    resolved = succeeded(stages.resolve(several_inputs_and_outputs(stages.root / "odd.onnx"), data)).artifact
+    assert resolved is not None
+    message = refused(stages.quantize(resolved.digest), "DatasetInvalid")
+    assert "all labels are 2: a net that always answers this would score best" in message
+    assert stages.quantize(resolved.digest, metric="cosine").failure is None
 
 
 @pytest.mark.parametrize("calibration", ["percentile", "mse", "entropy"])

@@ -190,3 +190,12 @@ def test_a_signature_too_long_for_the_answer_is_refused(stages: Stages) -> None:
         stages.root / "net.onnx",
     )
     assert "60 inputs" in refused(stages.resolve(stages.root / "net.onnx"), "ModelInvalid")
+
+
+def test_an_operator_that_nobody_here_knows_is_named(stages: Stages) -> None:
+    path = model_fixtures.tiny_classifier(stages.root / "net.onnx")
+    model = onnx.load(path)
+    model.graph.node[0].domain, model.graph.node[0].op_type = "com.supplier", "SecretConv"
+    model.opset_import.append(onnx.helper.make_opsetid("com.supplier", 1))
+    onnx.save(model, path)
+    assert "com.supplier:SecretConv" in refused(stages.resolve(path), "ModelInvalid")

@@ -85,7 +85,18 @@ def _dataset(recipe: QuantizeRecipe, resolved: dict[str, Path], context: StageCo
         raise DatasetInvalid("there is no dataset to calibrate and score on", hint="Set spec.dataset.uri")
     inputs = inputs_of(onnx.load_model(resolved["model.onnx"]))
     labels_required = recipe.metric != "cosine"
-    return load_dataset(resolved["dataset.npz"], inputs, context.limit_bytes, labels_required)
+    dataset = load_dataset(resolved["dataset.npz"], inputs, context.limit_bytes, labels_required)
+    if recipe.metric in ("top1", "macroF1"):
+        _refuse_one_class(dataset)
+    return dataset
+
+
+def _refuse_one_class(dataset: Dataset) -> None:
+    if dataset.classes is not None and len(dataset) > 1 and len(np.unique(dataset.labels)) == 1:  # type: ignore[arg-type]
+        raise DatasetInvalid(
+            f"all labels are {dataset.classes - 1}: a net that always answers this would score best",
+            hint="Give samples of every class, or use spec.dataset.metric: cosine",
+        )
 
 
 @dataclass(frozen=True)
@@ -115,14 +126,15 @@ def _make(
 
         trained = train_variant(recipe, resolved, target, dataset, chosen.evaluation, context)
         return _Made(trained.scheme, [trained.notes], {HISTORY: trained.history})
-    from . import quantizer
-
     if recipe.precision == "fp16":
-        quantizer.to_fp16(source, target)
+        from .quantizer import to_fp16
+
+        to_fp16(source, target)
         return _Made("float16")
     if recipe.method == "dynamic":
-        quantizer.to_dynamic_int8(source, target)
-        return _Made("w8 dynamic", ["runs on CPUs only: NPUs do not take dynamic quantization"])
+        from .dynamic import to_dynamic_int8
+
+        return _Made("w8 dynamic", to_dynamic_int8(source, target))
     from .static import make_static
 
     variant = make_static(recipe, source, target, dataset, chosen, context.progress)

@@ -4,19 +4,23 @@ import contextlib
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
-from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_dynamic, quantize_static
+from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.calibrate import TensorData, TensorsData, save_tensors_data
-from onnxruntime.quantization.execution_providers.qnn import get_qnn_qdq_config, qnn_preprocess_model
-from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from ..api.errors import DMSError, QuantizationFailed
 from ..toolchains.tidl.fixed_point import Precision, to_fixed_point
 from ..toolchains.tidl.surgery import lowered
 from .histogram import Range
+from .lean_import import without_torch
 from .schemes import Overrides, Scheme
+
+with without_torch():
+    from onnxruntime.quantization.execution_providers.qnn import get_qnn_qdq_config, qnn_preprocess_model
+    from onnxruntime.quantization.shape_inference import quant_pre_process
 
 
 def to_fp16(source: Path, target: Path) -> None:
@@ -25,12 +29,6 @@ def to_fp16(source: Path, target: Path) -> None:
 
     with failures("cast to float16"):
         onnx.save_model(convert_float_to_float16(onnx.load_model(source), keep_io_types=True), target)
-
-
-def to_dynamic_int8(source: Path, target: Path) -> None:
-    """Quantize weights to int8; activations get their ranges at run time, on CPUs only. Raises QuantizationFailed."""
-    with failures("dynamically quantized"):
-        quantize_dynamic(source, target, per_channel=True, weight_type=QuantType.QInt8)
 
 
 def prepare(source: Path, target: Path, scheme: Scheme) -> Path:
@@ -60,12 +58,12 @@ def quantize(prepared: Path, target: Path, scheme: Scheme, ranges: dict[str, Ran
         if scheme.power_of_two:
             onnx.save_model(to_fixed_point(onnx.load_model(prepared), ranges, _precision(scheme, overrides)), target)
             return
-        _quantize(prepared, target, scheme, _range_file(ranges, target.with_name("ranges.json")), overrides)
+        _quantize(prepared, target, scheme, ranges, overrides)
 
 
-def _quantize(prepared: Path, target: Path, scheme: Scheme, ranges: Path, overrides: Overrides) -> None:
+def _quantize(prepared: Path, target: Path, scheme: Scheme, ranges: dict[str, Range], overrides: Overrides) -> None:
     model = onnx.load_model(prepared)
-    options = {
+    options: dict[str, Any] = {
         "ActivationSymmetric": scheme.symmetric_activations,
         "WeightSymmetric": True,
         "TensorQuantOverrides": overrides,
@@ -85,6 +83,18 @@ def _quantize(prepared: Path, target: Path, scheme: Scheme, ranges: Path, overri
             add_qtype_converts=True,
         )
         options, operators = config.extra_options, config.op_types_to_quantize
+    write_qdq(model, target, scheme, ranges, options, operators)
+
+
+def write_qdq(
+    model: onnx.ModelProto,
+    target: Path,
+    scheme: Scheme,
+    ranges: dict[str, Range],
+    options: dict[str, Any],
+    operators: list[str] | None,
+) -> None:
+    """Run onnxruntime's quantizer on ready ranges; `options` are its extra options, `operators` the types it takes."""
     quantize_static(
         model,
         target,
@@ -95,7 +105,7 @@ def _quantize(prepared: Path, target: Path, scheme: Scheme, ranges: Path, overri
         activation_type=scheme.activation,
         weight_type=scheme.weight,
         calibrate_method=CalibrationMethod.MinMax,
-        calibration_cache_path=ranges,
+        calibration_cache_path=_range_file(ranges, target.with_name("ranges.json")),
         extra_options=options,
     )
 

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
-from onnxruntime.quantization.calibrate import TensorData, TensorsData, save_tensors_data
+from onnxruntime.quantization import QuantType
 from onnxruntime.quantization.execution_providers.qnn import get_qnn_qdq_config
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -17,6 +16,8 @@ from ...api.errors import DMSError, QuantizationFailed
 from ...toolchains.tidl.fixed_point import Precision, to_fixed_point
 from ...toolchains.tidl.surgery import lowered
 from ..calibration import Feed
+from ..histogram import Range
+from ..quantizer import write_qdq
 from ..schemes import Overrides, Scheme
 from ..session import cpu_session, run_once
 from .spread import MOVERS, spread
@@ -56,8 +57,7 @@ def requantize(stripped: Stripped, target: Path, scheme: Scheme, feeds: Iterable
         if scheme.power_of_two:
             onnx.save_model(_fixed_point(model, scheme, ranges, stripped.weights), target)
         else:
-            _save_ranges(ranges, target.with_name("ranges.json"))
-            _quantize(model, target, scheme, overrides, activations)
+            _quantize(model, target, scheme, ranges, overrides, activations)
     except (DMSError, MemoryError):
         raise
     except Exception as error:
@@ -139,11 +139,6 @@ def _measured(model: onnx.ModelProto, names: list[str], feeds: Iterable[Feed]) -
     return found
 
 
-def _save_ranges(ranges: dict[str, tuple[float, float]], path: Path) -> None:
-    data = {name: TensorData(lowest=np.float32(low), highest=np.float32(high)) for name, (low, high) in ranges.items()}
-    save_tensors_data(TensorsData(CalibrationMethod.MinMax, data), path)
-
-
 def _weight_overrides(weights: Encodings, model: onnx.ModelProto, scheme: Scheme) -> Overrides:
     types = {}
     for node in model.graph.node:
@@ -170,7 +165,14 @@ def _override(encoding: Encoding, kind: QuantType) -> list[dict[str, Any]]:
     ]
 
 
-def _quantize(model: onnx.ModelProto, target: Path, scheme: Scheme, weights: Overrides, activations: Encodings) -> None:
+def _quantize(
+    model: onnx.ModelProto,
+    target: Path,
+    scheme: Scheme,
+    ranges: dict[str, Range],
+    weights: Overrides,
+    activations: Encodings,
+) -> None:
     options: dict[str, Any] = {"ActivationSymmetric": scheme.symmetric_activations, "WeightSymmetric": True}
     operators, kept = None, weights
     if scheme.htp:
@@ -185,19 +187,8 @@ def _quantize(model: onnx.ModelProto, target: Path, scheme: Scheme, weights: Ove
         options, operators = config.extra_options, config.op_types_to_quantize
         kept = options["TensorQuantOverrides"]
     learned = {name: _override(encoding, scheme.activation) for name, encoding in activations.items()}
-    quantize_static(
-        model,
-        target,
-        None,
-        quant_format=QuantFormat.QDQ,
-        op_types_to_quantize=operators,
-        per_channel=scheme.per_channel,
-        activation_type=scheme.activation,
-        weight_type=scheme.weight,
-        calibrate_method=CalibrationMethod.MinMax,
-        calibration_cache_path=target.with_name("ranges.json"),
-        extra_options=options | {"TensorQuantOverrides": {**kept, **learned}},
-    )
+    options["TensorQuantOverrides"] = {**kept, **learned}
+    write_qdq(model, target, scheme, ranges, options, operators)
 
 
 def _check(model: onnx.ModelProto, weights: Overrides, activations: Encodings) -> set[str]:
