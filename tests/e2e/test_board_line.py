@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from dms_operator.api.board_connection import parse_connection
 from e2e.conftest import FakeStages, StartOperator
-from e2e.running import Kubectl, OperatorProcess, wait_for
+from e2e.docs_commands import commands
+from e2e.running import REPOSITORY, Kubectl, OperatorProcess, wait_for
 from e2e.test_operator_on_devcluster import deployment, status, wait_for_phase
 
 NODE = "bench-qcs8255"
@@ -33,6 +35,14 @@ def hold_the_board(
 
 def order(kubectl: Kubectl, stages: FakeStages) -> list[str]:
     return [run["deployment"].split("/")[1] for run in stages.runs(stage="benchmark")]
+
+
+def as_documented(kubectl: Kubectl, block: str, **words: str) -> None:
+    """Run a block of docs/boards.md, on this cluster's board and deployment for those of the example."""
+    here = {"rack-1": NODE, **words}
+    for program, *arguments in commands("boards.md", block):
+        assert program == "kubectl"
+        kubectl(*(here.get(word, word) for word in arguments))
 
 
 @pytest.fixture
@@ -68,7 +78,7 @@ def test_a_board_that_is_taken_out_of_service_ends_its_work_and_gets_no_more(
     kubectl: Kubectl, operator_process: StartOperator, stages: FakeStages
 ) -> None:
     gate, _ = hold_the_board(kubectl, stages, operator_process)
-    kubectl("label", "node", NODE, "dms.edge/board-disabled=true")
+    as_documented(kubectl, "disable")
     try:
         kubectl.apply(deployment(kubectl, "second"))
         wait_for_message(kubectl, "second", "every qcs8255 board is out of service: remove dms.edge/board-disabled")
@@ -78,7 +88,7 @@ def test_a_board_that_is_taken_out_of_service_ends_its_work_and_gets_no_more(
         about = f"--field-selector=involvedObject.name={NODE}"
         assert "out of service" in kubectl("get", "events", "-n", "default", about)
     finally:
-        kubectl("label", "node", NODE, "dms.edge/board-disabled-")
+        as_documented(kubectl, "enable")
     wait_for_phase(kubectl, "Ready", "second")
 
 
@@ -106,3 +116,26 @@ def test_a_priority_class_that_does_not_exist_is_told_and_not_waited_for_in_sile
     mend = '[{"op": "remove", "path": "/spec/benchmark/priorityClassName"}]'
     kubectl("patch", "dmsd", "typo", "--type=json", "-p", mend)
     wait_for_phase(kubectl, "Ready", "typo")
+
+
+def test_every_kubectl_command_of_the_page_is_accepted_and_means_what_it_says(kubectl: Kubectl) -> None:
+    names = {name: f"{name}-{kubectl.namespace}" for name in ("rack-1", "rack-2")}
+    kubectl.apply(*({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}} for name in names.values()))
+    kubectl.apply(deployment(kubectl, "driver-monitor", suspend=True))
+    priority = "examples/boards/priority.yaml"
+    words = {**names, priority: str(REPOSITORY / priority)}
+    try:
+        for block in ("local", "adb", "disable", "priority"):
+            as_documented(kubectl, block, **words)
+        first, second = (kubectl.json("get", "node", name)["metadata"] for name in names.values())
+        assert first["labels"] == {"dms.edge/board": "qcs8255", "dms.edge/board-disabled": "true"}
+        connection = parse_connection(second["annotations"]["dms.edge/board-connection"])
+        assert (connection.kind, connection.serial, second["labels"]["dms.edge/board"]) == ("adb", "4f2a11", "sa8295")
+        spec = kubectl.json("get", "dmsd", "driver-monitor")["spec"]
+        assert spec["benchmark"]["priorityClassName"] == "dms-release"
+        assert kubectl.json("get", "priorityclass", "dms-release")["preemptionPolicy"] == "Never"
+        as_documented(kubectl, "enable", **words)
+        assert "dms.edge/board-disabled" not in kubectl.json("get", "node", names["rack-1"])["metadata"]["labels"]
+    finally:
+        kubectl("delete", "node", *names.values())
+        kubectl("delete", "priorityclass", "dms-release", "--ignore-not-found")

@@ -1,8 +1,8 @@
 """A board that hangs off its node by ssh: real operator, real pods, real sshd; this machine is the board."""
 
-import base64
 import json
 import platform
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +13,7 @@ import yaml
 
 from boards.sshd import SshServer, unpacked
 from e2e.conftest import _install
+from e2e.docs_commands import commands
 from e2e.real_stages import RealStages, deployment
 from e2e.running import (
     REAL_IMAGE,
@@ -26,7 +27,7 @@ from e2e.running import (
 )
 from model_fixtures import tiny_classifier, tiny_dataset
 
-NODE, SECRET = "rack-1", "board-rack-1"
+NODE = "rack-1"
 BOARD = "generic-x86" if platform.machine() == "x86_64" else "generic-arm64"
 DEADLINE = 200
 
@@ -41,11 +42,23 @@ class Lab:
         self.operator: OperatorProcess = self.stages.operator(cluster, self.kubectl)
 
     def attach(self) -> None:
-        """What docs/boards.md tells a user to do."""
-        annotations = [f"dms.edge/board-connection={self.sshd.connection}", f"dms.edge/board-secret={SECRET}"]
-        self.kubectl("annotate", "node", NODE, *annotations)
-        keys = {path.name: base64.b64encode(path.read_bytes()).decode() for path in self.sshd.credentials.iterdir()}
-        self.kubectl.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET}, "data": keys})
+        """Do what docs/boards.md tells a user to do, with this board's address and keys for those of the example."""
+        keys = self.sshd.credentials
+        port, known_hosts = str(self.sshd.port), keys / "scanned"
+        words = {
+            "dms.edge/board=qcs8255": f"dms.edge/board={BOARD}",
+            "dms.edge/board-connection=ssh://root@10.0.0.7": f"dms.edge/board-connection={self.sshd.connection}",
+            "--from-file=ssh-privatekey=board_key": f"--from-file=ssh-privatekey={keys / 'ssh-privatekey'}",
+            "--from-file=known_hosts=board_known_hosts": f"--from-file=known_hosts={known_hosts}",
+        }
+        for program, *arguments in commands("boards.md", "ssh"):
+            if program == "ssh-keyscan":
+                scan = ["ssh-keyscan", "-p", port, *arguments[:2], "127.0.0.1"]
+                known_hosts.write_text(subprocess.run(scan, capture_output=True, text=True, check=True).stdout)
+            elif program == "kubectl":
+                self.kubectl(*(words.get(word, word) for word in arguments))
+            else:
+                assert program in ("ssh-keygen", "ssh-copy-id"), "the server was made with these done"
 
     def deploy(self, name: str, **benchmark: Any) -> None:
         target = {"name": "rack", "board": BOARD}

@@ -13,10 +13,11 @@ from ..api.board_connection import (
     InvalidConnection,
     parse_connection,
 )
-from ..api.capabilities import BoardType
+from ..api.capabilities import BoardType, ToolchainName
 from ..api.errors import BoardRefused
 from ..artifacts.paths import sandboxed
 from ..toolchains.base import Progress, Toolchain
+from ..toolchains.registry import toolchain
 from .context import StageContext
 from .links.connected import ConnectedBoard
 from .links.make import make_link
@@ -53,6 +54,11 @@ def board_at_hand(tools: Toolchain, board: BoardType, context: StageContext) -> 
     address = os.environ.get(NODE_ADDRESS_VARIABLE) or "127.0.0.1"
     link = make_link(connection, sandboxed(CREDENTIALS_PATH), context.scratch("link"), address)
     return ConnectedBoard(RemoteRunner(link, connection))
+
+
+def is_at_hand(name: ToolchainName, board: BoardType) -> bool:
+    """Whether figures can be measured from here. Raises BoardRefused, ToolchainUnavailable."""
+    return node_connection(os.environ).kind != "local" or toolchain(name).has_target(board)
 
 
 def node_connection(environment: Mapping[str, str]) -> Connection:

@@ -11,6 +11,7 @@ from typing import cast
 from ..api.errors import DMSError, StoreFull
 from ..api.stages import (
     BenchmarkFacts,
+    BenchmarkRecipe,
     CompiledFacts,
     Failure,
     ModelFacts,
@@ -73,6 +74,8 @@ def _cached_or_run(request: StageRequest, digest: str, workdir: Path, progress: 
         return StageResult(stage="remove", recipe=digest, removal=remove.run(request.recipe, store))
     context = StageContext(store=store, workdir=workdir, progress=progress)
     cached = store.lookup(digest) if is_cacheable(request.recipe) else None
+    if cached is not None and _is_outdone(request.recipe, cached):
+        cached = None
     if cached is not None and cached.artifact and context.keys.trusts(store.attestation(cached.artifact.digest)):
         return cached
     files, facts = stage_function(request.recipe.stage)(request.recipe, context)
@@ -88,6 +91,17 @@ def _cached_or_run(request: StageRequest, digest: str, workdir: Path, progress: 
     if is_cacheable(request.recipe) and not result.repeatable:
         store.record(result)
     return result
+
+
+def _is_outdone(recipe: Recipe, cached: StageResult) -> bool:
+    """Whether a benchmark was answered without a board, and here is one."""
+    if not isinstance(recipe, BenchmarkRecipe) or cached.benchmark is None:
+        return False
+    if any(row.provenance == "measured" for row in cached.benchmark.latencies):
+        return False
+    from .board import is_at_hand
+
+    return is_at_hand(recipe.toolchain, recipe.board)
 
 
 def stage_function(stage: StageName) -> StageFunction:
