@@ -1,18 +1,24 @@
-"""Static quantization of ResNet-18 at 224x224: the streamed calibrator beside ONNX Runtime's own quantizer, in one run.
+"""Static quantization of ResNet-18 at 224x224 beside ONNX Runtime's own quantizer and Microsoft Olive's, in one run.
 
 Each figure is that of a fresh process. Rounds are interleaved, so that all meet the same load; the fastest of each
 counts. Time is from the prepared float file to the written QDQ file (plain inference: from the file to the last
-output); memory is the peak resident set of the whole process. `python benchmarks/bench_quantize.py`
+output); memory is the peak resident set of the whole process; the error is that of the written file's outputs, as a
+share of the float outputs' spread. `python benchmarks/bench_quantize.py`
+
+Olive is no dependency of this project: `--olive PYTHON` names the Python of an environment that has it
+(`pip install olive-ai==0.13.0 requests` beside the pins of constraints.txt); without it, it is left out.
 """
 
 import argparse
 import json
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +29,20 @@ SHAPE = (1, 3, 224, 224)
 CLIP = (1, 8, 3, 224, 224)
 OURS = ("minmax", "percentile", "mse", "entropy")
 THEIRS = ("MinMax", "Percentile", "Entropy")
+OLIVES = ("MinMax", "Percentile", "Entropy")
+UNSEEN = range(10_000, 10_016)
+"""Seeds of the samples that tell the error; calibration counts from 0."""
 Run = Callable[[Path, Path, int], None]
 
 
 def feeds(samples: int, shape: tuple[int, ...] = SHAPE) -> Iterator[dict[str, Any]]:
+    return (feed(sample, shape) for sample in range(samples))
+
+
+def feed(seed: int, shape: tuple[int, ...] = SHAPE) -> dict[str, Any]:
     import numpy as np
 
-    for sample in range(samples):
-        yield {"image": np.random.default_rng(sample).random(shape, np.float32)}
+    return {"image": np.random.default_rng(seed).random(shape, np.float32)}
 
 
 def prepare(directory: Path) -> None:
@@ -117,6 +129,51 @@ def theirs(method: str) -> Run:
     return run
 
 
+def olive(method: str) -> Run:
+    """Olive's pass, told the same scheme; the model is prepared already."""
+
+    def run(model: Path, target: Path, samples: int) -> None:
+        from olive.data.config import DataComponentConfig, DataConfig
+        from olive.data.registry import Registry
+        from olive.hardware.accelerator import DEFAULT_CPU_ACCELERATOR
+        from olive.model import ONNXModelHandler
+        from olive.passes.olive_pass import create_pass_from_dict
+        from olive.passes.onnx.quantization import OnnxStaticQuantization
+
+        Registry.register_dataset("bench")(lambda **_: samples)
+        Registry.register_pre_process("bench")(lambda dataset, **_: dataset)
+        Registry.register_dataloader("bench")(lambda dataset, **_: ((each, None) for each in feeds(dataset)))
+        part = DataComponentConfig(type="bench")
+        data = DataConfig(name="bench", load_dataset_config=part, pre_process_data_config=part, dataloader_config=part)
+        settings = {
+            "data_config": data,
+            "calibrate_method": method,
+            "quant_preprocess": False,
+            "per_channel": True,
+            "activation_type": "uint8",
+            "precision": "int8",
+        }
+        quantize = create_pass_from_dict(
+            OnnxStaticQuantization, settings, disable_search=True, accelerator_spec=DEFAULT_CPU_ACCELERATOR
+        )
+        made = quantize.run(ONNXModelHandler(str(model)), str(target.with_suffix("")))
+        shutil.copyfile(made.model_path, target)
+
+    return run
+
+
+def output_error(model: Path, target: Path) -> float | None:
+    """Root mean square of what quantization changes in the outputs, as a share of their spread."""
+    if not target.is_file():
+        return None
+    import numpy as np
+    import onnxruntime
+
+    sessions = [onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]) for path in (model, target)]
+    exact, found = (np.stack([session.run(None, feed(seed))[0] for seed in UNSEEN]) for session in sessions)
+    return float(np.sqrt(np.mean((found - exact) ** 2)) / exact.std())
+
+
 WITHOUT_QUANTIZER: dict[str, Run] = {
     "plain inference": inference,
     **{f"our calibration alone, {method}": calibration(method) for method in OURS},
@@ -127,65 +184,81 @@ RUNS: dict[str, Run] = {
     **{f"ours, {method}": ours(method) for method in OURS},
     **{f"onnxruntime, {method}": theirs(method) for method in THEIRS},
 }
+OF_OLIVE: dict[str, Run] = {f"Olive, {method}": olive(method) for method in OLIVES}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What one process took, and the error of what it wrote."""
+
+    seconds: float
+    mb: float
+    error: float | None = None
+
+    def better(self, other: "Figure") -> "Figure":
+        return Figure(min(self.seconds, other.seconds), min(self.mb, other.mb), self.error)
 
 
 def child(name: str, model: Path, target: Path, samples: int) -> None:
-    """Run one and print seconds and peak MB; libraries are imported before the clock starts."""
+    """Run one and print its figure; libraries are imported before the clock starts."""
     import onnxruntime  # noqa: F401
 
-    if name not in WITHOUT_QUANTIZER and name != CLIPS:
+    if name in OF_OLIVE:
+        import olive.passes.onnx.quantization  # noqa: F401
+    elif name not in WITHOUT_QUANTIZER and name != CLIPS:
         import dms_operator.pipeline.quantizer  # noqa: F401
     started = time.perf_counter()
-    runs = {**RUNS, CLIPS: calibration("mse", CLIP)}
+    runs = {**RUNS, **OF_OLIVE, CLIPS: calibration("mse", CLIP)}
     runs[name](model, target, samples)
     seconds = time.perf_counter() - started
-    print(json.dumps({"seconds": seconds, "mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps(asdict(Figure(seconds, peak, output_error(model, target)))))
 
 
-def measure(model: Path, samples: int, rounds: int) -> dict[str, tuple[float, float]]:
-    """Least seconds and peak MB of each."""
-    best: dict[str, tuple[float, float]] = {}
+def measure(model: Path, samples: int, rounds: int, olive_python: str) -> dict[str, Figure]:
+    """The best of each."""
+    best: dict[str, Figure] = {}
+    pythons = dict.fromkeys(RUNS, sys.executable) | (dict.fromkeys(OF_OLIVE, olive_python) if olive_python else {})
     for number in range(rounds):
-        for name in RUNS:
-            found = in_fresh_process(name, model / "image.onnx", samples)
-            known = best.get(name, found)
-            best[name] = min(known[0], found[0]), min(known[1], found[1])
-            print(f"round {number + 1}/{rounds}  {name:36} {found[0]:6.2f} s {found[1]:6.0f} MB", flush=True)
-    best[CLIPS] = in_fresh_process(CLIPS, model / "clip.onnx", samples)
+        for name, python in pythons.items():
+            found = in_fresh_process(name, model / "image.onnx", samples, python)
+            best[name] = found.better(best.get(name, found))
+            print(f"round {number + 1}/{rounds}  {name:36} {found.seconds:6.2f} s {found.mb:6.0f} MB", flush=True)
+    best[CLIPS] = in_fresh_process(CLIPS, model / "clip.onnx", samples, sys.executable)
     return best
 
 
-def in_fresh_process(name: str, model: Path, samples: int) -> tuple[float, float]:
-    """Seconds and peak MB."""
-    command = [sys.executable, __file__, "--child", name, "--model", str(model), "--samples", str(samples)]
+def in_fresh_process(name: str, model: Path, samples: int, python: str) -> Figure:
+    command = [python, __file__, "--child", name, "--model", str(model), "--samples", str(samples)]
     answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
-    found = json.loads(answer)
-    return found["seconds"], found["mb"]
+    return Figure(**json.loads(answer))
 
 
-def table(best: dict[str, tuple[float, float]], samples: int) -> str:
-    reference, plain = best["onnxruntime, MinMax"][0], best["plain inference"][1]
+def table(best: dict[str, Figure], samples: int) -> str:
+    reference, plain = best["onnxruntime, MinMax"].seconds, best["plain inference"].mb
     lines = [
         f"ResNet-18, 1x3x224x224, {samples} samples, w8a8 for the HTP, `python benchmarks/bench_quantize.py`.",
         "",
-        "| | seconds | / onnxruntime MinMax | peak MB | / plain inference |",
-        "|---|---|---|---|---|",
+        "| | seconds | / onnxruntime MinMax | peak MB | / plain inference | output error |",
+        "|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {name} | {seconds:.2f} | {_ratio(name, seconds / reference)} | {megabytes:.0f} | "
-        f"{_ratio(name, megabytes / plain)} |"
-        for name, (seconds, megabytes) in best.items()
+        f"| {name} | {found.seconds:.2f} | {_ratio(name, found.seconds / reference)} | {found.mb:.0f} | "
+        f"{_ratio(name, found.mb / plain)} | {'' if found.error is None else f'{found.error:.2%}'} |"
+        for name, found in best.items()
     ]
-    clips = best[CLIPS][1]
-    slowest = max(best[f"ours, {method}"][0] for method in OURS) / reference
-    largest = max(best[f"our calibration alone, {method}"][1] for method in OURS) / plain
+    slowest = max(best[f"ours, {method}"].seconds for method in OURS) / reference
+    largest = max(best[f"our calibration alone, {method}"].mb for method in OURS) / plain
+    whole = max(best[f"ours, {method}"].mb for method in OURS) / plain
     lines += [
         "",
         f"Aims: every method in at most 1.0 of the time of onnxruntime's MinMax (worst here {slowest:.2f}); "
         f"calibration in at most 1.3 of the memory of plain inference (worst here {largest:.2f}); {samples} clips of "
-        f"8 frames below 2048 MB (here {clips:.0f}). What quantizing takes above calibration is torch, which "
-        "onnxruntime's tools import where it is installed, and their copies of the weights: both sides pay it.",
+        f"8 frames below 2048 MB (here {best[CLIPS].mb:.0f}). The whole quantizer takes {whole:.2f}: what it takes "
+        "above calibration are onnxruntime's own copies of the float weights, which its quantizer holds several times.",
     ]
+    if not any(name in best for name in OF_OLIVE):
+        lines += ["", "Olive was not there: `--olive PYTHON` names an environment that has it."]
     return "\n".join(lines)
 
 
@@ -198,6 +271,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--olive", default="", help="Python of an environment that has olive-ai")
     parser.add_argument("--child")
     parser.add_argument("--model", type=Path)
     arguments = parser.parse_args()
@@ -214,7 +288,7 @@ def main() -> None:
         models = Path(name)
         command = [sys.executable, __file__, "--child", "prepare", "--model", str(models)]
         subprocess.run(command, check=True, capture_output=True)
-        text = table(measure(models, arguments.samples, arguments.rounds), arguments.samples)
+        text = table(measure(models, arguments.samples, arguments.rounds, arguments.olive), arguments.samples)
     print(text)
     write_section(ROOT / "docs" / "performance.md", "quantize", "Quantization", text)
 

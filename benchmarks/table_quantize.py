@@ -42,7 +42,7 @@ SAMPLES = {"calibration_samples": 64, "evaluation_samples": 300}
 QAT = QatRecipe(epochs=6, learning_rate=1e-3, batch_size=16)
 PRECISIONS: tuple[Precision, ...] = ("fp16", "int8", "int4")
 TRAINED: tuple[Precision, ...] = ("int4",)
-"""Precisions that are trained: minutes each, so only where the static rungs lose most."""
+"""Precisions that the hard nets are trained at, minutes each; on the others a static rung is enough already."""
 COLUMNS = ("net", "rung", "scheme", "top1 (95 %)", "drop, points", "MB", "SA8255, simulated", "host", "made in")
 WARM_UP, TIMED = 5, 40
 
@@ -59,7 +59,7 @@ def rows(name: str, stages: Stages, dataset: Path) -> Iterator[str]:
     reference = succeeded(stages.quantize(resolved.digest, **SAMPLES))
     assert reference.artifact is not None
     yield row(name, REFERENCE, reference, None, stages)
-    for rung in ladder():
+    for rung in ladder(TRAINED if name in HARD else ()):
         recipe = QuantizeRecipe(
             image="table",
             resolved=resolved.digest,
@@ -76,9 +76,9 @@ def rows(name: str, stages: Stages, dataset: Path) -> Iterator[str]:
         yield row(name, rung, result, simulated_latency(stages, result), stages)
 
 
-def ladder() -> Iterator[Rung]:
+def ladder(trained: tuple[Precision, ...]) -> Iterator[Rung]:
     for precision in PRECISIONS:
-        yield from rungs(precision, QuantizationSpec(), "qnn", trainable=precision in TRAINED)
+        yield from rungs(precision, QuantizationSpec(), "qnn", trainable=precision in trained)
 
 
 def simulated_latency(stages: Stages, result: StageResult) -> str:
@@ -137,10 +137,10 @@ def write(found: dict[str, list[str]]) -> None:
         lines += found.get(name, kept.get(name, []))
     note = (
         f"`make table-quantize`: {SAMPLES['calibration_samples']} clips calibrate, {SAMPLES['evaluation_samples']} "
-        f"others evaluate, and training takes four fifths of the remaining {CLIPS - SAMPLES['evaluation_samples']} "
-        f"({QAT.epochs} epochs at most, learning rate {QAT.learning_rate}). Latency of SA8255 is that of Qualcomm's "
-        "cost model after real compilation; `host` is this machine's CPU with one thread, and no figure of the target. "
-        "Times are of this machine, under whatever load it had."
+        "others evaluate, and training (of the hard nets alone) takes four fifths of the remaining "
+        f"{CLIPS - SAMPLES['evaluation_samples']} ({QAT.epochs} epochs at most, learning rate {QAT.learning_rate}). "
+        "Latency of SA8255 is that of Qualcomm's cost model after real compilation; `host` is this machine's CPU with "
+        "one thread, and no figure of the target. Times are of this machine, under whatever load it had."
     )
     write_section(PAGE, SECTION, "What each rung gives", f"{note}\n\n" + "\n".join(lines))
 

@@ -15,7 +15,7 @@ from cli.comparing import deployment, latency, target, tried
 from dms_operator.artifacts.store import open_store
 from dms_operator.cli.main import app
 from dms_operator.cli.report.contents import report
-from dms_operator.cli.report.evidence import Evidence, Files, gather
+from dms_operator.cli.report.evidence import Evidence, Files, VariantFiles, gather
 from dms_operator.cli.report.html import as_html
 from dms_operator.cli.report.markdown import as_markdown
 from dms_operator.cli.report.picture import histogram, ticks
@@ -115,7 +115,8 @@ def test_without_the_store_the_report_says_what_it_lacks() -> None:
 
 def test_files_are_read_from_the_store_by_digest(tmp_path: Path) -> None:
     store = open_store(f"file://{tmp_path}", (tmp_path,))
-    written = {name: tmp_path / name for name in ("report.json", "manifest.json", "layers.json", "model.bin")}
+    names = ("report.json", "manifest.json", "layers.json", "sensitivity.json", "model.bin")
+    written = {name: tmp_path / name for name in names}
     for name, path in written.items():
         path.write_text(json.dumps({"file": name}))
     digest = store.put(written).digest
@@ -124,6 +125,8 @@ def test_files_are_read_from_the_store_by_digest(tmp_path: Path) -> None:
         for candidate in each["candidates"]:
             for part in ("compiled", "benchmark"):
                 candidate.get(part, {"artifact": {}})["artifact"]["digest"] = digest
+    for variant in body["status"]["variants"]:
+        variant["artifact"]["digest"] = digest
     saved = tmp_path / "deployment.json"
     saved.write_text(json.dumps(body))
     from dms_operator.cli.objects import from_file
@@ -131,6 +134,24 @@ def test_files_are_read_from_the_store_by_digest(tmp_path: Path) -> None:
     (one,) = from_file(str(saved), ["platforms"])
     found = gather(one, f"file://{tmp_path}")
     assert found.problems == () and {files.layers["file"] for files in found.files.values()} == {"layers.json"}
+    assert {files.sensitivity["file"] for files in found.variants.values()} == {"sensitivity.json"}
+
+
+def test_what_rounding_hurts_and_how_training_went_is_told_under_the_ladder() -> None:
+    one = deployment(target("qcs8255", "qnn", tried("int8", [latency(1, 2, "simulated")])))
+    [name] = [variant.name for variant in one.status.variants][-1:]
+    layers = [{"tensors": [HOSTILE], "operator": "Conv", "error": 0.02, "cost": 0.1, "widened": True}]
+    epochs = [{"epoch": 0, "training_loss": None, "held_out_loss": 1.5, "score": 0.7, "drop": 0.29}]
+    files = VariantFiles(
+        {"layers": layers, "costModelUs": {"narrow": 137, "mixed": 150, "wide": 363}},
+        {"epochs": epochs, "chosenEpoch": 3},
+    )
+    text = as_markdown(report(one, Evidence(variants={name: files})))
+    assert f"How {name} was made" in text
+    assert "150 us, with 8 bits 137, with 16 bits throughout 363" in text
+    assert "| Conv | 2.00e-02 | 10.0% | yes |" in text
+    assert "epoch 3 was taken" in text and "29.0 points" in text
+    assert HOSTILE not in text
 
 
 def test_markdown_tells_the_same_gates_and_escapes_its_tables() -> None:

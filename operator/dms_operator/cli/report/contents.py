@@ -12,9 +12,9 @@ from ..compare.cells import Cell as Compared
 from ..compare.recommendation import recommend
 from ..compare.rows import groups
 from ..objects import Deployment
-from . import target
+from . import ladder, target
 from .document import Block, Cell, Document, Figure, Items, Section, Table, Tag, Text
-from .evidence import Evidence
+from .evidence import Evidence, VariantFiles
 from .reproduce import reproduce
 
 
@@ -32,6 +32,7 @@ def report(deployment: Deployment, evidence: Evidence) -> Document:
             _comparison(deployment),
             _recommendation(deployment),
             _ladder(deployment),
+            *_made(deployment, evidence),
             *_targets(deployment, evidence),
             reproduce(deployment, evidence),
         ],
@@ -105,6 +106,11 @@ def _ladder(deployment: Deployment) -> Section:
         rows.append(list(cells))
     header = ("variant", "scheme", "made by", "accuracy [95 %]", "lost", "ONNX MB", "why it ended where it did")
     return Section("Precision ladder", [Table(header, rows)] if rows else [Text("No variant was made yet.")])
+
+
+def _made(deployment: Deployment, evidence: Evidence) -> Iterator[Section]:
+    for variant in deployment.status.variants:
+        yield from ladder.section(variant.name, evidence.variants.get(variant.name, VariantFiles()))
 
 
 def _ends(variant: str, targets: Sequence[TargetStatus]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from dms_operator.api.errors import DMSError
-from dms_operator.api.status import CandidateStatus, TargetStatus
+from dms_operator.api.status import CandidateStatus, TargetStatus, VariantStatus
 from dms_operator.artifacts.store import Store, open_store
 from dms_operator.artifacts.uris import parse_uri, shown
 
@@ -16,6 +16,7 @@ from ..objects import Deployment
 
 BENCHMARK = "report.json"
 COMPILED = ("manifest.json", "layers.json")
+QUANTIZED = ("sensitivity.json", "training.json")
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,20 @@ class Files:
 
 
 @dataclass(frozen=True)
+class VariantFiles:
+    """JSON files of one variant; empty where it was neither mixed nor trained, or they could not be read."""
+
+    sensitivity: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Evidence:
-    """Files by target and variant, and what could not be read."""
+    """Files by target and variant, files by variant, and what could not be read."""
 
     files: Mapping[tuple[str, str], Files] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    variants: Mapping[str, VariantFiles] = field(default_factory=dict)
 
     def of(self, target: TargetStatus, candidate: CandidateStatus) -> Files:
         """Files of a candidate."""
@@ -47,7 +57,7 @@ def gather(deployment: Deployment, uri: str = "") -> Evidence:
         store = open_store(uri, (Path(parsed.path),) if parsed.scheme == "file" else None)
     except DMSError as error:
         return Evidence(problems=(f"{error}",))
-    found, problems = {}, []
+    found, variants, problems = {}, {}, []
     with TemporaryDirectory(prefix="dms-report-") as scratch:
         for target, candidate in _benchmarked(deployment):
             try:
@@ -55,9 +65,14 @@ def gather(deployment: Deployment, uri: str = "") -> Evidence:
                 found[target.name, candidate.variant] = files
             except (DMSError, ValueError) as error:
                 problems.append(f"{candidate.variant} on {target.name}: {error}")
-    if problems and not found:
+        for variant in deployment.status.variants:
+            try:
+                variants[variant.name] = _variant_files(store, variant, Path(scratch) / "variants" / variant.name)
+            except (DMSError, ValueError) as error:
+                problems.append(f"{variant.name}: {error}")
+    if problems and not found and not variants:
         problems = [f"the store {shown(uri)} has none of the artifacts, or cannot be reached from here: give --store"]
-    return Evidence(found, tuple(problems))
+    return Evidence(found, tuple(problems), variants)
 
 
 def _benchmarked(deployment: Deployment) -> Iterator[tuple[TargetStatus, CandidateStatus]]:
@@ -73,6 +88,11 @@ def _files(store: Store, candidate: CandidateStatus, scratch: Path) -> Files:
         measured = store.fetch(candidate.benchmark.artifact.digest, scratch / "benchmark", (BENCHMARK,))
     manifest, layers = (_json(compiled.get(name)) for name in COMPILED)
     return Files(_json(measured.get(BENCHMARK)), manifest, layers)
+
+
+def _variant_files(store: Store, variant: VariantStatus, scratch: Path) -> VariantFiles:
+    fetched = store.fetch(variant.artifact.digest, scratch, QUANTIZED)
+    return VariantFiles(*(_json(fetched.get(name)) for name in QUANTIZED))
 
 
 def _json(path: Path | None) -> dict[str, Any]:
