@@ -13,9 +13,9 @@ from e2e.real_stages import RealStages, deployment
 from e2e.running import Cluster, Kubectl, wait_for
 from model_fixtures.recurrent_models import recurrent_net
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
-DEADLINE = 600
+DEADLINE = 1200
 CELLS = ("gru", "lstm")
 
 
