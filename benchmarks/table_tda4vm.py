@@ -66,7 +66,7 @@ def row(title: str, rung: Rung, net: Net, made: StageResult) -> list[str]:
 def estimate(net: Net, made: StageResult) -> tuple[str, str]:
     """Delegation and latency, or why there are none."""
     with tempfile.TemporaryDirectory() as directory:
-        options = {"estimate-only": "true"}
+        options = {"estimate-only": "true", "allow-cpu-fallback": "true"}
         model = net.stages.files(made)["model.onnx"]
         try:
             compiled = Tidl().convert(model, "tda4vm", options, Path(directory), silent)
@@ -74,8 +74,9 @@ def estimate(net: Net, made: StageResult) -> tuple[str, str]:
             return f"{error.reason}: {error}", ""
         latency = Tidl().cost(Path(directory))
     assert latency is not None
-    bound = str(latency.bound) if latency.bound else "no bound"
-    return f"{compiled.facts.delegation.npu} of {compiled.facts.delegation.total}", f"{latency.p50} ({bound})"
+    bound, delegation = str(latency.bound) if latency.bound else "no bound", compiled.facts.delegation
+    left = f", not {', '.join(delegation.left_on_cpu)}" if delegation.left_on_cpu else ""
+    return f"{delegation.npu} of {delegation.total}{left}", f"{latency.p50} ({bound})"
 
 
 def main() -> None:

@@ -53,6 +53,46 @@ def test_a_mean_over_any_axes_becomes_pooling_with_the_same_values(axes: list[in
     np.testing.assert_allclose(run(ready, x), run(model, x), rtol=1e-5, atol=1e-6)
 
 
+shapes_of = st.lists(st.integers(2, 5), min_size=1, max_size=3)
+
+
+@settings(deadline=None, max_examples=30)
+@given(shapes_of, st.data())
+def test_a_part_of_fewer_than_4_dimensions_is_taken_from_4_with_the_same_values(
+    shape: list[int], data: st.DataObject
+) -> None:
+    axis = data.draw(st.integers(-len(shape), len(shape) - 1))
+    first = data.draw(st.integers(1, shape[axis] - 1))
+    sizes = np.array([first, shape[axis] - first])
+    cut = {"starts": np.array([first]), "ends": np.array([2**31]), "axes": np.array([axis])}
+    split = onnx.helper.make_node("Split", ["x", "sizes"], ["y", "rest"], "split", axis=axis)
+    for each, weights, outputs in (
+        (node("Slice", ["x", "starts", "ends", "axes"], "y"), cut, ["y"]),
+        (split, {"sizes": sizes}, ["y", "rest"]),
+    ):
+        model = graph_of([each], {"x": shape}, outputs, weights)
+        x = np.random.default_rng(len(shape)).normal(size=shape).astype(np.float32)
+        ready = lowered(model)
+        onnx.checker.check_model(ready)
+        assert not check_model(ready).refused
+        for found, wanted in zip(*(ReferenceEvaluator(m).run(None, {"x": x}) for m in (ready, model)), strict=True):
+            np.testing.assert_array_equal(found, wanted)
+
+
+def test_a_slice_whose_axes_are_left_out_begins_at_the_first() -> None:
+    cut = {"starts": np.array([1, 2]), "ends": np.array([3, 4])}
+    model = graph_of([node("Slice", ["x", "starts", "ends"], "y")], {"x": [4, 5, 2]}, ["y"], cut)
+    x = np.arange(40, dtype=np.float32).reshape(4, 5, 2)
+    np.testing.assert_array_equal(run(lowered(model), x), run(model, x))
+
+
+def test_a_slice_that_is_computed_at_run_time_stays_and_is_refused() -> None:
+    model = graph_of([node("Slice", ["x", "s", "e", "a"], "y")], {"x": [4, 5]}, ["y"])
+    for name in ("s", "e", "a"):
+        model.graph.input.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.INT64, [1]))
+    assert [each.op for each in check_model(lowered(model)).refused] == ["Slice"]
+
+
 @pytest.mark.parametrize(("op", "more"), [("GlobalAveragePool", {}), ("ReduceMean", {"axes": [2, 3]})])
 def test_a_mean_over_a_large_plane_becomes_a_product(op: str, more: dict[str, Any]) -> None:
     model = graph_of([node(op, ["x"], "y", **more)], {"x": [1, 3, 40, 40]}, ["y"], opset=17)

@@ -14,6 +14,8 @@ from .patterns import find_fusions
 from .rules import LARGEST_GLOBAL_PLANE
 
 Nodes = list[onnx.NodeProto]
+_DIMENSIONS = 4
+"""Batch, channels, height and width."""
 
 
 def rewritten(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -114,6 +116,51 @@ def _average(
     ]
 
 
+def _part(graph: onnx.GraphProto, view: Graph, node: Node, proto: onnx.NodeProto) -> Nodes | None:
+    """A Slice or Split of fewer than 4 dimensions, in 4: TIDL reshapes for nothing, and takes parts of 4 alone."""
+    before, after = view.shape(node.inputs[0]), [view.shape(name) for name in node.outputs]
+    if before is None or len(before) >= _DIMENSIONS or any(shape is None for shape in after):
+        return None
+    if not (_moved_split if node.op == "Split" else _moved_slice)(graph, view, node, proto, len(before)):
+        return None
+    name, sources = node.name or node.output, list(proto.output)
+    first = _reshape(graph, proto.input[0], f"{name}/wide", _widened(before), f"{name}/widen")
+    proto.input[0] = f"{name}/wide"
+    proto.output[:] = [f"{target}/wide" for target in sources]
+    back = [
+        _reshape(graph, f"{target}/wide", target, shape, f"{target}/narrow")
+        for target, shape in zip(sources, after, strict=True)
+        if shape is not None
+    ]
+    return [first, proto, *back]
+
+
+def _moved_split(graph: onnx.GraphProto, view: Graph, node: Node, proto: onnx.NodeProto, rank: int) -> bool:
+    axis = int(node.attributes.get("axis", 0)) % rank + _DIMENSIONS - rank
+    kept = [each for each in proto.attribute if each.name != "axis"]
+    del proto.attribute[:]
+    proto.attribute.extend([*kept, helper.make_attribute("axis", axis)])
+    return True
+
+
+def _moved_slice(graph: onnx.GraphProto, view: Graph, node: Node, proto: onnx.NodeProto, rank: int) -> bool:
+    starts = view.constant(node.inputs[1]) if len(node.inputs) > 2 else None  # before opset 10 they are attributes
+    given = node.inputs[3] if len(node.inputs) > 3 else ""
+    axes = view.constant(given) if given else (None if starts is None else np.arange(len(starts)))
+    if axes is None:
+        return False
+    moved = axes.astype(np.int64) % rank + _DIMENSIONS - rank
+    name = _constant(
+        graph, f"{node.name or node.output}/axes", moved.astype(starts.dtype if starts is not None else int)
+    )
+    proto.input[3:4] = [name]
+    return True
+
+
+def _widened(shape: Shape) -> Shape:
+    return (1,) * (_DIMENSIONS - len(shape)) + shape
+
+
 def _axes(view: Graph, node: Node, shape: Shape | None) -> list[int]:
     """Which axes a mean is over; none where they are not constant."""
     given = node.attributes.get("axes")
@@ -139,4 +186,6 @@ _REWRITES: dict[str, Callable[[onnx.GraphProto, Graph, Node, onnx.NodeProto], No
     "Gelu": _gelu,
     "ReduceMean": _mean,
     "GlobalAveragePool": _large_pool,
+    "Slice": _part,
+    "Split": _part,
 }
