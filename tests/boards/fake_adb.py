@@ -5,13 +5,11 @@ A command on a device runs as a process of this machine. Every call is appended 
 """
 
 import json
-import os
 import shutil
 import subprocess
 import sys
-import threading
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import NoReturn
 
 HERE = Path(sys.argv[0]).parent
 
@@ -61,29 +59,7 @@ def shell(words: list[str]) -> NoReturn:
     _, command = options(words, {"-T": False, "-t": False, "-n": False, "-x": False, "-e": True}, "adb: shell")
     if not command:
         fail("adb: no terminal for an interactive shell")
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    child = subprocess.Popen(["/bin/sh", "-c", " ".join(command)], **pipes)
-    assert child.stdin and child.stdout and child.stderr
-    threading.Thread(target=relay, args=(0, child.stdin.fileno(), child.stdin), daemon=True).start()
-    outputs = [(child.stdout.fileno(), 1, child.stdout), (child.stderr.fileno(), 2, child.stderr)]
-    copies = [threading.Thread(target=relay, args=each) for each in outputs]
-    for copy in copies:
-        copy.start()
-    for copy in copies:
-        copy.join()
-    # not through Python's own end: the thread at standard input may still hold it
-    os._exit(child.wait())
-
-
-def relay(source: int, target: int, pipe: IO[bytes]) -> None:
-    """Copy until the end, then close: the device's process lives apart, and sees its cable pulled when we die."""
-    while data := os.read(source, 1 << 16):
-        try:
-            while data:
-                data = data[os.write(target, data) :]
-        except BrokenPipeError:
-            break
-    pipe.close()
+    sys.exit(subprocess.run(["/bin/sh", "-c", " ".join(command)], check=False).returncode)
 
 
 def push(words: list[str]) -> NoReturn:

@@ -6,13 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import psutil
 import pytest
 
 from boards import fake_adb
 from dms_operator.api.board_connection import parse_connection
 from dms_operator.api.errors import BoardRefused, BoardUnreachable, ToolchainUnavailable
-from dms_operator.pipeline.latency import Profile
 from dms_operator.pipeline.links.adb import AdbLink, adb_link
 from dms_operator.pipeline.links.connected import ConnectedBoard
 from dms_operator.pipeline.links.link import CommandFailed, LinkLost, run
@@ -81,21 +79,6 @@ def test_a_device_that_is_away_is_unreachable_with_advice(
     message = str(error.value)
     assert message.startswith("adb://4f2a11 is unreachable") and "tried 2 times" in message
     assert words.split(":")[-1].strip() in message and advice.lower() in message.lower()
-
-
-def test_a_cable_that_is_pulled_mid_run_is_tried_again(adb: Adb, job: BoardJob, inputs: BoardInputs) -> None:
-    pulled: list[int] = []
-
-    def pull(step: str, done: int, total: int) -> None:
-        clients = [] if pulled else psutil.Process().children()
-        for client in clients:
-            if str(adb.directory / "adb") in client.cmdline():
-                pulled.append(client.pid)
-                client.kill()
-
-    found = adb.board().run(BoardJob(job.loading, Profile(64, 1.0), 2, 0), inputs, pull)
-    assert len(pulled) == 1 and len(found.outputs) == 4
-    assert sorted(path.name.split("-")[0] for path in adb.workdir.iterdir()) == ["lock", "runner"]
 
 
 @pytest.mark.parametrize("code", [0, 1, 7, 255])

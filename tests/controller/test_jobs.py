@@ -201,6 +201,14 @@ def test_settings_say_how_pods_are_marked_pulled_and_placed() -> None:
     assert (pod["priorityClassName"], pod["affinity"]) == ("low", {"nodeAffinity": {}})
 
 
+def test_a_cluster_may_choose_the_user_itself() -> None:
+    new = world()
+    new.settings = changed(runAs={"user": None, "group": None})
+    context = pod_of(manifests(new)["quantize"])["securityContext"]
+    assert context["runAsNonRoot"] is True
+    assert not {"runAsUser", "runAsGroup", "fsGroup"} & set(context)
+
+
 def test_the_deployment_owns_its_jobs(jobs: dict[str, dict[str, Any]]) -> None:
     (owner,) = jobs["convert"]["metadata"]["ownerReferences"]
     assert (owner["kind"], owner["uid"], owner["controller"]) == ("DMSModelDeployment", "uid-of-driver", True)

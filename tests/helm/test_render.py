@@ -1,5 +1,6 @@
 """Every way to install the operator, rendered by helm 3 and helm 4: valid, the same by both, and restricted."""
 
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -123,3 +124,14 @@ def test_the_notes_say_what_to_do_next(tmp_path: Path) -> None:
     assert "helm -n dms-system test dms" in notes
     assert "the claim dms-dms-operator-artifacts was made in perception, default" in notes
     assert "crd.create is false" in notes
+
+
+def test_a_package_holds_all_that_is_needed_and_no_value_files_of_tests(tmp_path: Path) -> None:
+    done = helm(4, "package", str(CHART), f"--destination={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    [package] = tmp_path.glob("*.tgz")
+    with tarfile.open(package) as archive:
+        names = {name.removeprefix("dms-operator/") for name in archive.getnames()}
+    assert not [name for name in names if name.startswith("ci/")]
+    rendered = helm(4, "template", "dms", str(package), "--namespace=dms-system", f"--values={MATRIX[0]}")
+    assert [body for body in yaml.safe_load_all(rendered.stdout) if body] == render(MATRIX[0])

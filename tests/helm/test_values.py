@@ -252,3 +252,13 @@ def test_the_board_probe_is_that_of_the_examples() -> None:
 
 def without(body: Manifest, *names: str) -> Manifest:
     return {name: value for name, value in body.items() if name not in names}
+
+
+def test_users_may_be_left_to_the_cluster_and_may_have_large_numbers() -> None:
+    manifests = way("openshift")
+    settings = Settings.model_validate(settings_of(manifests))
+    assert (settings.run_as.user, settings.run_as.group) == (None, None)
+    pods = [operator_pod(manifests), only(manifests, "DaemonSet")["spec"]["template"]["spec"]]
+    assert not [pod for pod in pods if {"runAsUser", "runAsGroup", "fsGroup"} & set(pod["securityContext"])]
+    large = render(CHART / "ci" / "default-values.yaml", "--set=stages.runAsUser=1000680000")
+    assert Settings.model_validate(settings_of(large)).run_as.user == 1_000_680_000

@@ -74,12 +74,13 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end }}
 
+{{/* Of a pod that runs as `operator` or as `stages` say; no number: the cluster chooses. */}}
 {{- define "dms-operator.podSecurityContext" -}}
 runAsNonRoot: true
-{{- with .Values.operator.runAsUser }}
+{{- with .runAsUser }}
 runAsUser: {{ int64 . }}
 {{- end }}
-{{- with .Values.operator.runAsGroup }}
+{{- with .runAsGroup }}
 runAsGroup: {{ int64 . }}
 {{- end }}
 seccompProfile: {type: RuntimeDefault}

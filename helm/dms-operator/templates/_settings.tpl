@@ -32,7 +32,14 @@
 {{- $_ := set $settings $name $value }}
 {{- end }}
 {{- end }}
-{{- $_ := set $settings "runAs" (dict "user" ($stages.runAsUser | int64) "group" ($stages.runAsGroup | int64)) }}
+{{- $runAs := dict "user" nil "group" nil }}
+{{- with $stages.runAsUser }}
+{{- $_ := set $runAs "user" (int64 .) }}
+{{- end }}
+{{- with $stages.runAsGroup }}
+{{- $_ := set $runAs "group" (int64 .) }}
+{{- end }}
+{{- $_ := set $settings "runAs" $runAs }}
 {{- toYaml $settings }}
 {{- end }}
 

@@ -183,11 +183,11 @@ def _pod_spec(
 
 
 def _pod_security(settings: Settings) -> dict[str, Any]:
+    user, group = settings.run_as.user, settings.run_as.group
+    chosen = {"runAsUser": user, "runAsGroup": group, "fsGroup": group}
     return {
         "runAsNonRoot": True,
-        "runAsUser": settings.run_as.user,
-        "runAsGroup": settings.run_as.group,
-        "fsGroup": settings.run_as.group,
+        **{field: number for field, number in chosen.items() if number is not None},
         "fsGroupChangePolicy": "OnRootMismatch",
         "seccompProfile": {"type": "RuntimeDefault"},
     }

@@ -95,10 +95,10 @@ class Signing(Model):
 class RunAs(Model):
     """User of the stage pods. Never root: the pods satisfy the restricted pod security standard."""
 
-    user: int = Field(default=65532, ge=1)
-    """User id; 65532 is `nonroot` of the distroless images."""
-    group: int = Field(default=65532, ge=1)
-    """Primary group, and group of the mounted volumes."""
+    user: int | None = Field(default=65532, ge=1)
+    """User id; 65532 is `nonroot` of the distroless images. None: the cluster chooses, as OpenShift does."""
+    group: int | None = Field(default=65532, ge=1)
+    """Primary group, and group of the mounted volumes. None: the cluster chooses."""
 
 
 DEADLINES: dict[StageName, Duration] = {

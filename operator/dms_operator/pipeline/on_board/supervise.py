@@ -43,44 +43,33 @@ class _Pipes:
     def __init__(self) -> None:
         self._heard = self._spoken = time.monotonic()
         self.buffer = b""
-        # a link that is dead takes nothing more, and must not hold us in a write
-        os.set_blocking(1, False)
 
     def say(self, line: str) -> None:
-        """Write a line. Raises LinkLost."""
         self.write(line.encode() + b"\n")
 
     def write(self, data: bytes) -> None:
-        """Write all of it, as long as the peer gives signs of life. Raises LinkLost."""
         try:
             while data:
-                if 1 in self._wait([0], [1], 1.0):
-                    data = data[os.write(1, data) :]
-        except BlockingIOError:
-            self.write(data)
+                data = data[os.write(1, data) :]
         except OSError as error:
             raise LinkLost(str(error)) from error
         self._spoken = time.monotonic()
 
     def listen(self, *others: int, seconds: float = 1.0) -> list[int]:
         """Wait for input; gives the other descriptors that are ready. Keeps the beat, and raises LinkLost."""
-        ready = self._wait([0, *others], [], seconds)
-        if time.monotonic() - self._spoken > BEAT_SECONDS:
-            self.say(ALIVE)
-        return ready
-
-    def _wait(self, readers: list[int], writers: list[int], seconds: float) -> list[int]:
-        """Take in what comes; gives the other descriptors that are ready. Raises LinkLost."""
-        readable, writable, _ = select.select(readers, writers, [], seconds)
-        if 0 in readable:
+        ready, _, _ = select.select([0, *others], [], [], seconds)
+        if 0 in ready:
             data = os.read(0, CHUNK)
             if not data:
                 raise LinkLost("standard input has ended")
             self.buffer += data
             self._heard = time.monotonic()
-        if time.monotonic() - self._heard > SILENCE_SECONDS:
+        now = time.monotonic()
+        if now - self._heard > SILENCE_SECONDS:
             raise LinkLost(f"no beat for {SILENCE_SECONDS:.0f} s")
-        return [each for each in (*readable, *writable) if each != 0]
+        if now - self._spoken > BEAT_SECONDS:
+            self.say(ALIVE)
+        return [each for each in ready if each != 0]
 
     def receive(self, into: Path) -> None:
         """Ask for a file and take it in. Raises Damaged, LinkLost."""
