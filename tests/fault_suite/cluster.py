@@ -3,6 +3,7 @@
 import json
 import threading
 from base64 import b64decode
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ _RESOURCES = {
     "deployments": "/apis/dms.edge/v1alpha1/namespaces/{namespace}/dmsmodeldeployments",
     "jobs": "/apis/batch/v1/namespaces/{namespace}/jobs",
     "pods": "/api/v1/namespaces/{namespace}/pods",
+    "configmaps": "/api/v1/namespaces/{namespace}/configmaps",
 }
 _TRIES = 500
 _PAUSE_SECONDS = 0.05
@@ -48,6 +50,11 @@ class Client:
         """Create an object; one that exists is left as it is."""
         self._ask("POST", self._path(resource), body, expected=(409,))
 
+    def patch(self, resource: str, name: str, body: dict[str, Any]) -> None:
+        """Merge-patch an object; one that is gone is left alone."""
+        headers = {"Content-Type": "application/merge-patch+json"}
+        self._ask("PATCH", f"{self._path(resource)}/{name}", body, expected=(404,), headers=headers)
+
     def delete(self, resource: str, name: str) -> None:
         """Delete an object; its dependants go by garbage collection."""
         self._ask("DELETE", f"{self._path(resource)}/{name}", expected=(404,))
@@ -61,9 +68,13 @@ class Client:
         body = json.loads(HAPPENING.dump_json(event))
         return self._ask("POST", "/-/happenings", body, expected=(404,)).status_code != 404
 
-    def struck(self) -> int:
-        """Requests that the present plan has struck."""
-        return sum(tally["struck"] for tally in self._ask("GET", "/-/faults").json()["tallies"])
+    def struck(self) -> Counter[str]:
+        """Requests that the present plan has struck, by what befell them."""
+        shown = self._ask("GET", "/-/faults").json()
+        struck: Counter[str] = Counter()
+        for rule, tally in zip(shown["rules"], shown["tallies"], strict=True):
+            struck[_called(rule["fault"])] += tally["struck"]
+        return +struck
 
     def watch(self, resource: str, stop: threading.Event) -> Iterator[dict[str, Any]]:
         """Every change of a resource from now on, through cuts; after an expired version from then on."""
@@ -88,11 +99,16 @@ class Client:
         return _RESOURCES[resource].format(namespace=self.namespace)
 
     def _ask(
-        self, method: str, path: str, body: dict[str, Any] | None = None, expected: tuple[int, ...] = ()
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        expected: tuple[int, ...] = (),
+        headers: dict[str, str] | None = None,
     ) -> requests.Response:
         for attempt in range(1, _TRIES + 1):
             try:
-                answer = self._http.request(method, self._server + path, json=body, timeout=30)
+                answer = self._http.request(method, self._server + path, json=body, timeout=30, headers=headers)
                 break
             except _BROKEN:
                 if attempt == _TRIES:
@@ -101,3 +117,15 @@ class Client:
         if answer.status_code not in expected:
             answer.raise_for_status()
         return answer
+
+
+def _called(fault: dict[str, Any]) -> str:
+    match fault["kind"]:
+        case "refuse":
+            return f"{fault['code']}{' after the effect' if fault['late'] else ''}"
+        case "watch":
+            return f"watch {fault['how']}"
+        case "halve":
+            return "answer cut"
+        case _:
+            return "answer delayed"

@@ -12,11 +12,13 @@ from dms_operator.devcluster.faults.happenings import (
     LoseEvents,
     RestartApi,
     RestartKubelet,
+    ReviveNode,
+    SilenceNode,
 )
 from dms_operator.devcluster.faults.rules import Delay, DisturbWatch, Fault, FaultPlan, Halve, Refuse, Rule
 
 _OPERATOR = ("dms-operator*", "kopf*")
-_NODES = ("build-1", "bench-qcs8255", "bench-tda4vm")
+NODES = ("build-1", "bench-qcs8255", "bench-tda4vm")
 _WRITES = ("create", "patch", "update", "delete")
 
 
@@ -58,7 +60,10 @@ def draw_happening(dice: random.Random, namespace: str, victims: list[str]) -> H
         CutConnections,
         LoseEvents,
         lambda: RestartApi(seconds=dice.uniform(0, 0.4), lose_events=dice.random() < 0.5),
-        lambda: RestartKubelet(name=dice.choice(_NODES), seconds=dice.uniform(0, 0.5)),
+        lambda: RestartKubelet(name=dice.choice(NODES), seconds=dice.uniform(0, 0.5)),
+        lambda: SilenceNode(name=dice.choice(NODES), how=dice.choice(("unreachable", "not-ready"))),
+        lambda: ReviveNode(name=dice.choice(NODES)),
+        lambda: ReviveNode(name=dice.choice(NODES)),
     ]
     if not victims or dice.random() < 0.5:
         return dice.choice(server)()

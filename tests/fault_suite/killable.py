@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import random
 import socket
+import time
 import urllib.request
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,14 +18,21 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["dms_operator.controller.main"])
 
 
+_JUMP_EVERY_SECONDS = 1.0
+
+
 def _serve(arguments: list[str], log: Path, clock_seconds: float) -> None:
-    """The operator's own entry point, with a clock that is wrong by so many seconds."""
+    """The operator's own entry point, with a clock that is wrong by so many seconds, and jumps back and forth."""
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     from dms_operator.controller import main
 
-    main._now = lambda: datetime.now(UTC) + timedelta(seconds=clock_seconds)
+    def now() -> datetime:
+        sign = 1 if int(time.monotonic() / _JUMP_EVERY_SECONDS) % 2 else -1
+        return datetime.now(UTC) + sign * timedelta(seconds=clock_seconds)
+
+    main._now = now
     raise SystemExit(main.main(arguments))
 
 

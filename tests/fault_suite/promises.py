@@ -1,9 +1,10 @@
 """The promises of the design's section 11, checked on every change that the API server tells. Pure but for memory."""
 
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
-from dms_operator.api.labels import RECIPE_DIGEST
+from dms_operator.api.labels import MANAGER, RECIPE_DIGEST
 
 Event = dict[str, Any]
 _DONE = "Succeeded"
@@ -42,13 +43,29 @@ class Promises:
         if event["type"] == "DELETED" or not status:
             return
         uid, generation = metadata["uid"], status.get("observedGeneration") or 0
-        before = self._finished.get(uid, (0, frozenset()))
+        before = self._finished.get(uid, (-1, frozenset()))
         if generation < before[0]:
             self.violations.append(f"{metadata['name']}: observedGeneration went from {before[0]} to {generation}")
         now = frozenset(stage["recipe"] for stage in status.get("stages") or [] if stage["state"] == _DONE)
         if generation == before[0] and not before[1] <= now:
             self.violations.append(f"{metadata['name']}: {len(before[1] - now)} succeeded stages were forgotten")
         self._finished[uid] = (generation, now)
+        for target in status.get("targets") or []:
+            self._target_seen(metadata["name"], target)
+
+    def _target_seen(self, name: str, target: Event) -> None:
+        """No failed gate advances."""
+        chosen = [each for each in target.get("candidates") or [] if each["variant"] == target.get("variant")]
+        missed = [gate["name"] for each in chosen for gate in each.get("gates") or [] if gate["outcome"] != "Pass"]
+        if target.get("state") == "Ready" and (missed or not chosen):
+            self.violations.append(f"{name}: {target['name']} is ready though {', '.join(missed) or 'nothing'} failed")
+
+    def asked(self, entry: Event) -> None:
+        """Nothing but the operator's own Jobs is deleted (an entry of the API server's audit log)."""
+        about = entry["objectRef"]
+        is_ours = about["resource"] == "jobs" and about["name"].startswith("driver-")
+        if entry["userAgent"] == MANAGER and entry["verb"].startswith("delete") and not is_ours:
+            self.violations.append(f"the operator deleted {about['resource']} {about['name']}")
 
 
 def _has_ended(job: dict[str, Any]) -> bool:
@@ -57,7 +74,9 @@ def _has_ended(job: dict[str, Any]) -> bool:
     return ended or "deletionTimestamp" in job["metadata"]
 
 
-_CIRCUMSTANCES = ("lastTransitionTime", "startedAt", "finishedAt", "attempts", "job", "history", "handledRetry", "node")
+_TIMES = ("lastTransitionTime", "startedAt", "finishedAt")
+_PAST = ("history", "previous", "proven")
+_CIRCUMSTANCES = (*_TIMES, *_PAST, "attempts", "job", "handledRetry", "node", "observedGeneration")
 
 
 def essence(value: Any) -> Any:
@@ -65,3 +84,15 @@ def essence(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: essence(item) for key, item in value.items() if key not in _CIRCUMSTANCES}
     return [essence(item) for item in value] if isinstance(value, list) else value
+
+
+def differences(one: Any, other: Any, path: str = "status") -> Iterator[str]:
+    """Where two values differ, each place with both values."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in sorted({*one, *other}):
+            yield from differences(one.get(key), other.get(key), f"{path}.{key}")
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for place, pair in enumerate(zip(one, other, strict=True)):
+            yield from differences(*pair, f"{path}[{place}]")
+    elif one != other:
+        yield f"{path} is {one!r:.200} instead of {other!r:.200}"

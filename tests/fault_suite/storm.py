@@ -1,5 +1,6 @@
 """A storm: deployments come and go on a dev cluster while the operator is killed and everything around it fails."""
 
+import json
 import random
 import tempfile
 import threading
@@ -11,17 +12,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dms_operator.devcluster.faults.happenings import ReviveNode
 from dms_operator.devcluster.faults.rules import FaultPlan
 from e2e.conftest import FakeStages
-from e2e.running import REPOSITORY, Cluster, Kubectl, end, start_dev_cluster, wait_for
+from e2e.running import AUDIT_LOG, REPOSITORY, Cluster, Kubectl, end, start_dev_cluster, wait_for
 from fault_suite.cluster import Client
-from fault_suite.faults import draw_happening, draw_plan
+from fault_suite.edits import IMPOSSIBLE, base_spec, draw_edit, is_impossible
+from fault_suite.faults import NODES, draw_happening, draw_plan
 from fault_suite.killable import KillableOperator
-from fault_suite.promises import Promises, essence
+from fault_suite.promises import Promises, differences, essence
 
 CLOCK_ERROR_SECONDS = 600.0
 """How wrong the clock of an operator's life may be, either way."""
 _CALM, _STORM = "calm", "storm"
+_BYSTANDER = "bystander"
+"""An object of somebody else's."""
 _BATCH_SECONDS = 180
 _BOARDS = (("qcs8255",), ("qcs8255", "tda4vm"))
 
@@ -56,6 +61,7 @@ def deployment(namespace: str, number: int) -> dict[str, Any]:
         "targets": targets,
         "artifacts": {"uri": "file:///artifacts"},
     }
+    spec |= IMPOSSIBLE if is_impossible(number) else {}
     metadata = {"name": f"driver-{number}", "namespace": namespace}
     return {"apiVersion": "dms.edge/v1alpha1", "kind": "DMSModelDeployment", "metadata": metadata, "spec": spec}
 
@@ -67,20 +73,33 @@ class Storm:
         self._dice = random.Random(seed)
         self._cluster, self._directory, self._report = cluster, directory, report
         self._promises = Promises()
+        self._size = 0
         self._client = Client(cluster.kubeconfig, _STORM, directory)
         self._wronged: set[str] = set()
+        self._edited: set[str] = set()
         self.summary = Summary(seed)
 
     def run(self, kills: int, batch: int) -> Summary:
         """Batches of deployments until the kills are done."""
+        self._size = batch
         undisturbed = self._undisturbed(batch)
+        self._client.create("configmaps", {"metadata": {"name": _BYSTANDER}})
         with self._watching():
             while self.summary.kills < kills:
                 self._batch(min(kills, self.summary.kills + max(10, kills // 10)), batch, undisturbed)
                 self._report(str(self.summary))
+        self._look_back()
         self.summary.violations += self._promises.violations
         self.summary.changes = self._promises.events
         return self.summary
+
+    def _look_back(self) -> None:
+        """What the operator deleted, and whether what is not its own is still there."""
+        assert self._cluster.control is not None
+        for line in (self._cluster.control / AUDIT_LOG).read_text().splitlines():
+            self._promises.asked(json.loads(line))
+        if _BYSTANDER not in [one["metadata"]["name"] for one in self._client.list("configmaps")]:
+            self.summary.violations.append(f"{_BYSTANDER} is gone")
 
     def _undisturbed(self, batch: int) -> list[Any]:
         client = Client(self._cluster.kubeconfig, _CALM, self._directory)
@@ -97,14 +116,13 @@ class Storm:
         for number in range(batch):
             self._client.create("deployments", deployment(_STORM, number))
         operator.start(self._dice, CLOCK_ERROR_SECONDS)
-        ended = 0
         while self.summary.kills < kills:
             self._disturb()
             time.sleep(self._dice.expovariate(1 / 0.5))
             self.summary.kills += operator.kill()
             operator.start(self._dice, CLOCK_ERROR_SECONDS)
-            ended += self._renew(undisturbed)
-        self._calm()
+            self._renew(undisturbed)
+        self._calm(batch)
         found = self._ended(self._client, batch)
         self._compare(found, undisturbed)
         for number in range(batch):
@@ -114,24 +132,24 @@ class Storm:
         operator.kill()
         self.summary.runs += batch
 
-    def _renew(self, undisturbed: list[Any]) -> int:
-        """Delete deployments that are Ready, and apply them anew, so that there is always work to disturb."""
-        renewed = 0
+    def _renew(self, undisturbed: list[Any]) -> None:
+        """Delete deployments that came to their end, and apply them anew, so that there is always work to disturb."""
         for body in self._client.list("deployments"):
-            if _is_ready(body):
+            if _has_ended(body):
                 name = body["metadata"]["name"]
-                number = int(name.removeprefix("driver-"))
-                self._compare_one(name, body, undisturbed[number])
+                if name not in self._edited:
+                    self._compare_one(name, body, undisturbed[_number(body)])
+                    self.summary.runs += 1
+                self._edited.discard(name)
                 self._client.delete("deployments", name)
-                self._client.create("deployments", deployment(_STORM, number))
-                renewed += 1
-        self.summary.runs += renewed
-        return renewed
+                self._client.create("deployments", deployment(_STORM, _number(body)))
 
     def _disturb(self) -> None:
         if self._dice.random() < 0.6:
-            self.summary.faults["refused, slowed or cut requests"] += self._client.struck()
+            self.summary.faults += self._client.struck()
             self._client.follow(draw_plan(self._dice))
+        if self._dice.random() < 0.3:
+            self._edit()
         if self._dice.random() < 0.5:
             event = draw_happening(self._dice, _STORM, self._victims())
             name = getattr(event, "name", "")
@@ -145,16 +163,28 @@ class Storm:
         running = [pod["metadata"]["name"] for pod in pods if pod["status"].get("phase") == "Running"]
         return sorted(name for name in running if _job_of(name) not in self._wronged)
 
-    def _calm(self) -> None:
-        self.summary.faults["refused, slowed or cut requests"] += self._client.struck()
+    def _edit(self) -> None:
+        name, (what, patch) = f"driver-{self._dice.randrange(self._size)}", draw_edit(self._dice)
+        self._client.patch("deployments", name, patch)
+        self._edited.add(name)
+        self.summary.faults[what] += 1
+
+    def _calm(self, batch: int) -> None:
+        """No more faults, all nodes are back, all edits are taken back."""
+        self.summary.faults += self._client.struck()
         self._client.follow(FaultPlan())
+        for node in NODES:
+            self._client.happen(ReviveNode(name=node))
+        for number in range(batch):
+            self._client.patch("deployments", f"driver-{number}", base_spec(number))
+        self._edited.clear()
 
     def _ended(self, client: Client, batch: int) -> list[Any]:
-        def all_ready() -> list[Any]:
+        def all_ended() -> list[Any]:
             bodies = client.list("deployments")
-            return bodies if len(bodies) == batch and all(map(_is_ready, bodies)) else []
+            return bodies if len(bodies) == batch and all(map(_has_ended, bodies)) else []
 
-        bodies = wait_for(all_ready, _BATCH_SECONDS, "every deployment is Ready")
+        bodies = wait_for(all_ended, _BATCH_SECONDS, "every deployment is Ready, or Failed if it has to")
         return [body["status"] for body in sorted(bodies, key=_number)]
 
     def _compare(self, found: list[Any], undisturbed: list[Any]) -> None:
@@ -162,8 +192,8 @@ class Storm:
             self._compare_one(f"driver-{number}", {"status": one}, other)
 
     def _compare_one(self, name: str, body: dict[str, Any], undisturbed: Any) -> None:
-        if essence(body["status"]) != essence(undisturbed):
-            self.summary.violations.append(f"{name} ended unlike the undisturbed run: {essence(body['status'])}")
+        for difference in differences(essence(body["status"]), essence(undisturbed)):
+            self.summary.violations.append(f"{name} ended unlike the undisturbed run: {difference}")
 
     def _gone(self, kind: str) -> None:
         try:
@@ -198,9 +228,9 @@ def _number(body: dict[str, Any]) -> int:
     return int(body["metadata"]["name"].removeprefix("driver-"))
 
 
-def _is_ready(body: dict[str, Any]) -> bool:
-    status = body.get("status") or {}
-    return status.get("phase") == "Ready" and status.get("observedGeneration") == body["metadata"]["generation"]
+def _has_ended(body: dict[str, Any]) -> bool:
+    status, end = body.get("status") or {}, "Failed" if is_impossible(_number(body)) else "Ready"
+    return status.get("phase") == end and status.get("observedGeneration") == body["metadata"]["generation"]
 
 
 def _job_of(pod: str) -> str:

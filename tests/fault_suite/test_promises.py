@@ -3,7 +3,7 @@
 from typing import Any
 
 from dms_operator.api.labels import RECIPE_DIGEST
-from fault_suite.promises import Promises, essence
+from fault_suite.promises import Promises, differences, essence
 
 
 def _job(name: str, *, recipe: str = "sha256:1", ended: bool = False, owners: int = 1) -> dict[str, Any]:
@@ -61,3 +61,42 @@ def test_the_essence_of_a_status_has_neither_times_nor_circumstances() -> None:
     assert essence({"stages": [{"state": "Succeeded", "attempts": 3, "startedAt": "now"}]}) == {
         "stages": [{"state": "Succeeded"}]
     }
+
+
+def _told_target(state: str, *outcomes: str, variant: str = "int8") -> list[str]:
+    gates = [{"name": "latency", "outcome": outcome} for outcome in outcomes]
+    target = {
+        "name": "cockpit",
+        "state": state,
+        "variant": variant,
+        "candidates": [{"variant": "int8", "gates": gates}],
+    }
+    told, promises = _deployment(1), Promises()
+    told["object"]["status"]["targets"] = [target]
+    promises.deployment_changed(told)
+    return promises.violations
+
+
+def test_a_target_that_is_ready_through_a_failed_gate_is_a_violation() -> None:
+    assert _told_target("Ready", "Pass") == _told_target("Failed", "Fail") == []
+    assert len(_told_target("Ready", "Pass", "Fail")) == 1
+    assert len(_told_target("Ready", "Pass", variant="never tried")) == 1
+
+
+def _asked(agent: str, verb: str, resource: str, name: str) -> list[str]:
+    promises = Promises()
+    promises.asked({"userAgent": agent, "verb": verb, "objectRef": {"resource": resource, "name": name}})
+    return promises.violations
+
+
+def test_a_deletion_of_what_is_not_the_operators_is_a_violation() -> None:
+    assert _asked("dms-operator", "delete", "jobs", "driver-1-resolve-abc") == []
+    assert _asked("dms-operator", "create", "events", "x") == _asked("kubectl", "delete", "configmaps", "x") == []
+    assert len(_asked("dms-operator", "delete", "configmaps", "bystander")) == 1
+    assert len(_asked("dms-operator", "deletecollection", "jobs", "")) == 1
+
+
+def test_differences_are_told_by_their_place() -> None:
+    assert list(differences({"a": [1, {"b": 2}]}, {"a": [1, {"b": 2}]})) == []
+    assert list(differences({"a": [1, {"b": 2}]}, {"a": [1, {"b": 3}]})) == ["status.a[1].b is 2 instead of 3"]
+    assert list(differences({}, {"a": 1})) == ["status.a is None instead of 1"]
