@@ -80,17 +80,24 @@ _CIRCUMSTANCES = (*_TIMES, *_PAST, "attempts", "job", "handledRetry", "node", "o
 
 
 def essence(value: Any) -> Any:
-    """A status without times and without the traces of how it came about."""
+    """A status without times and without the traces of how it came about.
+
+    One that failed keeps the revision that an earlier spec had reached, as it should.
+    """
     if isinstance(value, dict):
-        return {key: essence(item) for key, item in value.items() if key not in _CIRCUMSTANCES}
+        past = ("revision",) if value.get("phase") == "Failed" else ()
+        return {key: essence(item) for key, item in value.items() if key not in (*_CIRCUMSTANCES, *past)}
     return [essence(item) for item in value] if isinstance(value, list) else value
+
+
+_ABSENT = "absent"
 
 
 def differences(one: Any, other: Any, path: str = "status") -> Iterator[str]:
     """Where two values differ, each place with both values."""
     if isinstance(one, dict) and isinstance(other, dict):
         for key in sorted({*one, *other}):
-            yield from differences(one.get(key), other.get(key), f"{path}.{key}")
+            yield from differences(one.get(key, _ABSENT), other.get(key, _ABSENT), f"{path}.{key}")
     elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
         for place, pair in enumerate(zip(one, other, strict=True)):
             yield from differences(*pair, f"{path}[{place}]")

@@ -99,4 +99,5 @@ def test_a_deletion_of_what_is_not_the_operators_is_a_violation() -> None:
 def test_differences_are_told_by_their_place() -> None:
     assert list(differences({"a": [1, {"b": 2}]}, {"a": [1, {"b": 2}]})) == []
     assert list(differences({"a": [1, {"b": 2}]}, {"a": [1, {"b": 3}]})) == ["status.a[1].b is 2 instead of 3"]
-    assert list(differences({}, {"a": 1})) == ["status.a is None instead of 1"]
+    assert list(differences({}, {"a": 1})) == ["status.a is 'absent' instead of 1"]
+    assert list(differences({"a": None}, {})) == ["status.a is None instead of 'absent'"]
