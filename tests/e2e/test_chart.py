@@ -129,6 +129,18 @@ def test_a_namespaced_operator_leaves_other_namespaces_alone(release: Release, a
 
 
 @pytest.mark.slow
+def test_of_two_replicas_the_one_with_the_lease_works(release: Release, admin: Kubectl, people: Kubectl) -> None:
+    """On the dev cluster all pods share one address, so the second cannot listen; who leads is settled all the same."""
+    release.install(CHART, "--wait=hookOnly", replicas=2)
+    system = admin.within(release.namespace)
+    people.apply(deployment(people))
+    people("wait", "--for=condition=Ready", "dmsd/driver", "--timeout=90s")
+    holder = system.json("get", "lease", "dms-operator")["spec"]["holderIdentity"]
+    pods = [pod["metadata"]["name"] for pod in system.json("get", "pods")["items"]]
+    assert len(pods) == 2 and [name for name in pods if holder.startswith(f"{name}_")]
+
+
+@pytest.mark.slow
 def test_helm_3_installs_and_upgrades_it_as_well(bare: Cluster, admin: Kubectl, tmp_path: Path) -> None:
     release = Release(bare.kubeconfig, restricted_namespace(admin, "dms-system"), tmp_path, major=3)
     release.install(make_older(CHART, tmp_path / "older"))

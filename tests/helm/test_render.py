@@ -9,6 +9,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+import dms_operator
 from dms_operator.api.crd import custom_resource_definition
 from dms_operator.controller.settings import Settings
 from dms_operator.devcluster.defaults.pod_security import restricted_violations
@@ -135,3 +136,8 @@ def test_a_package_holds_all_that_is_needed_and_no_value_files_of_tests(tmp_path
     assert not [name for name in names if name.startswith("ci/")]
     rendered = helm(4, "template", "dms", str(package), "--namespace=dms-system", f"--values={MATRIX[0]}")
     assert [body for body in yaml.safe_load_all(rendered.stdout) if body] == render(MATRIX[0])
+
+
+def test_the_charts_version_is_that_of_the_operator() -> None:
+    meta = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert meta["version"] == meta["appVersion"] == dms_operator.__version__
