@@ -11,6 +11,10 @@ TESTS ?=
 WORKERS ?= 2
 export PYTHONUNBUFFERED = 1
 
+# Installs one of Debian's packages, which root alone can do. libatomic1: Qualcomm's libraries load it.
+debian = { test "$$(id -u)" = 0 || { echo "$(1) is missing: ask root for 'apt-get install $(1)'"; exit 1; }; \
+  apt-get update && apt-get install -y --no-install-recommends $(1); }
+
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-down test test-all test-e2e test-faults test-chart test-images images lock audit lint format generate bench clean
 
@@ -88,9 +92,8 @@ clean: ## Remove what make installed and made
 
 $(CREATED):
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed (Debian: apt-get install python3 python3-venv)"; exit 1; }
-	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
-	  test "$$(id -u)" = 0 || { echo "Python has no venv module: ask root for 'apt-get install python3-venv'"; exit 1; }; \
-	  apt-get update && apt-get install -y --no-install-recommends python3-venv; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(call debian,python3-venv)
+	@/sbin/ldconfig -p | grep -q 'libatomic\.so\.1' || $(call debian,libatomic1)
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
