@@ -17,7 +17,7 @@ from dms_operator.api.stages import QatRecipe, QuantizeRecipe, StageResult, Vari
 from dms_operator.toolchains.tidl import Tidl
 from dms_operator.toolchains.tidl.powers import scale_problems
 from model_fixtures.torch_models import tiny_pt2, torchscript
-from pipeline.qat_nets import assorted
+from pipeline.qat_nets import assorted, burdened
 from pipeline.stages import Stages, Writer, refused, succeeded
 
 SHORT = QatRecipe(epochs=3, learning_rate=1e-3, batch_size=8, max_accuracy_drop=-1)
@@ -158,6 +158,15 @@ def test_training_for_tda4vm_learns_power_of_two_steps_that_convert(shop: Shop, 
     assert zero_points == {onnx.TensorProto.INT8, onnx.TensorProto.UINT8}  # what follows a ReLU has no sign
     compiled = Tidl().convert(path, "tda4vm", {"estimate-only": "true"}, tmp_path, lambda *_: None)
     assert compiled.facts.delegation.npu == compiled.facts.delegation.total
+
+
+def test_training_for_tda4vm_keeps_what_power_of_two_steps_round_away(shop: Shop) -> None:
+    tidl = {"model": burdened, "samples": 400, "evaluation": 160, "precision": "int8", "toolchain": "tidl"}
+    better = {"equalize": True, "correctBias": True}
+    rounded = facts_of(shop.train(shop.recipe(**tidl, method="static", static=better)))
+    wanted = QatRecipe(epochs=10, learning_rate=1e-2, batch_size=16, max_accuracy_drop=0.05)
+    trained = facts_of(shop.train(shop.recipe(**tidl, qat=wanted)))
+    assert rounded.accuracy.value < 0.5 and trained.accuracy.value > 0.95
 
 
 def test_the_same_recipe_gives_the_same_bytes_and_another_seed_others(shop: Shop) -> None:
