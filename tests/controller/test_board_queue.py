@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dms_operator.controller.board_queue import ORDINALS, Place, lines, places, waiter
+from dms_operator.controller.board_queue import ORDINALS, BoardLines, Place, Waiter, lines, waiter
+from dms_operator.controller.caches import Caches
 
 START = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 
@@ -31,7 +32,7 @@ def words(*pods: dict[str, Any]) -> list[str]:
 
 
 def line(*pods: dict[str, Any]) -> list[str]:
-    return [each.name for each in lines(words(*pods)).get("qcs8255", [])]
+    return [Waiter.of_word(word).name for word in lines(words(*pods)).get("qcs8255", [])]
 
 
 def test_the_first_to_come_is_the_first_to_go() -> None:
@@ -52,7 +53,38 @@ def test_only_benchmarks_that_wait_stand_in_line_and_each_in_its_boards_own() ->
     pods = [pod("waits"), pod("runs", node="rack-1"), pod("done", phase="Succeeded"), convert, going]
     pods.append(pod("other", board="tda4vm"))
     assert line(*pods) == ["waits"]
-    assert {uid: place.ahead for uid, place in places(words(*pods)).items()} == {"waits": 0, "other": 0}
+    assert set(lines(words(*pods))) == {"qcs8255", "tda4vm"}
+
+
+def cached(*pods: dict[str, Any]) -> Caches:
+    caches = Caches()
+    for number, body in enumerate(pods, 1):
+        body["metadata"] |= {"resourceVersion": str(number), "namespace": "lab"}
+        caches.pods.put(body)
+    return caches
+
+
+def test_a_pod_is_told_its_place_and_who_moved_is_told_anew() -> None:
+    pods = [pod("a", 1), pod("b", 2), pod("c", 3), pod("d", 4, board="tda4vm")]
+    caches = cached(*pods)
+    line = BoardLines(caches.pods)
+    assert [place.ahead for each in pods if (place := line.place(each))] == [0, 1, 2, 0]
+    assert line.place(pod("runs", node="rack-1")) is None
+    assert [each.name for each in line.moved()] == ["a", "b", "c", "d"] and line.moved() == []
+    caches.pods.put(pod("last", 9) | {"metadata": pod("last", 9)["metadata"] | {"resourceVersion": "9"}})
+    assert [each.name for each in line.moved()] == ["last"], "who comes last moves nobody"
+    caches.pods.drop(pods[0])
+    assert [each.name for each in line.moved()] == ["b", "c", "last"]
+
+
+@given(st.lists(st.tuples(st.integers(-(2**31), 10**9), st.integers(0, 10**6)), max_size=20))
+def test_words_sort_as_the_scheduler_does(ranks: list[tuple[int, int]]) -> None:
+    pods = [pod(f"p{number:02}", created, priority) for number, (priority, created) in enumerate(ranks)]
+    order = sorted(pods, key=lambda each: (-each["spec"]["priority"], each["metadata"]["creationTimestamp"]))
+    ranked = [(each["spec"]["priority"], each["metadata"]["creationTimestamp"]) for each in order]
+    by_name = {each["metadata"]["name"]: each for each in pods}
+    found = [(by_name[n]["spec"]["priority"], by_name[n]["metadata"]["creationTimestamp"]) for n in line(*pods)]
+    assert found == ranked
 
 
 @pytest.mark.parametrize(

@@ -132,3 +132,25 @@ def test_kopf_is_told_to_list_in_pages_and_to_write_nothing() -> None:
     assert settings.watching.chunk_size == PAGE_SIZE
     assert not settings.posting.enabled
     assert settings.scanning.disabled
+
+
+def _waiting(name: str, version: int, created: int, node: str = "") -> dict[str, Any]:
+    spec = {"nodeName": node, "nodeSelector": {"dms.edge/board": "qcs8255"}}
+    body = _body(f"{name}-pod", version, ("Job", f"{name}-job"), spec=spec, status={"phase": "Pending"})
+    body["metadata"] |= {
+        "creationTimestamp": f"2026-11-23T12:00:{created:02}Z",
+        "labels": {"dms.edge/stage": "benchmark"},
+    }
+    return body
+
+
+def test_who_moves_up_in_the_line_for_a_board_is_asked_for_and_who_stays_is_not() -> None:
+    intake, wishes = _intake()
+    for number, name in enumerate(("one", "two", "three")):
+        intake.changed("jobs", _body(f"{name}-job", number + 1, ("DMSModelDeployment", name)), deleted=False)
+        intake.changed("pods", _waiting(name, number + 1, created=number), deleted=False)
+    wishes.take()
+    intake.changed("pods", _waiting("two", 9, created=1, node="bench"), deleted=False)
+    assert sorted(set(wishes.take())) == ["deployment ns/three", "deployment ns/two"]
+    intake.changed("pods", _waiting("one", 10, created=0), deleted=True)
+    assert sorted(set(wishes.take())) == ["deployment ns/one", "deployment ns/three"]

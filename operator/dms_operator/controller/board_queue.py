@@ -4,18 +4,23 @@ Kubernetes' scheduler takes the pod of highest priority first, then the one that
 board type; a target that asks for further node labels may have to let others pass.
 """
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import zip_longest
 from typing import Any
 
 from ..api import labels
+from .object_cache import ObjectCache
 from .text import parse_timestamp
 
 Raw = Mapping[str, Any]
 
 _SEPARATOR = "|"
+_LOWEST = 2**31 - 1
+"""More than any priority (int32; users' classes end at 10^9): the difference is never negative."""
 
 ORDINALS = ("next", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 """Places that are told exactly. Behind them a change of one place would write a thousand statuses for nobody."""
@@ -49,22 +54,30 @@ class Place:
         return (next((each for each in later if each > waited), waited + timedelta(days=1)) - waited).total_seconds()
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Waiter:
-    """A benchmark pod that waits, in the order in which the scheduler takes them."""
+    """A benchmark pod that waits for a board."""
 
     board: str
-    urgency: int
-    """Priority, negative: the smallest is next."""
+    priority: int
     created: str
     namespace: str
     name: str
-    uid: str
 
     @property
     def word(self) -> str:
-        """As one word of the pods' cache, whose objects are costly to read; no name of a node begins so."""
-        return _SEPARATOR.join(["", self.board, str(self.urgency), self.created, self.namespace, self.name, self.uid])
+        """As one word of the pods' cache, whose objects are costly to read; no name of a node begins like one.
+
+        Sorted, words stand in the scheduler's order.
+        """
+        urgency = f"{_LOWEST - self.priority:010}"
+        return _SEPARATOR.join(["", self.board, urgency, self.created, self.namespace, self.name])
+
+    @classmethod
+    def of_word(cls, word: str) -> "Waiter":
+        """Read a word."""
+        _, board, urgency, created, namespace, name = word.split(_SEPARATOR)
+        return cls(board, _LOWEST - int(urgency), created, namespace, name)
 
 
 def waiter(pod: Raw) -> Waiter | None:
@@ -73,8 +86,8 @@ def waiter(pod: Raw) -> Waiter | None:
     waiting = (pod.get("status") or {}).get("phase") in (None, "Pending") and not spec.get("nodeName")
     if board is None or not waiting or metadata.get("deletionTimestamp"):
         return None
-    urgency, created = -int(spec.get("priority") or 0), metadata["creationTimestamp"]
-    return Waiter(board, urgency, created, metadata.get("namespace", ""), metadata["name"], metadata["uid"])
+    priority, created = int(spec.get("priority") or 0), metadata["creationTimestamp"]
+    return Waiter(board, priority, created, metadata.get("namespace", ""), metadata["name"])
 
 
 def board_of(pod: Raw) -> str | None:
@@ -83,23 +96,52 @@ def board_of(pod: Raw) -> str | None:
     return (pod["spec"].get("nodeSelector") or {}).get(labels.BOARD) if is_benchmark else None
 
 
-def lines(words: Iterable[str]) -> dict[str, list[Waiter]]:
-    """Waiting pods by board type, the next one first; words of pods that do not wait are left out."""
-    found: defaultdict[str, list[Waiter]] = defaultdict(list)
+def is_waiting(word: str) -> bool:
+    """Whether a word of the pods' cache is that of a pod in line."""
+    return word.startswith(_SEPARATOR)
+
+
+def lines(words: Iterable[str]) -> dict[str, list[str]]:
+    """Words of waiting pods by board type, the next one first."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
     for word in words:
-        if word.startswith(_SEPARATOR):
-            _, board, urgency, *rest = word.split(_SEPARATOR)
-            found[board].append(Waiter(board, int(urgency), *rest))
+        if is_waiting(word):
+            found[word.split(_SEPARATOR, 2)[1]].append(word)
     return {board: sorted(line) for board, line in found.items()}
 
 
-def places(words: Iterable[str]) -> dict[str, Place]:
-    """Place of every pod that waits for a board, by the pod's uid."""
-    return {
-        each.uid: Place(number, parse_timestamp(each.created))
-        for line in lines(words).values()
-        for number, each in enumerate(line)
-    }
+class BoardLines:
+    """The lines for boards, put together anew only when a pod changed: asked for at every reconcile of who waits."""
+
+    def __init__(self, pods: ObjectCache) -> None:
+        self._pods = pods
+        self._made_at = -1
+        self._lines: dict[str, list[str]] = {}
+        self._told: dict[str, list[str]] = {}
+
+    def __call__(self) -> dict[str, list[str]]:
+        """The present lines."""
+        if self._made_at != self._pods.changes:
+            self._lines, self._made_at = lines(self._pods.tags()), self._pods.changes
+        return self._lines
+
+    def place(self, pod: Raw) -> Place | None:
+        """A pod's place; None for one that does not wait."""
+        found = waiter(pod)
+        if found is None:
+            return None
+        ahead = bisect_left(self().get(found.board, []), found.word)
+        return Place(ahead, parse_timestamp(found.created))
+
+    def moved(self) -> list[Waiter]:
+        """Those whose place is told exactly and is another one than at the last call."""
+        before, self._told = self._told, {board: line[: len(ORDINALS)] for board, line in self().items()}
+        return [
+            Waiter.of_word(word)
+            for board, line in self._told.items()
+            for word, other in zip_longest(line, before.get(board, [])[: len(line)])
+            if word != other
+        ]
 
 
 def _line(ahead: int) -> str:

@@ -1,9 +1,8 @@
 """What the operator sees of one deployment: plain values, made from raw API objects by pure functions."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from ..api import labels
@@ -91,7 +90,7 @@ def observe(
     body: Raw,
     jobs: Iterable[tuple[Raw, Iterable[Raw]]],
     boards: Mapping[str, BoardCount],
-    places: Mapping[str, Place] = MappingProxyType({}),
+    place: Callable[[Raw], Place | None] = lambda pod: None,
 ) -> Observed:
     """Put together raw objects: the deployment, its Jobs (found by owner uid) each with its pods, boards, their lines.
 
@@ -102,7 +101,7 @@ def observe(
         spec = parse_spec(dict(body))
     except InvalidSpec as error:
         spec = error
-    views = [job_view(job, job_pods, places) for job, job_pods in jobs if is_ours(job)]
+    views = [job_view(job, job_pods, place) for job, job_pods in jobs if is_ours(job)]
     return Observed(
         Metadata.model_validate(body["metadata"]),
         spec,
@@ -119,7 +118,7 @@ def is_ours(job: Raw) -> bool:
     return known and labels.RECIPE_DIGEST in (metadata.get("annotations") or {})
 
 
-def job_view(job: Raw, job_pods: Iterable[Raw], places: Mapping[str, Place] = MappingProxyType({})) -> JobView:
+def job_view(job: Raw, job_pods: Iterable[Raw], place: Callable[[Raw], Place | None] = lambda pod: None) -> JobView:
     """A raw Job and its raw pods as one view. Raises KeyError for a Job that no operator made."""
     metadata, status, seen = job["metadata"], job.get("status") or {}, list(job_pods)
     stage: StageName = metadata["labels"][labels.STAGE]
@@ -145,7 +144,7 @@ def job_view(job: Raw, job_pods: Iterable[Raw], places: Mapping[str, Place] = Ma
         created_at=metadata.get("creationTimestamp"),
         deleted_at=metadata.get("deletionTimestamp"),
         has_pod=bool(seen),
-        place=next((places[uid] for pod in seen if (uid := pod["metadata"].get("uid")) in places), None),
+        place=next(filter(None, map(place, seen)), None) if state == "Pending" else None,
     )
 
 

@@ -14,7 +14,7 @@ from ..api.reasons import EVENT_STAGE_FAILED
 from ..api.resource import Metadata
 from ..api.status import DeploymentStatus
 from . import removal
-from .board_queue import places, waiter
+from .board_queue import BoardLines
 from .boards import BoardCounts
 from .caches import Caches, ObjectName, Raw, owner
 from .jobs import removal_job_name
@@ -64,6 +64,7 @@ class Reconciler:
         self._progress = progress
         self._now = now
         self._boards = BoardCounts(caches.nodes)
+        self._lines = BoardLines(caches.pods)
 
     async def reconcile(self, name: ObjectName) -> float | None:
         """Take the next steps; gives the seconds after which to look again, or None. Raises ApiError."""
@@ -83,9 +84,7 @@ class Reconciler:
     def _observe(self, body: Raw) -> Observed:
         jobs = self._caches.jobs.owned_by(body["metadata"]["uid"])
         with_pods = [(job, self._caches.pods.owned_by(job["metadata"]["uid"])) for job in jobs]
-        in_line = any(waiter(pod) for _, pods in with_pods for pod in pods)
-        line = places(self._caches.pods.tags()) if in_line else {}
-        return observe(body, with_pods, self._boards(), line)
+        return observe(body, with_pods, self._boards(), self._lines.place)
 
     async def _set_finalizer(self, body: dict[str, Any]) -> dict[str, Any]:
         """Put the finalizer on, or take it off, as the annotations ask; gives the deployment as it is then."""

@@ -7,7 +7,7 @@ import kopf
 from kopf import DiffBaseStorage
 
 from ..api import labels
-from .board_queue import ORDINALS, board_of, lines
+from .board_queue import BoardLines, is_waiting
 from .boards import BoardCounts
 from .caches import Caches, ObjectCache, ObjectName, Raw
 from .connection import REQUEST_TIMEOUT, Connection
@@ -53,6 +53,7 @@ class Intake:
         }
         self._listings: dict[Stream, Listing] = {}
         self._boards = BoardCounts(caches.nodes)
+        self._lines = BoardLines(caches.pods)
         self._seen_boards: dict[str, BoardCount] = {}
 
     def page(self, stream: Stream, answer: Raw, is_first: bool) -> None:
@@ -72,9 +73,15 @@ class Intake:
         cache = self._by_resource[resource]
         # Before it is dropped: a pod's deployment is found through its Job.
         keys = list(self._keys(resource, body)) if deleted else []
+        name = ObjectName.of(body)
+        word = cache.tag_of(name)
         if cache.drop(body) if deleted else cache.put(body):
             for key in keys or self._keys(resource, body):
                 self._workers.add(key)
+            now = cache.tag_of(name)
+            if word != now and (is_waiting(word) or is_waiting(now)):
+                for key in self._moved_in_line():
+                    self._workers.add(key)
 
     def _ask(self, resource: Resource, body: Raw) -> None:
         for key in self._keys(resource, body):
@@ -92,12 +99,10 @@ class Intake:
             case "jobs" | "pods":
                 if (name := self._caches.deployment_of(body)) is not None:
                     yield Key("deployment", name)
-                if resource == "pods" and (board := board_of(body)) is not None:
-                    yield from self._next_in_line(board)
 
-    def _next_in_line(self, board: str) -> Iterator[Key]:
-        """Deployments whose place in the line for a board is told exactly, and may have changed."""
-        for waiting in lines(self._caches.pods.tags()).get(board, [])[: len(ORDINALS)]:
+    def _moved_in_line(self) -> Iterator[Key]:
+        """Deployments whose place in the line for a board is told exactly, and has changed."""
+        for waiting in self._lines.moved():
             pod = self._caches.pods.get(ObjectName(waiting.namespace, waiting.name))
             if pod is not None and (name := self._caches.deployment_of(pod)) is not None:
                 yield Key("deployment", name)
