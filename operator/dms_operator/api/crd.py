@@ -120,6 +120,10 @@ def _convert(node: Schema, definitions: dict[str, Schema], *, place: Place) -> S
     result = {key: _without_null(node[key]) for key in _KEPT if node.get(key) is not None}
     if "const" in node:
         result["enum"] = [node["const"]]
+    if place == "status":
+        # The operator alone writes it. A definition that is older than the operator must not refuse its new words:
+        # the deployment would be stuck, while fields that it does not know are only dropped.
+        result.pop("enum", None)
     if result.get("pattern") in QUANTITIES:
         return _quantity(result, place=place)
     if "exclusiveMinimum" in node:
