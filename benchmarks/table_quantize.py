@@ -159,8 +159,10 @@ def main() -> None:
             (root / name).mkdir()
             stages = Stages(root / name)
             os.link(dataset, stages.root / "data.npz")
-            found[name] = list(rows(name, stages, stages.root / "data.npz"))
-            write(found)
+            found[name] = []
+            for line in rows(name, stages, stages.root / "data.npz"):
+                found[name].append(line)
+                write(found)
 
 
 if __name__ == "__main__":
