@@ -253,6 +253,13 @@ def test_the_units_of_four_bit_weights_share_all_of_the_bytes(quantized: dict[st
     assert sum(unit.cost for unit in units) == pytest.approx(1.0)
 
 
+def test_rounding_is_learned_for_cpus_too(make: Any) -> None:
+    result = make(INT8 | {"toolchain": "onnxruntime"}, rounding="learned", equalize=True, correct_bias=True)
+    assert result.failure is None, result.failure
+    assert result.variant.accuracy_drop <= 0.02
+    assert "weights learned" in result.variant.notes
+
+
 def test_the_table_of_a_mixture_is_in_the_artifact(make: Any, prepared_stages: tuple[Stages, str, str]) -> None:
     result = make(INT8, mixed=True, max_accuracy_drop=0.01)
     table = json.loads(files(prepared_stages, result)["sensitivity.json"].read_text())
