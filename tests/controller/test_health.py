@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from dms_operator.controller.health import MAX_LAG, Health
+from dms_operator.controller.health import MAX_STALL, Health
 from dms_operator.controller.watching import STALE_AFTER, Stream, WatchMonitor, streams
 from dms_operator.controller.web import application, serving
 
@@ -21,8 +21,8 @@ class Clock:
         return self.now
 
 
-def _health(silent: dict[str, float] | None = None, lag: float = 0.0, synced: bool = True) -> Health:
-    return Health(lambda: synced, lambda: silent or {}, lambda: lag)
+def _health(silent: dict[str, float] | None = None, stall: float = 0.0, synced: bool = True) -> Health:
+    return Health(lambda: synced, lambda: silent or {}, lambda: stall)
 
 
 def test_an_operator_whose_watches_live_and_whose_queue_moves_is_well() -> None:
@@ -34,8 +34,8 @@ def test_a_dead_watch_is_named_with_its_age() -> None:
 
 
 def test_a_stuck_queue_is_a_problem() -> None:
-    assert _health(lag=MAX_LAG).problems() == []
-    assert len(_health(lag=MAX_LAG + 1).problems()) == 1
+    assert _health(stall=MAX_STALL).problems() == []
+    assert len(_health(stall=MAX_STALL + 1).problems()) == 1
 
 
 def test_an_operator_that_has_not_listed_yet_is_well_but_not_ready() -> None:
@@ -55,7 +55,7 @@ async def test_probes_answer_over_http() -> None:
         assert (await http.get(f"{base}/healthz")).status == 200
         assert (await http.get(f"{base}/readyz")).status == 503
         assert (await http.get(f"{base}/metrics")).status == 200
-        state["lag"] = MAX_LAG + 1
+        state["lag"] = MAX_STALL + 1
         answer = await http.get(f"{base}/healthz")
         assert (answer.status, "queue" in await answer.text()) == (503, True)
 

@@ -231,3 +231,41 @@ async def test_keys_that_wait_for_an_operator_on_standby_are_no_lag() -> None:
     clock.now += 5
     assert workers.lag() == 5
     task.cancel()
+
+
+async def test_a_long_queue_that_moves_is_no_stall_and_a_key_that_hangs_is_one() -> None:
+    clock, hang = Clock(), asyncio.Event()
+
+    async def work(key: int) -> None:
+        clock.now += 10
+        if key == 50:
+            await hang.wait()
+
+    workers = Workers(KeyedQueue[int](), work, count=1, clock=clock)
+    for key in range(100):
+        workers.add(key)
+    task = asyncio.create_task(workers.run())
+    for _ in range(300):
+        await asyncio.sleep(0)
+    assert workers.lag() > 500
+    assert workers.stall() <= 10
+    clock.now += 60
+    assert workers.stall() >= 60
+    hang.set()
+    task.cancel()
+
+
+async def test_keys_that_no_worker_takes_are_a_stall() -> None:
+    clock = Clock()
+
+    async def work(key: str) -> None: ...
+
+    workers = Workers(KeyedQueue[str](), work, count=0, clock=clock)
+    task = asyncio.create_task(workers.run())
+    await asyncio.sleep(0)
+    clock.now += 100
+    assert workers.stall() == 0, "nothing is due"
+    workers.add("a")
+    clock.now += 100
+    assert workers.stall() == 100
+    task.cancel()

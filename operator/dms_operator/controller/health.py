@@ -2,25 +2,26 @@
 
 from collections.abc import Callable, Mapping
 
-MAX_LAG = 180.0
-"""Seconds that a key may be due or in work. A reconcile makes a handful of requests of at most 30 s each."""
+MAX_STALL = 180.0
+"""Seconds that a key may be in work, or that none may come through. A reconcile makes a handful of requests of at most
+30 s each."""
 
 
 class Health:
-    """Answers the kubelet's questions. `silent` gives dead streams with their age, `lag` the queue's in seconds."""
+    """Answers the kubelet's questions. `silent` gives dead streams with their age, `stall` seconds without progress."""
 
     def __init__(
-        self, synced: Callable[[], bool], silent: Callable[[], Mapping[str, float]], lag: Callable[[], float]
+        self, synced: Callable[[], bool], silent: Callable[[], Mapping[str, float]], stall: Callable[[], float]
     ) -> None:
         self._synced = synced
         self._silent = silent
-        self._lag = lag
+        self._stall = stall
 
     def problems(self) -> list[str]:
         """Why the process should be restarted; empty when it works."""
         found = [f"watch {path}: no sign of life for {age:.0f} s" for path, age in sorted(self._silent().items())]
-        if (lag := self._lag()) > MAX_LAG:
-            found.append(f"queue: a key has waited for {lag:.0f} s")
+        if (stall := self._stall()) > MAX_STALL:
+            found.append(f"queue: nothing came through for {stall:.0f} s")
         return found
 
     def missing(self) -> list[str]:

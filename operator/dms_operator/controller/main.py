@@ -66,7 +66,7 @@ class Operator:
         self.metrics = Metrics(self.caches, self._depth, self.prometheus)
         self.intake = Intake(self.caches, self.workers)
         self.monitor = WatchMonitor(streams(namespaces), self.intake.page, time.monotonic)
-        self.health = Health(lambda: self.monitor.synced, self.monitor.silent, self.workers.lag)
+        self.health = Health(lambda: self.monitor.synced, self.monitor.silent, self.workers.stall)
         deadlines = {stage: settings.deadline(stage) for stage in DEADLINES}
         self.connection = Connection(configuration, self.metrics.count_request, self.monitor.middleware)
         self.election = Election(KubeLease(self.connection, lease), _identity()) if lease else None

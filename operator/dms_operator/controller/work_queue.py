@@ -97,6 +97,10 @@ class KeyedQueue(Generic[Key]):
         since = min([*self._due.values(), *self._active.values()], default=now)
         return max(0.0, now - since)
 
+    def in_work(self, now: float) -> float:
+        """Seconds for which the key that was taken first has been in work."""
+        return max(0.0, now - min(self._active.values(), default=now))
+
     def _push(self, key: Key, due: float) -> None:
         self._pushed += 1
         heapq.heappush(self._heap, (due, self._pushed, key))
@@ -129,6 +133,7 @@ class Workers(Generic[Key]):
         self._clock = clock
         self._wake = asyncio.Event()
         self._started: float | None = None
+        self._came_through = 0.0
 
     def add(self, key: Key, delay: float = 0.0) -> None:
         """Ask for a key to be worked on."""
@@ -149,9 +154,17 @@ class Workers(Generic[Key]):
         now = self._clock()
         return 0.0 if self._started is None else min(self._queue.lag(now), now - self._started)
 
+    def stall(self) -> float:
+        """Seconds for which a key has been in work, or for which none came through though some are due.
+
+        A long queue that moves is no stall: the last of 10,000 deployments that are applied at once waits for minutes.
+        """
+        now = self._clock()
+        return max(self._queue.in_work(now), min(self.lag(), now - self._came_through))
+
     async def run(self) -> None:
         """Work until cancelled; what is in work then is cancelled too."""
-        self._started = self._clock()
+        self._started = self._came_through = self._clock()
         async with asyncio.TaskGroup() as group:
             while True:
                 while self._free and (key := self._queue.take(self._clock())) is not None:
@@ -181,5 +194,6 @@ class Workers(Generic[Key]):
             _log.warning("%s: %s; once more in %.1f s", key, error or type(error).__name__, delay)
         finally:
             self._queue.done(key)
+            self._came_through = self._clock()
             self._free += 1
             self._wake.set()
