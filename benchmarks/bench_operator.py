@@ -16,6 +16,7 @@ import argparse
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -69,7 +70,8 @@ def cluster(directory: Path) -> Iterator[tuple[Kubectl, Callable[[], float]]]:
         with namespace(Kubectl(kubeconfig, directory)) as kubectl:
             yield kubectl, lambda: cpu_seconds(process.pid)
     finally:
-        end(process)
+        # It has no processes of its own to tidy up, and writing down thousands of objects may take it long.
+        end(process, signal.SIGKILL)
 
 
 def cpu_seconds(pid: int) -> float:
