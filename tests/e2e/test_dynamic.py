@@ -58,6 +58,7 @@ def _deployment(cell: str, **target: Any) -> dict[str, Any]:
         # 120 clips without a loss prove a drop of at most 0.025
         quantization={"precisions": ["int8"], "method": "dynamic", "maxAccuracyDrop": 0.05},
         targets=[{"name": "lab", "board": "generic-x86"} | target],
+        benchmark={"latencyBudget": "10s"},  # this machine may have other work, and its time is not the point here
     )
 
 
