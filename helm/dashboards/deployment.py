@@ -11,7 +11,9 @@ def deployment() -> Dashboard:
     latency = f"dms_model_latency_seconds{{{OBJECT}}}"
     ready = f'max(dms_deployment_condition{{{OBJECT}, type="Ready", status="True"}}) or vector(0)'
     names = {name: name.capitalize() for name in ("target", "board", "precision", "method", "revision")}
-    board = dashboard("DMS / Deployment", "dms-deployment", "One deployment in depth.", ("namespace", "deployment"))
+    board = dashboard(
+        "DMS / Deployment", "dms-deployment", "One deployment in depth.", ("namespace", "deployment"), single=True
+    )
     return (
         board.with_panel(figure("Ready", ready, "bool_yes_no", "Condition Ready", (None, RED), (1, GREEN)))
         .with_panel(
@@ -86,7 +88,7 @@ def deployment() -> Dashboard:
                 "Power above idle",
                 "watt",
                 "Measured on the board; no line where nothing could be measured",
-                (f"dms_model_power_watts{{{OBJECT}}} or on () vector(NaN)", "{{target}}"),
+                (f"dms_model_power_watts{{{OBJECT}}}", "{{target}}"),
             )
         )
         .with_panel(

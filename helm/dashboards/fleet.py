@@ -75,7 +75,7 @@ def fleet() -> Dashboard:
                 "Stages under way",
                 "short",
                 "Stages that wait for a pod, or run",
-                (f"sum by (stage, state) (dms_stage_active{{{OBJECT}}}) or vector(0)", "{{stage}} {{state}}"),
+                (f"sum by (stage, state) (dms_stage_active{{{OBJECT}}})", "{{stage}} {{state}}"),
             )
         )
         .with_panel(

@@ -75,7 +75,7 @@ def operator_health() -> Dashboard:
                 "Retries of stages",
                 "short",
                 "Failed pods in the last hour",
-                ("sum by (stage) (increase(dms_stage_retries_total[1h])) or vector(0)", "{{stage}}"),
+                ("sum by (stage) (increase(dms_stage_retries_total[1h]))", "{{stage}}"),
             )
         )
     )

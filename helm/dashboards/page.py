@@ -15,8 +15,13 @@ OBJECT = 'namespace=~"$namespace", deployment=~"$deployment"'
 """Selects the chosen deployments."""
 
 
-def dashboard(title: str, uid: str, help_text: str, variables: Sequence[str] = ()) -> Dashboard:
-    """An empty dashboard; `variables` of `namespace`, `deployment`, `board`, each filtered by those before it."""
+def dashboard(
+    title: str, uid: str, help_text: str, variables: Sequence[str] = (), *, single: bool = False
+) -> Dashboard:
+    """An empty dashboard; `variables` of `namespace`, `deployment`, `board`, each filtered by those before it.
+
+    `single`: one value of each is shown at a time, not all together.
+    """
     links = DashboardLink("DMS").type(models.DashboardLinkType.DASHBOARDS).tags([TAG]).as_dropdown(True)
     board = (
         Dashboard(title)
@@ -31,7 +36,7 @@ def dashboard(title: str, uid: str, help_text: str, variables: Sequence[str] = (
         .with_variable(DatasourceVariable("datasource").label("Data source").type("prometheus"))
     )
     for name in variables:
-        board = board.with_variable(_variable(name))
+        board = board.with_variable(_variable(name, single))
     return board
 
 
@@ -42,18 +47,18 @@ _SERIES = {
 }
 
 
-def _variable(name: str) -> QueryVariable:
-    return (
+def _variable(name: str, single: bool) -> QueryVariable:
+    variable = (
         QueryVariable(name)
         .label(name.capitalize())
         .datasource(SOURCE)
         .query(f"label_values({_SERIES[name]}, {name})")
         .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
-        .multi(True)
-        .include_all(True)
-        .all_value(".*")
-        .current(models.VariableOption(text="All", value="$__all", selected=True))
     )
+    if single:
+        return variable
+    everything = models.VariableOption(text="All", value="$__all", selected=True)
+    return variable.multi(True).include_all(True).all_value(".*").current(everything)
 
 
 def to_json(board: Dashboard) -> str:

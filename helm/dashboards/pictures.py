@@ -1,4 +1,4 @@
-"""Draws what the dashboards show of a Prometheus: `python -m dashboards.pictures URL DIRECTORY` writes a PNG each.
+"""Draws what the dashboards show of a Prometheus: `python -m dashboards.pictures URL DIRECTORY DEPLOYMENT`.
 
 Not Grafana: panels, queries, units and places are the dashboards' own, the drawing is matplotlib's (extra `pictures`).
 """
@@ -21,10 +21,13 @@ from matplotlib.axes import Axes
 FILES = Path(__file__).parents[1] / "dms-operator" / "files" / "dashboards"
 MINUTES = 10
 """How far back a picture looks."""
-VARIABLES = {"$__rate_interval": "15s", "$namespace": ".*", "$deployment": ".*", "$board": ".*", "[1h]": "[10m]"}
+VARIABLES = {"$__rate_interval": "15s", "$namespace": ".*", "$board": ".*", "[1h]": "[10m]"}
 _COLOURS = {"green": "#73bf69", "orange": "#ff9830", "red": "#f2495c", "blue": "#5794f2", "text": "#ccccdc"}
-_COLUMNS, _CELL_WIDTH, _CELL_HEIGHT = 24, 0.7, 0.38
+_COLUMNS, _CELL_WIDTH, _CELL_HEIGHT = 24, 0.7, 0.42
 """Grafana's grid, and inches of one of its cells."""
+
+_LEGEND_LIMIT = 14
+"""Series of a panel that are named; the last is always one of them."""
 
 Panel = Mapping[str, Any]
 
@@ -32,24 +35,30 @@ Panel = Mapping[str, Any]
 class Source:
     """Asks Prometheus."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, deployment: str) -> None:
         self._url = url
+        self._deployment = deployment
 
     def instant(self, target: Panel) -> list[dict[str, Any]]:
         """Series with one value each."""
-        return self._ask("query", query=_filled(target["expr"]))
+        return self._ask("query", query=self._filled(target["expr"]))
 
     def range(self, target: Panel) -> list[dict[str, Any]]:
         """Series over the last minutes."""
         now = time.time()
         window = {"start": str(now - 60 * MINUTES), "end": str(now), "step": "2"}
-        return self._ask("query_range", query=_filled(target["expr"]), **window)
+        return self._ask("query_range", query=self._filled(target["expr"]), **window)
 
     def _ask(self, path: str, **parameters: str) -> list[dict[str, Any]]:
         query = f"{self._url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
         with urllib.request.urlopen(query, timeout=30) as answer:
             result: list[dict[str, Any]] = json.load(answer)["data"]["result"]
         return result
+
+    def _filled(self, expression: str) -> str:
+        for name, value in {**VARIABLES, "$deployment": self._deployment}.items():
+            expression = expression.replace(name, value)
+        return expression
 
 
 def draw(dashboard: Mapping[str, Any], source: Source, path: Path) -> None:
@@ -88,11 +97,11 @@ def _figure(axes: Axes, panel: Panel, source: Source) -> None:
 
 def _graph(axes: Axes, panel: Panel, source: Source) -> None:
     unit = panel["fieldConfig"]["defaults"].get("unit", "short")
+    now = time.time()
     limit = {override["matcher"]["options"] for override in panel["fieldConfig"]["overrides"]}
     for target in panel["targets"]:
         for series in source.range(target):
-            start = series["values"][-1][0]
-            points = [((moment - start) / 60, float(value)) for moment, value in series["values"]]
+            points = [((moment - now) / 60, float(value)) for moment, value in series["values"]]
             style: dict[str, Any] = {"linestyle": "--", "color": _COLOURS["red"]} if target["refId"] in limit else {}
             axes.plot(*zip(*points, strict=True), label=_legend(target, series["metric"]), linewidth=1.2, **style)
     axes.set_xlim(-MINUTES, 0)
@@ -100,12 +109,15 @@ def _graph(axes: Axes, panel: Panel, source: Source) -> None:
     axes.grid(color="#25282d")
     axes.yaxis.set_major_formatter(lambda value, _: _shown(value, unit))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0f} min")
-    if axes.get_lines():
-        axes.legend(fontsize=6, loc="upper left", facecolor="#181b1f", edgecolor="#25282d", labelcolor="#ccccdc")
+    if lines := axes.get_lines():
+        shown = lines if len(lines) <= _LEGEND_LIMIT else [*lines[: _LEGEND_LIMIT - 1], lines[-1]]
+        axes.legend(handles=shown, fontsize=6, loc="upper left", facecolor="#181b1f", labelcolor="#ccccdc", ncols=2)
 
 
 def _table(axes: Axes, panel: Panel, source: Source) -> None:
-    renamed = panel["transformations"][1]["options"]["renameByName"]
+    organized = panel["transformations"][1]["options"]
+    order = sorted(organized["indexByName"], key=organized["indexByName"].get)
+    renamed = {name: organized["renameByName"][name] for name in order}
     units = {
         override["matcher"]["options"]: override["properties"][0]["value"]
         for override in panel["fieldConfig"]["overrides"]
@@ -133,23 +145,18 @@ def _table(axes: Axes, panel: Panel, source: Source) -> None:
 
 def _states(axes: Axes, panel: Panel, source: Source) -> None:
     texts = panel["fieldConfig"]["defaults"]["mappings"][0]["options"]
-    series = source.range(panel["targets"][0])
+    series, now = source.range(panel["targets"][0]), time.time()
     for row, one in enumerate(series):
-        start = one["values"][-1][0]
         for moment, value in one["values"]:
             colour = _COLOURS[texts[str(int(float(value)))]["color"]]
-            axes.barh(row, 2.2 / 60, left=(moment - start) / 60, color=colour, height=0.7)
-    axes.set_yticks(range(len(series)), [one["metric"].get("type", "") for one in series])
+            axes.barh(row, 2.2 / 60, left=(moment - now) / 60, color=colour, height=0.7)
+        axes.text(0.1 - MINUTES, row, one["metric"].get("type", ""), color=_COLOURS["text"], fontsize=8, va="center")
+    axes.set_yticks([])
     axes.set_xlim(-MINUTES, 0)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0f} min")
 
 
 _KINDS = {"stat": _figure, "timeseries": _graph, "table": _table, "state-timeline": _states}
-
-
-def _filled(expression: str) -> str:
-    for name, value in VARIABLES.items():
-        expression = expression.replace(name, value)
-    return expression
 
 
 def _legend(target: Panel, labels: Mapping[str, str]) -> str:
@@ -175,4 +182,5 @@ if __name__ == "__main__":
     directory = Path(sys.argv[2])
     directory.mkdir(parents=True, exist_ok=True)
     for file in sorted(FILES.glob("*.json")):
-        draw(json.loads(file.read_text()), Source(sys.argv[1]), directory / f"{file.stem}.png")
+        source = Source(sys.argv[1], sys.argv[3] if file.stem == "dms-deployment" else ".*")
+        draw(json.loads(file.read_text()), source, directory / f"{file.stem}.png")
