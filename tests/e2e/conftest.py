@@ -30,12 +30,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     existing = os.environ.get("DMS_E2E_KUBECONFIG")
     if existing:
         found = Cluster(Path(existing), None)
-        _install(found, directory)
+        install(found, directory)
         yield found
         return
     process, found = running.start_dev_cluster(directory)
     try:
-        _install(found, directory)
+        install(found, directory)
         yield found
         beyond = asked(found) - granted("watched", "cluster", "default", "own")
         assert not beyond, f"controller/permissions.py lacks {sorted(beyond)}"
@@ -43,7 +43,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         running.end(process)
 
 
-def _install(cluster: Cluster, scratch: Path) -> None:
+def install(cluster: Cluster, scratch: Path) -> None:
+    """Put the custom resource definition into a cluster."""
     kubectl = Kubectl(cluster.kubeconfig, scratch)
     kubectl("apply", "-f", str(REPOSITORY / "crds"))
     kubectl("wait", "--for=condition=Established", "crd/dmsmodeldeployments.dms.edge", "--timeout=60s")

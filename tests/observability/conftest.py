@@ -15,8 +15,17 @@ from uuid import uuid4
 import pytest
 import yaml
 
-from e2e.conftest import FakeStages, cluster
-from e2e.running import REPOSITORY, Cluster, Kubectl, OperatorProcess, end, free_port, wait_for
+from e2e.conftest import FakeStages, cluster, install
+from e2e.running import (
+    REPOSITORY,
+    Cluster,
+    Kubectl,
+    OperatorProcess,
+    end,
+    free_port,
+    start_dev_cluster,
+    wait_for,
+)
 from tools import get_prometheus
 
 __all__ = ["cluster"]
@@ -95,10 +104,22 @@ class Scene:
 
 
 @pytest.fixture(scope="session")
-def scene(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    """One deployment ready, one too slow, one that converts, one that waits for the board, one suspended."""
-    assert cluster.control is not None, "the fake stages exist in the dev cluster only"
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """One deployment ready, one too slow, one that converts, one that holds the board, one suspended.
+
+    In a cluster of its own: nobody else should wait for that board.
+    """
     directory = tmp_path_factory.mktemp("observability")
+    process, cluster = start_dev_cluster(directory)
+    try:
+        install(cluster, directory)
+        yield from _scene(cluster, directory)
+    finally:
+        end(process)
+
+
+def _scene(cluster: Cluster, directory: Path) -> Iterator[Scene]:
+    assert cluster.control is not None
     namespace = f"seen-{uuid4().hex[:6]}"
     kubectl = Kubectl(cluster.kubeconfig, directory, namespace)
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
@@ -122,7 +143,6 @@ def scene(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     finally:
         end(prometheus.process)
         operator.stop()
-        kubectl("delete", "namespace", namespace, "--wait=false")
 
 
 def _play(kubectl: Kubectl, prometheus: Prometheus, namespace: str) -> None:
