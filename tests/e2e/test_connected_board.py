@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from boards.sshd import SshServer, unpacked
-from e2e.conftest import _install
+from e2e.conftest import install
 from e2e.docs_commands import commands
 from e2e.real_stages import RealStages, deployment
 from e2e.running import (
@@ -88,7 +88,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -
     sshd = SshServer(unpacked(pytestconfig.cache.mkdir("openssh")), directory / "board")
     try:
         sshd.start()
-        _install(cluster, directory)
+        install(cluster, directory)
         found = Lab(cluster, sshd, directory)
         tiny_classifier(found.stages.path("models", "tiny.onnx"))
         tiny_dataset(found.stages.path("data", "tiny.npz"))

@@ -7,6 +7,7 @@ import onnx
 import pytest
 
 from dms_operator.api.errors import ConversionFailed, ToolchainUnavailable, UnsupportedOperators
+from dms_operator.api.spec import BenchmarkSpec
 from dms_operator.api.stages import BenchmarkFacts
 from dms_operator.controller.gates import provenance_gate
 from dms_operator.toolchains.base import Compiled
@@ -53,7 +54,8 @@ def test_it_passes_the_provenance_gate_only_where_estimates_are_enough(
     converted(powers_qdq, workdir)
     cost = Tidl().cost(workdir)
     assert cost is not None
-    assert provenance_gate(BenchmarkFacts(latencies=[cost]), "tidl", minimum).outcome == outcome  # type: ignore[arg-type]
+    wanted = BenchmarkSpec.model_validate({"minProvenance": minimum})
+    assert provenance_gate(BenchmarkFacts(latencies=[cost]), "tidl", wanted).outcome == outcome
 
 
 def test_the_predicted_outputs_are_no_simulation(powers_qdq: Path, workdir: Path) -> None:
