@@ -16,16 +16,16 @@ def operator_health() -> Dashboard:
         dashboard("DMS / Operator", "dms-operator", "Health of the operator's process.")
         .with_panel(
             figure(
-                "Queue lag",
-                "max(dms_queue_lag_seconds)",
+                "Without progress",
+                "max(dms_queue_stall_seconds)",
                 "s",
-                "How long the oldest key has been due",
+                "How long no key came through though some are due; a restart follows at 180 s",
                 (None, GREEN),
                 (30, ORANGE),
-                (120, RED),
+                (90, RED),
             )
         )
-        .with_panel(figure("Queue", "sum(dms_queue_depth)", "short", "Keys that are due"))
+        .with_panel(figure("Queue", "sum(dms_queue_depth)", "short", "Keys that are due, and events to post"))
         .with_panel(
             figure(
                 "Silent watches",

@@ -71,7 +71,8 @@ class Operator:
         self.connection = Connection(configuration, self.metrics.count_request, self.monitor.middleware)
         self.election = Election(KubeLease(self.connection, lease), _identity()) if lease else None
         leads = self.election.leads if self.election else lambda: True
-        self.vitals = Vitals(self.workers.lag, self.monitor.silent, deadlines, leads, self.prometheus)
+        workers, silent = self.workers, self.monitor.silent
+        self.vitals = Vitals(workers.lag, workers.stall, silent, deadlines, leads, self.prometheus)
         self.kube = Kube(self.connection, leads)
         self.announcer = Announcer(self.kube.post_event, self.workers.is_busy)
         endpoint = settings.tracing.endpoint if settings.tracing else None

@@ -16,21 +16,28 @@ class Vitals(Collector):
     def __init__(
         self,
         lag: Callable[[], float],
+        stall: Callable[[], float],
         silent: Callable[[], Mapping[str, float]],
         deadlines: Mapping[StageName, float],
         leads: Callable[[], bool],
         registry: CollectorRegistry,
     ) -> None:
         self._lag = lag
+        self._stall = stall
         self._silent = silent
         self._deadlines = deadlines
         self._leads = leads
         registry.register(self)
 
     def collect(self) -> Iterator[Metric]:
-        """Whether it leads, lag of the queue, dead watches, and the deadlines that running stages are held against."""
+        """Whether it leads, how the queue moves, dead watches, and the deadlines of running stages."""
         yield GaugeMetricFamily("dms_leader", "1 for the operator that acts, 0 for one on standby", value=self._leads())
         yield GaugeMetricFamily("dms_queue_lag_seconds", "How long the oldest key has been due", value=self._lag())
+        yield GaugeMetricFamily(
+            "dms_queue_stall_seconds",
+            "How long a key has been in work, or none came through though some are due: what /healthz judges",
+            value=self._stall(),
+        )
         silent = len(self._silent())
         yield GaugeMetricFamily("dms_watches_silent", "Watches that give no sign of life", value=silent)
         deadlines = GaugeMetricFamily(
