@@ -1,7 +1,7 @@
 """The operator's own Prometheus metrics, and those of the deployments that it knows."""
 
 from collections import Counter as Tally
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -28,7 +28,7 @@ class Metrics(Collector):
     def __init__(self, caches: Caches, queue_depth: Callable[[], int], registry: CollectorRegistry) -> None:
         self._caches = caches
         self._queue_depth = queue_depth
-        self._samples: dict[ObjectName, list[Sample]] = {}
+        self._samples: dict[Family, dict[ObjectName, list[Sample]]] = {family: {} for family in FAMILIES}
         self.reconcile_seconds = Histogram(
             "dms_reconcile_duration_seconds",
             "Time of one reconcile",
@@ -60,11 +60,14 @@ class Metrics(Collector):
 
     def status_known(self, name: ObjectName, spec: Raw, status: DeploymentStatus) -> None:
         """Replace a deployment's series by those of its present status."""
-        self._samples[name] = samples_of(name, spec, status)
+        self.forget(name)
+        for sample in samples_of(name, spec, status):
+            self._samples[sample.family].setdefault(name, []).append(sample)
 
     def forget(self, name: ObjectName) -> None:
         """Remove a deployment's series."""
-        self._samples.pop(name, None)
+        for by_name in self._samples.values():
+            by_name.pop(name, None)
 
     def status_written(self, name: ObjectName, before: DeploymentStatus, after: DeploymentStatus) -> None:
         """Observe the stages that finished, and the pods that failed, between two statuses: each once."""
@@ -97,13 +100,8 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Gauges of the present state (called by the registry at each scrape)."""
-        gauges: dict[Family, GaugeMetricFamily] = {
-            family: GaugeMetricFamily(family.name, family.help, labels=family.labels) for family in FAMILIES
-        }
-        for samples in self._samples.values():
-            for sample in samples:
-                gauges[sample.family].add_metric(sample.labels, sample.value)
-        yield from gauges.values()
+        for family, by_name in self._samples.items():
+            yield _gauge(family, by_name.values())
         yield from self._boards()
         yield GaugeMetricFamily("dms_queue_depth", "Keys that are due", value=self._queue_depth())
 
@@ -147,6 +145,15 @@ class Metrics(Collector):
 def _is_ready(node: Raw) -> bool:
     conditions = (node.get("status") or {}).get("conditions") or []
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+def _gauge(family: Family, found: Iterable[list[Sample]]) -> GaugeMetricFamily:
+    """Made one family at a time: the client library's samples of all at once are most of a scrape's memory."""
+    gauge = GaugeMetricFamily(family.name, family.help, labels=family.labels)
+    for samples in found:
+        for sample in samples:
+            gauge.add_metric(sample.labels, sample.value)
+    return gauge
 
 
 def _is_over(stage: StageStatus | None) -> bool:

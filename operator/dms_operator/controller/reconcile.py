@@ -27,7 +27,7 @@ from .posts import event_manifest
 from .settings import Settings
 
 _log = logging.getLogger(__name__)
-_SETTLE_SECONDS = 30.0
+SETTLE_SECONDS = 30.0
 """A plan that was carried out is looked at again, should nothing be reported before: by then nothing is left to do."""
 
 
@@ -123,7 +123,7 @@ class Reconciler:
             if given_up is None:
                 raise
             return given_up
-        return removal.Removal(requeue_after=_SETTLE_SECONDS)
+        return removal.Removal(requeue_after=SETTLE_SECONDS)
 
     def _used_by_others(self, body: Raw) -> frozenset[str]:
         others = self._caches.deployments.values()
@@ -214,4 +214,4 @@ def _last_phase(job: Raw) -> str | None:
 
 
 def _settled(requeue_after: float | None) -> float:
-    return _SETTLE_SECONDS if requeue_after is None else min(_SETTLE_SECONDS, requeue_after)
+    return SETTLE_SECONDS if requeue_after is None else min(SETTLE_SECONDS, requeue_after)

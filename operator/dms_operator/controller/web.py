@@ -1,10 +1,13 @@
 """The operator's HTTP server: /metrics, /healthz, /readyz."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 from .health import Health
 
@@ -13,11 +16,35 @@ def _answer(problems: list[str]) -> web.Response:
     return web.Response(status=503 if problems else 200, text="\n".join(problems or ["ok"]) + "\n")
 
 
+class _One(Collector):
+    """A family that was collected already."""
+
+    def __init__(self, family: Metric) -> None:
+        self._family = family
+
+    def collect(self) -> Iterator[Metric]:
+        yield self._family
+
+
+def _text(family: Metric) -> bytes:
+    alone = CollectorRegistry()
+    alone.register(_One(family))
+    return generate_latest(alone)
+
+
 def application(health: Health, registry: CollectorRegistry) -> web.Application:
     """The routes."""
 
-    async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    async def metrics(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": CONTENT_TYPE_LATEST})
+        await response.prepare(request)
+        # Family by family: of thousands of deployments the whole text is large, and the work would wait for it.
+        for family in registry.collect():
+            if text := _text(family):
+                await response.write(text)
+                await asyncio.sleep(0)
+        await response.write_eof()
+        return response
 
     def probe(check: Callable[[], list[str]]) -> Callable[[web.Request], object]:
         async def answer(_: web.Request) -> web.Response:
