@@ -100,7 +100,7 @@ $(CREATED):
 # torch first and pinned: any other version would pull gigabytes of CUDA libraries.
 $(RUNTIME): pyproject.toml constraints.txt | $(CREATED)
 	$(PIP) torch
-	$(PIP) -e '.[operator,quantize,qnn,bench,devcluster,report]'
+	$(PIP) -e '.[operator,quantize,qnn,bench,devcluster,report,attest]'
 	@touch $@
 
 $(DEV): $(RUNTIME)

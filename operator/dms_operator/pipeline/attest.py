@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..api.errors import SigningUnavailable
 from ..api.stages import AnyRecipe, Artifact, ResolveRecipe, StageRequest
 from ..artifacts.attestation import Attestation
 from ..artifacts.copying import file_digest
@@ -74,11 +75,15 @@ def _dependencies(recipe: AnyRecipe) -> Iterator[dict[str, Any]]:
 
 def bill_of_materials(artifact: Artifact, digests: Mapping[str, str], tools: Mapping[str, str]) -> dict[str, Any]:
     """CycloneDX 1.6: the artifact's files, and the Python distributions (name to version) of the image that made it."""
-    from cyclonedx.model import HashAlgorithm, HashType
-    from cyclonedx.model.bom import Bom
-    from cyclonedx.model.component import Component, ComponentType
-    from cyclonedx.output.json import JsonV1Dot6
-    from packageurl import PackageURL
+    try:
+        from cyclonedx.model import HashAlgorithm, HashType
+        from cyclonedx.model.bom import Bom
+        from cyclonedx.model.component import Component, ComponentType
+        from cyclonedx.output.json import JsonV1Dot6
+        from packageurl import PackageURL
+    except ImportError as error:
+        message = f"the stage's image cannot write a bill of materials: {error.name} is not installed"
+        raise SigningUnavailable(message, hint="Add the extra attest to the image") from error
 
     bom = Bom()
     whole = Component(type=ComponentType.MACHINE_LEARNING_MODEL, name=artifact.digest, bom_ref=artifact.digest)
