@@ -71,6 +71,13 @@ def test_evenly_spread_values_keep_nearly_their_whole_range(choose: object) -> N
     assert high == pytest.approx(3, abs=0.05)
 
 
+@pytest.mark.parametrize("choose", [percentile_range, mse_range, entropy_range])
+def test_the_zeros_of_a_relu_do_not_clip_its_other_values(choose: object) -> None:
+    values = np.maximum(np.random.default_rng(0).normal(size=200_000), 0)
+    _, high = choose(histogram(values), 256)  # type: ignore[operator]
+    assert np.mean(values > high) < 1e-3
+
+
 def test_mse_is_the_cheapest_of_its_candidates_by_direct_count() -> None:
     values = np.random.default_rng(0).standard_t(3, size=50_000)
     found = mse_range(histogram(values), 256)

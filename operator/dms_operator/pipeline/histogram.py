@@ -119,7 +119,7 @@ def entropy_range(histogram: Histogram, levels: int) -> Range:
         return histogram.low, histogram.high
     # a range contains 0 (padding and ReLU need it), so each end shrinks towards it: the upper first, then the lower
     low, high = min(histogram.low, 0.0), max(histogram.high, 0.0)
-    centres, counts = histogram.centres, histogram.counts
+    centres, counts = histogram.centres, _without_peak_at_zero(histogram)
     high = min((high * float(share) for share in _SHRINKS), key=lambda end: _loss(centres, counts, low, end, levels))
     if low < 0:
         low = min((low * float(share) for share in _SHRINKS), key=lambda end: _loss(centres, counts, end, high, levels))
@@ -131,6 +131,19 @@ CHOICES: dict[str, Callable[[Histogram, int], Range]] = {
     "mse": mse_range,
     "entropy": entropy_range,
 }
+
+
+def _without_peak_at_zero(histogram: Histogram) -> Array:
+    """The counts with the bin of zero as low as its neighbours, as in TensorRT.
+
+    Every grid has an exact zero, so that nothing happens to half of a ReLU's values. Counted, they would clip the
+    others until zero's level has a bin of its own.
+    """
+    counts = histogram.counts.copy()
+    zero = min(max(int(np.searchsorted(histogram.edges, 0.0, "right")) - 1, 0), BINS - 1)
+    neighbours = np.delete(counts[max(zero - 1, 0) : zero + 2], min(zero, 1))
+    counts[zero] = min(counts[zero], neighbours.max())
+    return counts
 
 
 def _loss(centres: Array, counts: Array, low: float, high: float, levels: int) -> float:
