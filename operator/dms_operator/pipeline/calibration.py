@@ -4,6 +4,7 @@ ONNX Runtime's own histogram calibrators keep all activations of all samples (2.
 its way of taking ready ranges is used.
 """
 
+import ctypes
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -36,9 +37,16 @@ def calibrate(
             counter.add(values, count=method != "minmax")
             _check_finite(name, counter)
         progress("calibrate", done, samples)
+    del watched
+    _give_back_freed()
     if method == "minmax":
         return {name: (counter.low, counter.high) for name, counter in counters.items()}
     return {name: CHOICES[method](counter.histogram(), 2**bits) for name, counter in counters.items()}
+
+
+def _give_back_freed() -> None:
+    """Else glibc keeps the freed activations, and whatever comes next needs its memory on top of theirs."""
+    ctypes.CDLL(None).malloc_trim(0)
 
 
 def _check_finite(name: str, counter: Counter) -> None:

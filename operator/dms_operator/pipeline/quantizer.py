@@ -62,7 +62,6 @@ def quantize(prepared: Path, target: Path, scheme: Scheme, ranges: dict[str, Ran
 
 
 def _quantize(prepared: Path, target: Path, scheme: Scheme, ranges: dict[str, Range], overrides: Overrides) -> None:
-    model = onnx.load_model(prepared)
     options: dict[str, Any] = {
         "ActivationSymmetric": scheme.symmetric_activations,
         "WeightSymmetric": True,
@@ -72,7 +71,7 @@ def _quantize(prepared: Path, target: Path, scheme: Scheme, ranges: dict[str, Ra
     if scheme.htp:
         # No reader: the ranges are ready, and the config is only asked for the HTP's rules.
         config = get_qnn_qdq_config(
-            model,
+            prepared,
             None,
             activation_type=scheme.activation,
             activation_symmetric=scheme.symmetric_activations,
@@ -83,18 +82,21 @@ def _quantize(prepared: Path, target: Path, scheme: Scheme, ranges: dict[str, Ra
             add_qtype_converts=True,
         )
         options, operators = config.extra_options, config.op_types_to_quantize
-    write_qdq(model, target, scheme, ranges, options, operators)
+    write_qdq(prepared, target, scheme, ranges, options, operators)
 
 
 def write_qdq(
-    model: onnx.ModelProto,
+    model: Path | onnx.ModelProto,
     target: Path,
     scheme: Scheme,
     ranges: dict[str, Range],
     options: dict[str, Any],
     operators: list[str] | None,
 ) -> None:
-    """Run onnxruntime's quantizer on ready ranges; `options` are its extra options, `operators` the types it takes."""
+    """Run onnxruntime's quantizer on ready ranges; `options` are its extra options, `operators` the types it takes.
+
+    Of a model that is not a file it makes two more copies.
+    """
     quantize_static(
         model,
         target,
