@@ -24,11 +24,11 @@ import mlperf_loadgen
 import onnxruntime
 from report import write_section
 
-from dms_operator.pipeline.environment import cpu_name
 from dms_operator.pipeline.export import to_onnx
 from dms_operator.pipeline.latency import Profile, measure
+from dms_operator.pipeline.machine import cpu_name, usable_cores
 from dms_operator.pipeline.percentiles import percentile, upper_bound
-from dms_operator.pipeline.session import cpu_session, usable_cores
+from dms_operator.pipeline.session import cpu_session
 from dms_operator.toolchains.ort_session import OrtSession
 from driver_monitor.dataset import make_dataset
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from ..api.errors import ArtifactMissing, QuantizationFailed
 from .dataset import Dataset
+from .machine import usable_cores
 from .progress import Progress, silent
-from .session import cpu_session, run_once, usable_cores
+from .session import cpu_session, run_once
 
 Array = NDArray[Any]
 REFERENCE_FILE = "reference.npz"

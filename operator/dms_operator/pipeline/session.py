@@ -1,17 +1,12 @@
 """ONNX Runtime on the host's CPU."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import onnxruntime
 
 from ..api.errors import ModelInvalid
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0))
+from ..toolchains.ort_session import cpu_options
 
 
 def cpu_session(model: Path | bytes, threads: int | None = None, *, lean: bool = False) -> onnxruntime.InferenceSession:
@@ -20,11 +15,9 @@ def cpu_session(model: Path | bytes, threads: int | None = None, *, lean: bool =
     `lean` gives memory back after each run, where every activation is an output and none is reused anyway.
     Raises ModelInvalid when ONNX Runtime cannot run the model.
     """
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or usable_cores()
+    options = cpu_options(threads)
     options.enable_cpu_mem_arena = options.enable_mem_pattern = not lean
     options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(
             model if isinstance(model, bytes) else str(model), options, providers=["CPUExecutionProvider"]

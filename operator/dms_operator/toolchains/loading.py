@@ -3,7 +3,6 @@
 A board has Python, numpy and its ONNX Runtime; this module and what it imports need no more.
 """
 
-import os
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ import onnxruntime
 
 from ..api.errors import ConversionFailed, ToolchainUnavailable
 from .base import Session
-from .ort_session import OrtSession
+from .ort_session import OrtSession, cpu_options
 
 
 @dataclass(frozen=True)
@@ -56,12 +55,8 @@ def version(loading: Loading) -> str:
 
 def open_cpu_session(model: Path) -> OrtSession:
     """Load an ONNX model on all cores that this process may use. Raises ConversionFailed when it cannot be."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = len(os.sched_getaffinity(0))
-    # spinning threads burn a container's CPU quota, and the throttling would show up as latency
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return OrtSession(onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"]))
+        return OrtSession(onnxruntime.InferenceSession(model, cpu_options(), providers=["CPUExecutionProvider"]))
     except Exception as error:  # ONNX Runtime's exception classes share no base but Exception
         raise ConversionFailed(f"ONNX Runtime cannot load the model on the CPU: {str(error)[:500]}") from error
 

@@ -1,5 +1,6 @@
 """One loaded ONNX Runtime session, whatever executes it."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,15 @@ NUMPY_TYPES = {
     "tensor(bool)": np.bool_,
 }
 """ONNX Runtime's name of an element type to numpy's."""
+
+
+def cpu_options(threads: int | None = None) -> onnxruntime.SessionOptions:
+    """Options of a session on the CPU: all cores that this process may use, unless told otherwise."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+    # spinning threads burn a container's CPU quota, and the throttling would show up as latency
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
 
 
 class OrtSession:

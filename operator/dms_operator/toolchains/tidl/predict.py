@@ -1,6 +1,5 @@
 """Outputs of a fixed-point (QDQ) model on this machine: what the C7x computes, as far as `fixed_point` knows it."""
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,18 +10,17 @@ from numpy.typing import NDArray
 
 from ...api.errors import ConversionFailed
 from ..base import Arrays, Progress
+from ..ort_session import cpu_options
 
 Outputs = dict[str, NDArray[Any]]
 
 
 def predict(model: onnx.ModelProto, samples: Sequence[Arrays], progress: Progress) -> list[Outputs]:
     """Outputs by name for each sample. Raises ConversionFailed when ONNX Runtime cannot run the model."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = len(os.sched_getaffinity(0))
+    options = cpu_options()
     options.log_severity_level = 3
     # integer kernels of some CPUs saturate in between; in float the quantized values are exact
     options.add_session_config_entry("session.disable_quant_qdq", "1")
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         names = [output.name for output in session.get_outputs()]
