@@ -4,7 +4,7 @@ ONNX Runtime's own histogram calibrators keep all activations of all samples (2.
 its way of taking ready ranges is used.
 """
 
-import ctypes
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..api.errors import QuantizationFailed
 from ..api.stages import Calibration
 from .histogram import CHOICES, Counter, Range
+from .memory import give_back_freed
 from .progress import Progress
 from .session import cpu_session, run_once
 
@@ -38,15 +39,10 @@ def calibrate(
             _check_finite(name, counter)
         progress("calibrate", done, samples)
     del watched
-    _give_back_freed()
+    give_back_freed()
     if method == "minmax":
         return {name: (counter.low, counter.high) for name, counter in counters.items()}
     return {name: CHOICES[method](counter.histogram(), 2**bits) for name, counter in counters.items()}
-
-
-def _give_back_freed() -> None:
-    """Else glibc keeps the freed activations, and whatever comes next needs its memory on top of theirs."""
-    ctypes.CDLL(None).malloc_trim(0)
 
 
 def _check_finite(name: str, counter: Counter) -> None:
@@ -77,7 +73,8 @@ class _Watched:
 def _watching(path: Path) -> tuple[list[str], Path]:
     """The names of the float inputs, and a file of the model that gives every activation out.
 
-    A file, because weights in memory would be there twice while ONNX Runtime reads its own copy.
+    A file, because weights in memory would be there twice while ONNX Runtime reads its own copy. Messages of protobuf
+    that follow each other are merged, so that the weights need not be written anew.
     """
     model = onnx.load_model(path)
     typed = {value.name for value in [*model.graph.value_info, *model.graph.output]}
@@ -85,10 +82,12 @@ def _watching(path: Path) -> tuple[list[str], Path]:
         model = onnx.shape_inference.infer_shapes(model)
     given = {value.name for value in model.graph.output}
     produced = {name for node in model.graph.node for name in node.output} - given
-    model.graph.output.extend(value for value in model.graph.value_info if value.name in produced and _is_float(value))
+    more = [value for value in model.graph.value_info if value.name in produced and _is_float(value)]
     inputs = [value.name for value in model.graph.input if _is_float(value)]
     watching = path.with_name(f"{path.stem}.watched.onnx")
-    onnx.save_model(model, watching)
+    shutil.copyfile(path, watching)
+    with watching.open("ab") as file:
+        file.write(onnx.ModelProto(graph=onnx.GraphProto(output=more)).SerializeToString())
     return inputs, watching
 
 

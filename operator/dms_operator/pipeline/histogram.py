@@ -13,8 +13,8 @@ BINS = 2048
 """As TensorRT and ONNX Runtime use for entropy calibration."""
 PERCENTILE = 99.99
 """Share of values kept; the default of Qualcomm's qairt-quantizer."""
-VALUES_PER_SAMPLE = 2**15
-"""Most values of one tensor and sample that are counted. 100 000 samples then still fit a 32-bit counter."""
+VALUES_PER_SAMPLE = 2**14
+"""Most values of one tensor and sample that are counted. 200 000 samples then still fit a 32-bit counter."""
 _SHRINKS = np.linspace(1.0, 0.2, 41)
 """Shares of the full range that mse and entropy try, in steps of 2 %."""
 _INFINITY = 0x7F80
@@ -42,7 +42,8 @@ class Counter:
             # an odd step does not stay in the same columns of an image
             step = -(-flat.size // VALUES_PER_SAMPLE) | 1
             chosen = flat[self._number % step :: step].view(np.uint32) >> 16
-            self._counts += np.bincount(chosen, minlength=2**16).astype(np.uint32)
+            found = np.bincount(chosen)
+            self._counts[: found.size] += found.astype(np.uint32)
             self._number += 1
 
     def histogram(self) -> "Histogram":

@@ -1,5 +1,6 @@
-"""Peak memory of a loaded model in this process: resident pages, and buffers that it shares with accelerators."""
+"""Memory of this process: its peak (resident pages, and buffers shared with accelerators), and giving back."""
 
+import ctypes
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,11 @@ PROC = Path("/proc/self")
 _PEAK = re.compile(r"^VmHWM:\s*(\d+) kB", re.MULTILINE)
 _RESIDENT = re.compile(r"^VmRSS:\s*(\d+) kB", re.MULTILINE)
 _SIZE = re.compile(r"^size:\s*(\d+)", re.MULTILINE)
+
+
+def give_back_freed() -> None:
+    """Give freed memory back to the system: glibc keeps it, and what comes next may take its own on top."""
+    ctypes.CDLL(None).malloc_trim(0)
 
 
 class MemoryWatch:

@@ -16,6 +16,7 @@ from ..toolchains.tidl.fixed_point import Precision, to_fixed_point
 from ..toolchains.tidl.surgery import lowered
 from .histogram import Range
 from .lean_import import without_torch
+from .memory import give_back_freed
 from .schemes import Overrides, Scheme
 
 with without_torch():
@@ -71,7 +72,7 @@ def _quantize(prepared: Path, target: Path, scheme: Scheme, ranges: dict[str, Ra
     if scheme.htp:
         # No reader: the ranges are ready, and the config is only asked for the HTP's rules.
         config = get_qnn_qdq_config(
-            prepared,
+            _without_weights(prepared),
             None,
             activation_type=scheme.activation,
             activation_symmetric=scheme.symmetric_activations,
@@ -82,7 +83,16 @@ def _quantize(prepared: Path, target: Path, scheme: Scheme, ranges: dict[str, Ra
             add_qtype_converts=True,
         )
         options, operators = config.extra_options, config.op_types_to_quantize
+    give_back_freed()
     write_qdq(prepared, target, scheme, ranges, options, operators)
+
+
+def _without_weights(path: Path) -> onnx.ModelProto:
+    """The model with no more of its weights than name, type and shape, which is all that the HTP's rules look at."""
+    model = onnx.load_model(path)
+    for weight in model.graph.initializer:
+        weight.ClearField("raw_data")
+    return model
 
 
 def write_qdq(
