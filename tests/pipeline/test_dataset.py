@@ -69,6 +69,13 @@ def test_arrays_named_unlike_the_inputs_are_listed(tmp_path: Path) -> None:
         load_dataset(path, [FRAMES], LIMIT)
 
 
+def test_samples_with_their_channels_last_are_told_to_be_transposed(tmp_path: Path) -> None:
+    path = saved(tmp_path / "data.npz", frames=np.zeros((4, 16, 16, 3), np.float32), labels=np.zeros(4, np.int64))
+    with pytest.raises(DatasetInvalid, match=r"samples of shape \[16, 16, 3\]") as raised:
+        load_dataset(path, [FRAMES], LIMIT)
+    assert raised.value.hint == "The axes are in another order: transpose the samples to [3, 16, 16]"
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.int64, np.complex64])
 def test_types_that_would_lose_precision_are_refused(dtype: type, tmp_path: Path) -> None:
     path = saved(tmp_path / "data.npz", frames=np.zeros((4, 3, 16, 16), dtype), labels=np.zeros(4, np.int64))

@@ -118,7 +118,7 @@ def _check_shapes(headers: Headers, inputs: list[TensorSpec]) -> int:
         if shape[1:] not in accepted:
             raise DatasetInvalid(
                 f"the dataset's {spec.name} has samples of shape {list(shape[1:])}, but the model takes {spec.shape}",
-                hint="Resize the samples as in training",
+                hint=_shape_hint(shape[1:], accepted),
             )
         if not np.can_cast(dtype, spec.dtype, "safe"):
             raise DatasetInvalid(
@@ -130,6 +130,13 @@ def _check_shapes(headers: Headers, inputs: list[TensorSpec]) -> int:
     if 0 in counts.values():
         raise DatasetInvalid("the dataset is empty", hint="Give at least a few hundred samples")
     return next(iter(counts.values()))
+
+
+def _shape_hint(shape: tuple[int, ...], accepted: list[tuple[int, ...]]) -> str:
+    for wanted in accepted:
+        if sorted(shape) == sorted(wanted):
+            return f"The axes are in another order: transpose the samples to {list(wanted)}"
+    return "Resize the samples as in training"
 
 
 def _check_label_count(headers: Headers, count: int) -> None:
