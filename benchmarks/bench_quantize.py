@@ -1,9 +1,9 @@
 """Static quantization of ResNet-18 at 224x224 beside ONNX Runtime's own quantizer and Microsoft Olive's, in one run.
 
-Each figure is that of a fresh process. Rounds are interleaved, so that all meet the same load; the fastest of each
-counts. Time is from the prepared float file to the written QDQ file (plain inference: from the file to the last
-output); memory is the peak resident set of the whole process; the error is that of the written file's outputs, as a
-share of the float outputs' spread. `python benchmarks/bench_quantize.py`
+Each figure is that of a fresh process. Rounds are interleaved, so that all meet the same load; the fastest time and the
+largest memory of each count. Time is from the prepared float file to the written QDQ file (plain inference: from the
+file to the last output); memory is the peak resident set of the whole process; the error is that of the written file's
+outputs, as a share of the float outputs' spread. `python benchmarks/bench_quantize.py`
 
 Olive is no dependency of this project: `--olive PYTHON` names the Python of an environment that has it
 (`pip install olive-ai==0.13.0 requests` beside the pins of constraints.txt); without it, it is left out.
@@ -195,8 +195,8 @@ class Figure:
     mb: float
     error: float | None = None
 
-    def better(self, other: "Figure") -> "Figure":
-        return Figure(min(self.seconds, other.seconds), min(self.mb, other.mb), self.error)
+    def joined(self, other: "Figure") -> "Figure":
+        return Figure(min(self.seconds, other.seconds), max(self.mb, other.mb), self.error)
 
 
 def child(name: str, model: Path, target: Path, samples: int) -> None:
@@ -216,13 +216,13 @@ def child(name: str, model: Path, target: Path, samples: int) -> None:
 
 
 def measure(model: Path, samples: int, rounds: int, olive_python: str) -> dict[str, Figure]:
-    """The best of each."""
+    """Fastest time and largest memory of each."""
     best: dict[str, Figure] = {}
     pythons = dict.fromkeys(RUNS, sys.executable) | (dict.fromkeys(OF_OLIVE, olive_python) if olive_python else {})
     for number in range(rounds):
         for name, python in pythons.items():
             found = in_fresh_process(name, model / "image.onnx", samples, python)
-            best[name] = found.better(best.get(name, found))
+            best[name] = found.joined(best.get(name, found))
             print(f"round {number + 1}/{rounds}  {name:36} {found.seconds:6.2f} s {found.mb:6.0f} MB", flush=True)
     best[CLIPS] = in_fresh_process(CLIPS, model / "clip.onnx", samples, sys.executable)
     return best
