@@ -228,13 +228,21 @@ def measure(model: Path, samples: int, rounds: int, olive_python: str) -> dict[s
     return best
 
 
+def version_of_olive(python: str) -> str:
+    """`olive-ai` and its version in that Python's environment; empty without one."""
+    if not python:
+        return ""
+    command = [python, "-c", "import importlib.metadata as m; print('olive-ai', m.version('olive-ai'))"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
 def in_fresh_process(name: str, model: Path, samples: int, python: str) -> Figure:
     command = [python, __file__, "--child", name, "--model", str(model), "--samples", str(samples)]
     answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
     return Figure(**json.loads(answer))
 
 
-def table(best: dict[str, Figure], samples: int) -> str:
+def table(best: dict[str, Figure], samples: int, olive_version: str) -> str:
     theirs, plain = best["onnxruntime, MinMax"], best["plain inference"].mb
     lines = [
         f"ResNet-18, 1x3x224x224, {samples} samples, w8a8 for the HTP, `python benchmarks/bench_quantize.py`.",
@@ -258,8 +266,7 @@ def table(best: dict[str, Figure], samples: int) -> str:
         f"the writing of the quantized file); {samples} clips of 8 frames below 2048 MB (here {best[CLIPS].mb:.0f}). "
         f"Largest error of ours: {inexact:.2f} of that of onnxruntime's MinMax, on random weights.",
     ]
-    if not any(name in best for name in OF_OLIVE):
-        lines += ["", "Olive was not there: `--olive PYTHON` names an environment that has it."]
+    lines += ["", f"Olive is {olive_version}." if olive_version else "Olive was not there: see `--olive`."]
     return "\n".join(lines)
 
 
@@ -296,7 +303,8 @@ def main() -> None:
         models = Path(name)
         command = [sys.executable, __file__, "--child", "prepare", "--model", str(models)]
         subprocess.run(command, check=True, capture_output=True)
-        text = table(measure(models, arguments.samples, arguments.rounds, arguments.olive), arguments.samples)
+        best = measure(models, arguments.samples, arguments.rounds, arguments.olive)
+    text = table(best, arguments.samples, version_of_olive(arguments.olive))
     print(text)
     write_section(ROOT / "docs" / "performance.md", "quantize", "Quantization", text)
 
