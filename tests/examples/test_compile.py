@@ -15,7 +15,6 @@ from driver_monitor.train import Clips
 from model_fixtures.plain_ptq import Feed, feeds_of, quantized
 from model_fixtures.recurrent_models import recurrent_net
 
-TRAINED = ["resnet18", "mobilenet-v3-small"]
 _CALIBRATED = 32
 _SIMULATED = 3
 
@@ -37,7 +36,7 @@ def assert_compiles_whole(model: Path, feeds: list[Feed], directory: Path) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", NETS)
 def test_a_trained_net_compiles_whole(name: str, fresh_clips: Clips, tmp_path: Path) -> None:
     model = save_onnx(torch.export.load(NETS[name].program), tmp_path / "net.onnx")
     assert_compiles_whole(model, feeds_of(fresh_clips)[:_CALIBRATED], tmp_path)

@@ -16,7 +16,6 @@ from driver_monitor.export import save_onnx
 from driver_monitor.nets import NETS, Net, Recipe
 from driver_monitor.train import Clips
 
-TRAINED = ["resnet18", "mobilenet-v3-small"]
 TRANSFORMER = {"Gelu", "LayerNormalization", "MatMul", "Softmax", "Transpose"}
 OPERATORS = {
     "resnet18": {"Add", "Conv", "Gemm", "MaxPool", "Mul", "ReduceMean", "Relu", "Reshape", *TRANSFORMER},
@@ -30,7 +29,7 @@ OPERATORS = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=TRAINED)
+@pytest.fixture(scope="module", params=NETS)
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
