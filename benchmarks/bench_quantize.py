@@ -266,7 +266,8 @@ def table(best: dict[str, Figure], samples: int, olive_version: str) -> str:
         f"the writing of the quantized file); {samples} clips of 8 frames below 2048 MB (here {best[CLIPS].mb:.0f}). "
         f"Largest error of ours: {inexact:.2f} of that of onnxruntime's MinMax, on random weights.",
     ]
-    lines += ["", f"Olive is {olive_version}." if olive_version else "Olive was not there: see `--olive`."]
+    with_torch = "Its memory includes torch, which it imports; ours and onnxruntime's tools are kept from that."
+    lines += ["", f"Olive is {olive_version}. {with_torch}" if olive_version else "Olive was not there: see `--olive`."]
     return "\n".join(lines)
 
 
