@@ -22,6 +22,7 @@ class Model(BaseModel):
         populate_by_name=True,
         frozen=True,
         extra="forbid",
+        allow_inf_nan=False,
         use_attribute_docstrings=True,
         protected_namespaces=(),
     )

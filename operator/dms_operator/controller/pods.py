@@ -1,9 +1,8 @@
 """What a Job's pods tell: the stage's answer, why the latest one failed, what a waiting one waits for."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -71,10 +70,9 @@ def ended(pod: Raw) -> Ended:
 def read_result(text: str, stage: StageName, recipe: str) -> StageResult:
     """A termination message as the answer to a recipe; anything else is an answer that names the problem."""
     try:
-        result = StageResult.model_validate(json.loads(text, parse_constant=_refuse_constant))
-        json.dumps(result.to_wire(), allow_nan=False)
-    except (ValueError, ValidationError) as error:
-        return _invalid(stage, recipe, f"it is not a result ({_first_line(error)})")
+        result = StageResult.model_validate_json(text)
+    except ValidationError as error:
+        return _invalid(stage, recipe, f"it is not a result ({_first_problem(error)})")
     if result.recipe != recipe or result.stage != stage:
         return _invalid(stage, recipe, "it belongs to another recipe")
     has_artifact = result.artifact is not None or stage == "remove"
@@ -142,12 +140,7 @@ def _invalid(stage: StageName, recipe: str, why: str) -> StageResult:
     return StageResult(stage=stage, recipe=recipe, failure=failure)
 
 
-def _first_line(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        detail = error.errors()[0]
-        return f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}"
-    return str(error).splitlines()[0]
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a figure")
+def _first_problem(error: ValidationError) -> str:
+    detail = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(map(str, detail["loc"]))
+    return f"{place}: {detail['msg']}" if place else detail["msg"]
