@@ -12,6 +12,7 @@ import orjson
 
 from .caches import Raw
 from .kube import ApiError
+from .object_cache import json_text
 
 _log = logging.getLogger(__name__)
 _WAITING_LIMIT = 10_000
@@ -37,7 +38,7 @@ class Announcer:
         """Have an event posted soon; one that finds no room is dropped, and logged."""
         try:
             # As text, like what is cached: a tenth of the memory.
-            self._waiting.put_nowait(orjson.dumps(event))
+            self._waiting.put_nowait(json_text(event))
         except asyncio.QueueFull:
             if self._dropped % _DROPS_PER_LOG_LINE == 0:
                 _log.warning("event %s was dropped: %d others wait", event["reason"], _WAITING_LIMIT)

@@ -104,7 +104,7 @@ class ObjectCache:
             return False
         cut = self._cut(body)
         cut["metadata"].pop("resourceVersion", None)
-        entry = _Entry(version, uid, owner(cut).get("uid", ""), self._tag(cut), _text(cut))
+        entry = _Entry(version, uid, owner(cut).get("uid", ""), self._tag(cut), json_text(cut))
         self._store(name, entry)
         changed = known is None or known.uid != uid or known.text != entry.text
         self.changes += changed
@@ -126,7 +126,7 @@ class ObjectCache:
         if entry is not None:
             body = orjson.loads(entry.text)
             body["metadata"] |= metadata
-            entry.text = _text(body)
+            entry.text = json_text(body)
             self.changes += 1
 
     def mark(self, name: ObjectName) -> None:
@@ -208,6 +208,6 @@ def _read(entry: _Entry) -> dict[str, Any]:
     return body
 
 
-def _text(body: Raw) -> bytes:
+def json_text(body: Raw) -> bytes:
     """JSON in no more memory than it needs: what orjson returns keeps its buffer, some four times as large."""
     return bytes(memoryview(orjson.dumps(body)))

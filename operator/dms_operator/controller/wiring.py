@@ -147,8 +147,8 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.networking.connect_timeout = REQUEST_TIMEOUT.sock_connect
     settings.networking.error_backoffs = _Patience()
     settings.networking.enforce_retry_after = True
-    # Seconds that kopf keeps a task per object after its last event: ours take microseconds, memory counts.
-    settings.queueing.idle_timeout = 0.5
+    # Seconds that kopf keeps a task, and the event as Python values, after an object's last event: memory counts.
+    settings.queueing.idle_timeout = 0.1
     settings.persistence.diffbase_storage = _NothingToCompare()
     # When a watch fails for good, kopf ends, but may wait for its own tasks for ever: the process is killed then.
     settings.process.ultimate_exiting_timeout = EXIT_TIMEOUT
