@@ -67,6 +67,45 @@ def test_an_edit_runs_failed_stages_once_more_and_successes_not() -> None:
     assert len(done.created) == made + 1
 
 
+FALLBACK = {**COCKPIT, "precisions": ["int8", "fp16"]}
+REFUSED = Script(failures={"convert-int8": failure("UnsupportedOperators", "GridSample x2 is not supported")})
+
+
+def test_what_was_made_beyond_a_failure_is_kept_while_that_is_tried_again() -> None:
+    done = world(FALLBACK, script=REFUSED).run()
+    ready, made = done.status, len(done.created)
+    assert (ready["phase"], ready["targets"][0]["precision"]) == ("Ready", "fp16")
+    done.annotate(RETRY, "again")
+    done.reconcile()
+    trying = done.reconcile()
+    assert [stage.name for stage in trying.status.stages if stage.state == "Pending"] == ["convert cockpit int8-qnn"]
+    assert {stage["recipe"] for stage in ready["stages"]} == {stage.recipe for stage in trying.status.stages}
+    assert done.status["targets"][0]["state"] == "Converting"
+    assert "variant" not in done.status["targets"][0]
+    done.run()
+    assert len(done.created) == made + 1
+    assert done.status["targets"] == ready["targets"]
+
+
+def test_what_was_made_beyond_a_failure_goes_when_it_is_not_needed_any_more() -> None:
+    done = world(FALLBACK, script=REFUSED).run()
+    done.script = Script()
+    done.annotate(RETRY, "tools-renewed")
+    done.run()
+    assert [each["name"] for each in done.status["variants"]] == ["fp32", "int8-qnn"]
+    assert not any("fp16" in stage for stage in done.stages())
+    assert done.status["targets"][0]["precision"] == "int8"
+
+
+def test_an_edit_keeps_what_was_made_beyond_a_failure_too() -> None:
+    done = world(FALLBACK, script=REFUSED).run()
+    made = len(done.created)
+    done.edit(benchmark={"latencyBudget": "40ms"})
+    done.run()
+    assert len(done.created) == made + 1
+    assert done.status["targets"][0]["precision"] == "fp16"
+
+
 def test_a_failed_job_is_gone_before_its_successor_is_made() -> None:
     done = failed_world()
     done.annotate(RETRY, "again")
@@ -85,6 +124,15 @@ def test_a_finished_job_whose_answer_is_lost_runs_again_after_a_grace() -> None:
     new.tick(waiting.requeue_after)
     assert new.reconcile().delete == [name]
     assert [job["metadata"]["name"] for job in new.reconcile().create] == [name]
+
+
+def test_a_lost_answer_is_not_waited_for_by_a_clock_that_is_far_behind() -> None:
+    new = world()
+    name = new.reconcile().create[0]["metadata"]["name"]
+    new.finish(name)
+    new.pods[name] = []
+    new.tick(-600)
+    assert new.reconcile().delete == [name]
 
 
 def test_an_answer_that_comes_late_is_taken() -> None:

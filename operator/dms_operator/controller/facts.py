@@ -38,6 +38,11 @@ class Facts:
         self._results = {result.recipe: result for result in results if not (anew and result.repeatable)}
         self._failures = _recorded_failures(observed)
 
+    @property
+    def recipes(self) -> set[str]:
+        """Recipes of which something may be known."""
+        return {*self._results, *self._jobs}
+
     def of(self, recipe: str) -> Fact:
         """What came of a recipe. A success is never forgotten; a failure or a noisy benchmark with the try."""
         job = self._jobs.get(recipe)

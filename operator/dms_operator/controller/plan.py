@@ -53,7 +53,7 @@ def plan(observed: Observed, settings: Settings, now: datetime) -> Plan:
 
 def _plan(observed: Observed, spec: DeploymentSpec, settings: Settings, now: datetime) -> Plan:
     facts = Facts(observed)
-    found = survey(spec, settings, facts.of, _history(observed))
+    found = survey(spec, settings, facts.of, _history(observed), facts.recipes)
     doings = [_Doing(step, observed, spec, settings, facts, now) for step in found.steps.values()]
     create = [doing.manifest() for doing in doings if doing.starts]
     started = {doing.step.digest: doing.name for doing in doings if doing.starts}
@@ -124,6 +124,8 @@ class _Doing:
         if job.finished_at is None:
             return 0.0
         age = (self.now - parse_timestamp(job.finished_at)).total_seconds()
+        if age < -LOST_RESULT_GRACE:
+            return 0.0  # our clock is behind the cluster's by more than we would wait
         return max(0.0, LOST_RESULT_GRACE - age)
 
     def manifest(self) -> dict[str, Any]:

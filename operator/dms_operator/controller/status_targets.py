@@ -42,7 +42,7 @@ def variants(survey: Survey) -> list[VariantStatus]:
         found[survey.reference.recipe] = _kept(
             VariantStatus, survey.reference, "variant", name=REFERENCE.name("onnxruntime")
         )
-    for candidate in (each for target in survey.targets for each in target.candidates):
+    for candidate in (each for target in survey.targets for each in (*target.candidates, *target.ahead)):
         if candidate.quantized:
             entry = _kept(
                 VariantStatus,
@@ -62,7 +62,7 @@ def target_status(survey: TargetSurvey, spec: DeploymentSpec) -> TargetStatus:
         "name": survey.spec.name,
         "board": survey.spec.board,
         "toolchain": survey.spec.effective_toolchain(),
-        "candidates": [_candidate(each) for each in survey.candidates],
+        "candidates": [_candidate(each) for each in (*survey.candidates, *survey.ahead)],
     }
     if selected:
         return TargetStatus(**common, state="Ready", **_selection(selected, survey.spec, spec.artifacts.uri))

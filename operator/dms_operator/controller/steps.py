@@ -35,3 +35,8 @@ class Steps:
         digest = recipe_digest(recipe)
         step = self.by_digest.setdefault(digest, Step(name, recipe, digest, target, self._know(digest)))
         return step.fact
+
+    def recall(self, name: str, recipe: Recipe, target: TargetSpec | None = None) -> Fact:
+        """Ask for a stage only if it has succeeded before: nothing is started for it."""
+        known = isinstance(self._know(recipe_digest(recipe)), StageResult)
+        return self.ask(name, recipe, target) if known else None

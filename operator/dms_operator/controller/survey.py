@@ -1,11 +1,11 @@
 """Walk through the pipeline as far as the facts reach: which stages are needed, and how each target stands."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field, replace
 
 from ..api.capabilities import Precision, is_baseline
 from ..api.spec import DeploymentSpec, TargetSpec
-from ..api.stages import Failure, StageResult
+from ..api.stages import Failure, Recipe, StageResult
 from ..api.status import GateStatus
 from . import gates, recipes
 from .ladder import Candidate
@@ -26,6 +26,8 @@ class TargetSurvey:
     candidates: list[Candidate] = field(default_factory=list)
     blocker: Failure | None = None
     """Why nothing can be tried for this target."""
+    ahead: list[Candidate] = field(default_factory=list)
+    """What an earlier try made beyond the present candidate: kept for when this one fails again."""
 
     @property
     def selected(self) -> Candidate | None:
@@ -56,16 +58,24 @@ def survey(
     settings: Settings,
     know: Callable[[str], Fact],
     history: History | None = None,
+    known: Collection[str] = (),
 ) -> Survey:
-    """Walk as far as `know` (recipe digest to fact) allows; `history` has the figures of earlier revisions."""
+    """Walk as far as `know` (recipe digest to fact) allows; `history` has the figures of earlier revisions.
+
+    `known` are the recipes of which `know` may know something: those that the walk does not come to are looked for
+    further ahead.
+    """
     steps = Steps(know)
     model = steps.ask("resolve", recipes.resolve_recipe(spec, settings))
     reference: Fact = None
     if isinstance(model, StageResult):
         recipe = recipes.quantize_recipe(spec, settings, REFERENCE, "onnxruntime", _digest(model), None)
         reference = steps.ask("quantize fp32", recipe)
-    walk = _Walk(spec, settings, steps, model, reference, history)
-    return Survey(steps.by_digest, model, reference, [walk.target(target) for target in spec.targets])
+    walk = _Walk(spec, settings, steps, steps.ask, model, reference, history)
+    targets = [walk.target(target) for target in spec.targets]
+    if not steps.by_digest.keys() >= set(known):
+        targets = [walk.look_ahead(each) for each in targets]
+    return Survey(steps.by_digest, model, reference, targets)
 
 
 @dataclass(frozen=True)
@@ -73,9 +83,12 @@ class _Walk:
     spec: DeploymentSpec
     settings: Settings
     steps: Steps
+    ask: Callable[[str, Recipe, TargetSpec | None], Fact]
     model: Fact
     reference: Fact
     history: History | None
+    recalls: bool = False
+    """Whether only what succeeded before is asked for, however far up."""
 
     def target(self, target: TargetSpec) -> TargetSurvey:
         """Try the target's rungs until one passes, one is not finished, or one shows that no other will."""
@@ -89,6 +102,15 @@ class _Walk:
             return TargetSurvey(target)
         return TargetSurvey(target, list(self._climb(target)))
 
+    def look_ahead(self, found: TargetSurvey) -> TargetSurvey:
+        """Add what an earlier try made beyond a candidate that is tried again."""
+        if not (found.candidates and found.working):
+            return found
+        again = replace(self, ask=self.steps.recall, recalls=True)
+        tried = {candidate.name for candidate in found.candidates}
+        ahead = [each for each in again._climb(found.spec) if each.quantized and each.name not in tried]
+        return replace(found, ahead=ahead)
+
     def _climb(self, target: TargetSpec) -> Iterator[Candidate]:
         unproven = False
         for precision in deployable(self.spec, target):
@@ -97,7 +119,7 @@ class _Walk:
             for rung in rungs(precision, self.spec.quantization, target.effective_toolchain(), self._trainable):
                 candidate = self._try(target, rung)
                 yield candidate
-                if candidate.verdict in ("Working", "Passed", "Stopped"):
+                if candidate.verdict in ("Passed", "Stopped") or (candidate.verdict == "Working" and not self.recalls):
                     return
                 if candidate.verdict in ("NextPrecision", "Unproven"):
                     unproven = candidate.verdict == "Unproven"
@@ -177,13 +199,13 @@ class _Walk:
         recipe = recipes.quantize_recipe(
             self.spec, self.settings, rung, toolchain, _digest(self.model), _digest(self.reference)
         )
-        return self.steps.ask(f"quantize {name}", recipe)
+        return self.ask(f"quantize {name}", recipe, None)
 
     def _convert(self, target: TargetSpec, name: str, quantized: StageResult) -> Fact:
         image = self.settings.images.of("convert", target.effective_toolchain())
         assert image is not None
         recipe = recipes.convert_recipe(target, image, _digest(quantized))
-        return self.steps.ask(f"convert {target.name} {name}", recipe, target)
+        return self.ask(f"convert {target.name} {name}", recipe, target)
 
     def _benchmark(self, target: TargetSpec, name: str, quantized: StageResult, converted: StageResult) -> Fact:
         assert isinstance(self.model, StageResult)
@@ -192,7 +214,7 @@ class _Walk:
         recipe = recipes.benchmark_recipe(
             self.spec, target, image, _digest(self.model), _digest(quantized), _digest(converted)
         )
-        return self.steps.ask(f"benchmark {target.name} {name}", recipe, target)
+        return self.ask(f"benchmark {target.name} {name}", recipe, target)
 
     def _without_frames(self) -> Failure | None:
         wanted = self.spec.benchmark.end_to_end
