@@ -36,7 +36,8 @@ from operator_report import Costs, report
 from prometheus_client.parser import text_string_to_metric_families
 from report import write_section
 
-from dms_operator.controller.connection import Connection, load_configuration
+from dms_operator.controller.connection import Connection
+from dms_operator.controller.credentials import Credentials, load_configuration
 from dms_operator.controller.reconcile import SETTLE_SECONDS
 from e2e.running import Kubectl, OperatorProcess, end, wait_for
 
@@ -179,7 +180,7 @@ async def observing(kubectl: Kubectl) -> AsyncIterator[Observer]:
         return await handler(request)
 
     configuration = await load_configuration(kubectl.kubeconfig)
-    connection = Connection(configuration, lambda verb, code: None, pass_on)
+    connection = Connection(Credentials(configuration), lambda verb, code: None, pass_on)
     api = Api(connection, kubectl.namespace)
     observer = Observer(api)
     parts: list[Callable[[], Awaitable[None]]] = [observer.run]

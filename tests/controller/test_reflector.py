@@ -12,6 +12,7 @@ from kubernetes.aio.client import Configuration
 
 from dms_operator.controller.caches import Raw
 from dms_operator.controller.connection import Connection
+from dms_operator.controller.credentials import Credentials
 from dms_operator.controller.kube import ApiError
 from dms_operator.controller.reflector import PAGE_SIZE, Reflector
 from dms_operator.controller.watching import Stream, WatchMonitor
@@ -91,7 +92,7 @@ async def _reflecting(seen: Seen) -> AsyncIterator["asyncio.Task[None]"]:
         configuration = Configuration()
         configuration.host = f"http://127.0.0.1:{port}"
         monitor = WatchMonitor([PODS], seen.page, lambda: 0.0)
-        connection = Connection(configuration, lambda verb, code: None, monitor.middleware)
+        connection = Connection(Credentials(configuration), lambda verb, code: None, monitor.middleware)
         task = asyncio.create_task(Reflector(PODS, connection, monitor, seen.page, seen.event, seen.pause).run())
         try:
             yield task

@@ -1,5 +1,6 @@
 """The operator while the API server misbehaves: nothing is lost, nothing runs twice, it recovers by itself."""
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,6 +101,28 @@ def test_an_operator_whose_watch_fails_for_good_ends_so_that_it_is_restarted(
     proxy.refuse = lambda request: refusal(400, "BadRequest") if _is_watch(request) else None
     proxy.cut()
     wait_for(operator.has_ended, 60, "the operator ended")
+
+
+def test_an_operator_whose_token_is_revoked_goes_on_with_the_next_one(
+    kubectl: Kubectl, proxy: FaultyProxy, operator: OperatorProcess, stages: FakeStages
+) -> None:
+    refused: list[str] = []
+
+    def knows_the_new_token_alone(request: web.Request) -> web.Response | None:
+        if request.headers.get("Authorization") == "Bearer new":
+            return None
+        refused.append(request.path)
+        return refusal(401, "Unauthorized")
+
+    proxy.refuse = knows_the_new_token_alone
+    proxy.cut()
+    kubectl.apply(deployment(kubectl))
+    wait_for(lambda: len(set(refused)) >= 4, 30, "all four streams were refused")
+    time.sleep(2)
+    assert len(refused) < 40, "it waits between its tries"
+    proxy.kubeconfig.write_text(proxy.kubeconfig.read_text().replace("token: none", "token: new"))
+    wait_for_phase(kubectl, "Ready")
+    assert set(runs_by_recipe(stages).values()) == {1}
 
 
 def test_bursts_of_refusals_delay_but_never_double_anything(

@@ -67,6 +67,10 @@ def stage_run(
 @operator_app.command("run", add_help_option=False, context_settings=_PASS_ON)
 def operator_run(context: typer.Context) -> None:
     """Run the operator until it is told to stop (--help shows its options)."""
+    import signal
+
+    # The first process of a container has no default for it: until the operator listens, it would be lost.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     from dms_operator.controller.main import main
 
     raise typer.Exit(main(context.args))
@@ -86,7 +90,7 @@ def operator_check(
     from kubernetes.aio.config import ConfigException
 
     from dms_operator.controller.check import CheckFailed, check
-    from dms_operator.controller.connection import load_configuration
+    from dms_operator.controller.credentials import load_configuration
 
     async def run() -> float:
         return await check(await load_configuration(kubeconfig), namespace, timeout)

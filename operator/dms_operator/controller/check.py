@@ -15,6 +15,7 @@ from aiohttp.client_reqrep import ClientRequest, ClientResponse
 
 from ..api.labels import API_VERSION, KIND
 from .connection import Connection
+from .credentials import Credentials
 from .kube import deployments_path
 
 AGENT = "dms-check"
@@ -27,7 +28,7 @@ class CheckFailed(Exception):
 
 async def check(configuration: Any, namespace: str, limit: float) -> float:
     """Seconds until the operator answered. Raises CheckFailed, also when `limit` (seconds) has passed."""
-    connection = Connection(configuration, lambda verb, code: None, _pass_on, AGENT)
+    connection = Connection(Credentials(configuration), lambda verb, code: None, _pass_on, AGENT)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(connection.close)
         try:

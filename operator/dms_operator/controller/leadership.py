@@ -33,6 +33,8 @@ RENEW_SECONDS = 10.0
 """A leader that could not renew for so long stops acting, and ends."""
 RETRY_SECONDS = 2.0
 _REQUEST_SECONDS = 5.0
+_RELEASE_SECONDS = 2.0
+"""An operator that ends does not wait long for an API server that hangs."""
 _TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
@@ -135,7 +137,7 @@ class Election:
             return
         self._acts_until = float("-inf")
         try:
-            async with asyncio.timeout(_REQUEST_SECONDS):
+            async with asyncio.timeout(_RELEASE_SECONDS):
                 await self._leases.replace_lease(self._spec("", self._seen.transitions), self._seen.version)
         except (ApiError, TimeoutError) as error:
             _log.warning("the lease runs out by itself, it could not be released: %s", error or "no answer")

@@ -2,15 +2,14 @@
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import os
-import signal
 import socket
 import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -26,7 +25,8 @@ from ..artifacts.paths import sandboxed
 from .announcer import Announcer
 from .boards import BoardKeeper, capacity_patch
 from .caches import Caches, ObjectName
-from .connection import Connection, load_configuration
+from .connection import Connection
+from .credentials import Credentials, load_configuration
 from .health import Health
 from .kube import ApiError, Kube, KubeLease
 from .leadership import Election, LeadershipLost
@@ -35,6 +35,7 @@ from .logs import configure_logging
 from .metrics import Metrics
 from .reconcile import Reconciler
 from .settings import DEADLINES, Settings, load_settings
+from .shutdown import end, end_in_any_case, stop_on_signals
 from .tracing import Tracing, exporter_for
 from .vitals import Vitals
 from .watching import WatchMonitor, streams
@@ -54,7 +55,7 @@ class Operator:
     """All parts of one operator process, wired together."""
 
     def __init__(
-        self, settings: Settings, configuration: object, namespaces: Sequence[str], lease: ObjectName | None = None
+        self, settings: Settings, credentials: Credentials, namespaces: Sequence[str], lease: ObjectName | None = None
     ) -> None:
         """`lease` says which Lease decides who works; None: this is the only operator."""
         self.namespaces = namespaces
@@ -68,7 +69,7 @@ class Operator:
         self.monitor = WatchMonitor(streams(namespaces), self.intake.page, time.monotonic)
         self.health = Health(lambda: self.monitor.synced, self.monitor.silent, self.workers.stall)
         deadlines = {stage: settings.deadline(stage) for stage in DEADLINES}
-        self.connection = Connection(configuration, self.metrics.count_request, self.monitor.middleware)
+        self.connection = Connection(credentials, self.metrics.count_request, self.monitor.middleware)
         self.election = Election(KubeLease(self.connection, lease), _identity()) if lease else None
         leads = self.election.leads if self.election else lambda: True
         workers, silent = self.workers, self.monitor.silent
@@ -83,40 +84,41 @@ class Operator:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Watch and work until told to stop. Raises what ends kopf, such as a deleted custom resource definition."""
+        running = asyncio.create_task(self._run(stop))
+        stopping = asyncio.create_task(stop.wait())
         try:
-            await self._wait_for_definition(stop)
-            if not stop.is_set():
-                await self._watch_and_work()
+            await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if running.done():
+                running.result()
         finally:
+            end_in_any_case()
+            await end((running, stopping))
             await self.connection.close()
             if self.tracing:
                 await asyncio.to_thread(self.tracing.close)
 
-    async def _watch_and_work(self) -> None:
-        # From here on kopf takes SIGTERM and SIGINT itself, and returns.
-        working = asyncio.create_task(self._work_when_synced(), name="workers")
-        watching = asyncio.create_task(
-            kopf.operator(
-                registry=registry(self.connection, self.intake, self.monitor),
-                settings=kopf_settings(),
-                standalone=True,
-                clusterwide=not self.namespaces,
-                namespaces=self.namespaces,
-            ),
-            name="watches",
+    async def _run(self, stop: asyncio.Event) -> None:
+        await self._wait_for_definition()
+        # Not kopf.operator: that waits 5 s for all tasks of the process to end by themselves, ours too.
+        watching = await kopf.spawn_tasks(
+            registry=registry(self.connection, self.intake, self.monitor),
+            settings=kopf_settings(),
+            standalone=True,
+            clusterwide=not self.namespaces,
+            namespaces=self.namespaces,
         )
+        stop_on_signals(stop)  # kopf has taken them
+        working = asyncio.create_task(self._work_when_synced(), name="workers")
         others = [
             asyncio.create_task(reflector.run()) for reflector in reflectors(self.connection, self.intake, self.monitor)
         ]
-        tasks = [working, watching, *others]
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait((working, *watching, *others), return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end((working,))
+            await end((*watching, *others))
 
     async def _work_when_synced(self) -> None:
         await self.monitor.wait_synced()
@@ -132,9 +134,7 @@ class Operator:
             for task in done:
                 task.result()
         finally:
-            for task in (acting, keeping):
-                task.cancel()
-            await asyncio.gather(acting, keeping, return_exceptions=True)
+            await end((acting, keeping))
             # Only now: whoever takes the lease must find us idle.
             await self.election.release()
 
@@ -146,9 +146,9 @@ class Operator:
             group.create_task(self.announcer.run())
             group.create_task(self.workers.run())
 
-    async def _wait_for_definition(self, stop: asyncio.Event) -> None:
+    async def _wait_for_definition(self) -> None:
         tries = 0
-        while not stop.is_set():
+        while True:
             tries += 1
             try:
                 if await self.kube.serves_deployments():
@@ -156,9 +156,7 @@ class Operator:
                 _log.warning("waiting: %s.%s is not installed, apply the files in crds/ first", PLURAL, GROUP)
             except ApiError as error:
                 _log.warning("waiting for the API server: %s", error)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_START_BACKOFF.delay(tries, 0.0)):
-                    await stop.wait()
+            await asyncio.sleep(_START_BACKOFF.delay(tries, 0.0))
 
     async def _work(self, key: Key) -> float | None:
         with self.metrics.reconcile_seconds.time():
@@ -197,9 +195,9 @@ async def run(
     watches.
     """
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    operator = Operator(settings, await load_configuration(kubeconfig), namespaces, lease)
+    stop_on_signals(stop)
+    load = partial(load_configuration, kubeconfig)
+    operator = Operator(settings, Credentials(await load(), load), namespaces, lease)
     async with serving(application(operator.health, operator.prometheus), host, port) as actual_port:
         _log.info("serving /metrics, /healthz and /readyz on http://%s:%d", host or "*", actual_port)
         await operator.run(stop)

@@ -18,7 +18,15 @@ import orjson
 from .caches import Raw
 from .connection import REQUEST_TIMEOUT, Connection
 from .kube import GONE, TOO_MANY_REQUESTS, ApiError, refusal
-from .watching import CLIENT_TIMEOUT, CONNECT_TIMEOUT, INACTIVITY_TIMEOUT, SERVER_TIMEOUT, Stream, WatchMonitor
+from .watching import (
+    CLIENT_TIMEOUT,
+    CONNECT_TIMEOUT,
+    INACTIVITY_TIMEOUT,
+    RETRY_LIMIT,
+    SERVER_TIMEOUT,
+    Stream,
+    WatchMonitor,
+)
 from .work_queue import Backoff
 
 _log = logging.getLogger(__name__)
@@ -27,7 +35,7 @@ PAGE_SIZE = 250
 _PASSING = (401, 403, 404, 408, TOO_MANY_REQUESTS)
 """Refusals below 500 that may end by themselves: credentials are renewed, rights granted, definitions installed."""
 _WATCH_TIMEOUT = aiohttp.ClientTimeout(total=CLIENT_TIMEOUT, sock_connect=CONNECT_TIMEOUT, sock_read=INACTIVITY_TIMEOUT)
-_BACKOFF = Backoff(initial=0.5, limit=15.0)
+_BACKOFF = Backoff(initial=0.5, limit=RETRY_LIMIT)
 
 
 class Expired(Exception):

@@ -31,6 +31,10 @@ INACTIVITY_TIMEOUT = 70
 """Seconds; the API server sends a bookmark every 60."""
 STALE_AFTER = CLIENT_TIMEOUT + 2 * CONNECT_TIMEOUT
 
+RETRY_LIMIT = 5.0
+"""Longest pause, in seconds, between two tries to open a stream: four requests do no API server harm, and what was
+missed meanwhile is not worked on."""
+
 Resource = Literal["deployments", "jobs", "pods", "nodes"]
 
 
@@ -129,6 +133,9 @@ class WatchMonitor:
         if stream is not None and response.status == 404:
             # kopf would end over it; a lost connection it tries again, until the definition is installed anew.
             raise aiohttp.ClientConnectionError(f"{stream.path} is not served: is its definition installed?")
+        if stream is not None and response.status == 401:
+            # kopf would log in again at once, and again, and close its session each time: it shall wait instead.
+            raise aiohttp.ClientConnectionError(f"{stream.path}: the credentials are refused")
         if stream is not None and response.status == 410 and "watch" not in request.url.query:
             # The list's next page has expired: kopf asks for the whole list again after this error alone.
             raise aiohttp.ClientPayloadError(f"{stream.path}: the list expired before its last page")

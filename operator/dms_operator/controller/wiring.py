@@ -18,15 +18,13 @@ from .watching import (
     CLIENT_TIMEOUT,
     CONNECT_TIMEOUT,
     INACTIVITY_TIMEOUT,
+    RETRY_LIMIT,
     SERVER_TIMEOUT,
     Resource,
     Stream,
     WatchMonitor,
 )
 from .work_queue import Workers
-
-EXIT_TIMEOUT = 15.0
-"""Seconds; below the 30 that a kubelet gives a pod to end."""
 
 
 class Key(NamedTuple):
@@ -129,9 +127,9 @@ class _Patience:
     """Waits between tries of a request, without end: an API server that is away must not end the operator."""
 
     def __iter__(self) -> Iterator[float]:
-        yield from (0.5, 1, 2, 4, 8)
+        yield from (0.5, 1, 2, 4)
         while True:
-            yield 15
+            yield RETRY_LIMIT
 
 
 def kopf_settings() -> kopf.OperatorSettings:
@@ -150,8 +148,6 @@ def kopf_settings() -> kopf.OperatorSettings:
     # Seconds that kopf keeps a task, and the event as Python values, after an object's last event: memory counts.
     settings.queueing.idle_timeout = 0.1
     settings.persistence.diffbase_storage = _NothingToCompare()
-    # When a watch fails for good, kopf ends, but may wait for its own tasks for ever: the process is killed then.
-    settings.process.ultimate_exiting_timeout = EXIT_TIMEOUT
     settings.posting.enabled = False
     settings.posting.loggers = False
     settings.scanning.disabled = True
