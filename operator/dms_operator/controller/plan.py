@@ -1,6 +1,6 @@
 """From what is observed to what is to be done: one pure function."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -63,7 +63,7 @@ def _plan(observed: Observed, spec: DeploymentSpec, settings: Settings, now: dat
         create,
         [
             *(doing.name for doing in doings if doing.discards),
-            *_unwanted(observed.jobs.values(), found.steps),
+            *_unwanted(observed.jobs.values(), found.steps.keys() | found.recalled),
         ],
         events(observed.status, status),
         min((wait for doing in doings for wait in (doing.grace, doing.next_message) if wait > 0), default=None),
@@ -75,10 +75,9 @@ def _history(observed: Observed) -> History | None:
     return History(revision, observed.metadata.generation) if revision else None
 
 
-def _unwanted(jobs: Iterable[JobView], steps: Iterable[str]) -> list[str]:
+def _unwanted(jobs: Iterable[JobView], steps: Set[str]) -> list[str]:
     """Jobs that this spec does not ask for."""
-    wanted = set(steps)
-    return [job.name for job in jobs if job.recipe not in wanted and not job.deleting]
+    return [job.name for job in jobs if job.recipe not in steps and not job.deleting]
 
 
 @dataclass(frozen=True)

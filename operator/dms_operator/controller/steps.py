@@ -29,6 +29,8 @@ class Steps:
     def __init__(self, know: Callable[[str], Fact]) -> None:
         self._know = know
         self.by_digest: dict[str, Step] = {}
+        self.recalled: set[str] = set()
+        """Digests of recipes that are not wanted now, and may be again: what came of them is kept."""
 
     def ask(self, name: str, recipe: Recipe, target: TargetSpec | None = None) -> Fact:
         """Ask for a stage and return what is known; a recipe that was asked for before keeps its first name."""
@@ -36,7 +38,11 @@ class Steps:
         step = self.by_digest.setdefault(digest, Step(name, recipe, digest, target, self._know(digest)))
         return step.fact
 
-    def recall(self, name: str, recipe: Recipe, target: TargetSpec | None = None) -> Fact:
-        """Ask for a stage only if it has succeeded before: nothing is started for it."""
-        known = isinstance(self._know(recipe_digest(recipe)), StageResult)
-        return self.ask(name, recipe, target) if known else None
+    def recall(self, _name: str, recipe: Recipe, _target: TargetSpec | None = None) -> Fact:
+        """Look for an earlier success of a stage: nothing is started for it."""
+        digest = recipe_digest(recipe)
+        fact = self._know(digest)
+        if not isinstance(fact, StageResult):
+            return None
+        self.recalled.add(digest)
+        return fact

@@ -48,6 +48,8 @@ class Survey:
 
     steps: dict[str, Step]
     """Wanted stages by recipe digest, in order; finished ones included."""
+    recalled: set[str]
+    """Digests of recipes further ahead whose success is kept."""
     model: Fact
     reference: Fact
     targets: list[TargetSurvey]
@@ -75,7 +77,7 @@ def survey(
     targets = [walk.target(target) for target in spec.targets]
     if not steps.by_digest.keys() >= set(known):
         targets = [walk.look_ahead(each) for each in targets]
-    return Survey(steps.by_digest, model, reference, targets)
+    return Survey(steps.by_digest, steps.recalled, model, reference, targets)
 
 
 @dataclass(frozen=True)
