@@ -16,6 +16,9 @@ from .board_pods import Attachment
 from .board_queue import Place
 from .text import parse_timestamp
 
+LOST_RESULT_GRACE = 15.0
+"""Seconds after a Job's end in which its pod's answer may still be on its way to the cache."""
+
 JobState = Literal["Pending", "Running", "Complete", "Failed"]
 Raw = Mapping[str, Any]
 
@@ -55,6 +58,14 @@ class JobView:
     def age(self, now: datetime) -> float:
         """Seconds since the Job was made; 0 when that is not known."""
         return (now - parse_timestamp(self.created_at)).total_seconds() if self.created_at else 0.0
+
+    def answer_grace(self, now: datetime) -> float:
+        """Seconds for which the answer of a Job that has ended is still waited for.
+
+        No time when our clock is behind the cluster's by more than that: it cannot measure it.
+        """
+        ago = (now - parse_timestamp(self.finished_at)).total_seconds() if self.finished_at else LOST_RESULT_GRACE
+        return max(0.0, LOST_RESULT_GRACE - ago) if ago >= -LOST_RESULT_GRACE else 0.0
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,9 @@ from .settings import Settings
 from .status_build import built_status, invalid_status
 from .steps import Step
 from .survey import survey
-from .text import parse_timestamp
 from .waiting import PODLESS_SECONDS
 
 __all__ = ["Event", "Plan", "plan"]
-
-LOST_RESULT_GRACE = 15.0
-"""Seconds after a Job's end in which its pod's answer may still be on its way to the cache."""
 
 
 @dataclass(frozen=True)
@@ -120,12 +116,7 @@ class _Doing:
         job = self.job
         if job is None or job.deleting or self.step.fact is not None or not self._lost(job):
             return 0.0
-        if job.finished_at is None:
-            return 0.0
-        age = (self.now - parse_timestamp(job.finished_at)).total_seconds()
-        if age < -LOST_RESULT_GRACE:
-            return 0.0  # our clock is behind the cluster's by more than we would wait
-        return max(0.0, LOST_RESULT_GRACE - age)
+        return job.answer_grace(self.now)
 
     def manifest(self) -> dict[str, Any]:
         """The Job that would run the step."""

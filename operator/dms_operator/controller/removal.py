@@ -22,7 +22,6 @@ from .events import MESSAGE_LIMIT, Event
 from .facts import recorded_results
 from .jobs import removal_job_manifest
 from .observation import JobView, Observed, Raw
-from .plan import LOST_RESULT_GRACE
 from .settings import Settings
 from .text import clip, number, parse_timestamp
 
@@ -162,8 +161,7 @@ def _wait_for(
     if job.result is not None:
         return Removal(done=_removed(job.result, observed.status, used()))
     if job.state == "Complete":
-        finished = parse_timestamp(job.finished_at) if job.finished_at else now
-        grace = LOST_RESULT_GRACE - (now - finished).total_seconds()
+        grace = job.answer_grace(now)
         lost = Event("Normal", EVENT_CLEANED_UP, f"artifacts removed by Job {job.name}, whose answer is lost")
         return Removal(requeue_after=grace) if grace > 0 else Removal(done=lost)
     if _is_overdue(job.created_at, settings, now):
