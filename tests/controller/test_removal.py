@@ -1,5 +1,6 @@
 """A deployment's artifacts stay unless its annotation asks; others' artifacts stay whatever it asks."""
 
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ from dms_operator.controller.caches import Caches, ObjectName
 from dms_operator.controller.kube import ApiError
 from dms_operator.controller.metrics import Metrics
 from dms_operator.controller.reconcile import Reconciler
-from dms_operator.controller.removal import used_by_others
+from dms_operator.controller.shared_artifacts import used_by_others
 
 FINALIZER = "dms.edge/operator"
 ASKED = {"dms.edge/delete-artifacts": "true"}
@@ -225,17 +226,29 @@ async def test_of_two_that_go_together_neither_keeps_the_others_artifacts(
     assert set(cleaning.recipe.artifacts) == artifacts(driver)
 
 
+def used(driver: dict[str, Any], *others: dict[str, Any], jobs: Sequence[dict[str, Any]] = ()) -> frozenset[str]:
+    caches = Caches()
+    relist(caches.deployments, deepcopy([driver, *others]))
+    relist(caches.jobs, deepcopy(list(jobs)))
+    return used_by_others(driver, caches.deployments, caches.jobs)
+
+
 def test_a_store_of_another_name_shares_nothing(driver: dict[str, Any]) -> None:
-    elsewhere = ready("other", artifacts={"uri": "file:///elsewhere"})
-    assert used_by_others(driver, [(elsewhere, [])]) == frozenset()
-    same = ready("other", artifacts={"uri": "file:///artifacts/"})
-    assert artifacts(driver) <= used_by_others(driver, [(same, [])])
+    assert used(driver, ready("other", artifacts={"uri": "file:///elsewhere"})) == frozenset()
+    assert artifacts(driver) <= used(driver, ready("other", artifacts={"uri": "file:///artifacts/"}))
+
+
+def test_of_those_that_go_with_their_artifacts_none_counts_as_a_user(driver: dict[str, Any]) -> None:
+    assert used(driver, deleted(asking(ready("other")))) == frozenset()
+    assert artifacts(driver) <= used(driver, deleted(ready("other")))
 
 
 def test_a_recipe_that_another_deployments_job_works_on_counts_as_used(driver: dict[str, Any]) -> None:
-    recipe = driver["status"]["model"]["recipe"]
-    job = {"metadata": {"annotations": {"dms.edge/recipe-digest": recipe}}}
-    assert recipe in used_by_others(driver, [(deployment(name="other"), [job])])
+    recipe, other = driver["status"]["model"]["recipe"], deployment(name="other")
+    owner = {"kind": "DMSModelDeployment", "name": "other", "uid": other["metadata"]["uid"], "controller": True}
+    metadata = {"name": "job", "namespace": "perception", "uid": "job", "ownerReferences": [owner]}
+    job = {"metadata": {**metadata, "annotations": {"dms.edge/recipe-digest": recipe}}}
+    assert used(driver, other, jobs=[job]) == {recipe}
 
 
 async def test_an_artifact_stays_while_its_recipe_is_being_asked_for(

@@ -10,6 +10,7 @@ from typing import Any
 from ..api import labels
 from .board_queue import waiter
 from .object_cache import ObjectCache, ObjectName, Raw, owner
+from .shared_artifacts import store_needed
 
 __all__ = ["Caches", "ObjectCache", "ObjectName", "Raw", "owner"]
 
@@ -105,7 +106,7 @@ class Caches:
     """The four resources that the operator watches."""
 
     def __init__(self) -> None:
-        self.deployments = ObjectCache(cut_deployment)
+        self.deployments = ObjectCache(cut_deployment, store_needed)
         self.jobs = ObjectCache(cut_job, _deployment_of)
         self.pods = ObjectCache(cut_pod, _held_or_wanted)
         self.nodes = ObjectCache(cut_node)

@@ -4,6 +4,7 @@ They are kept as JSON text. That takes a quarter of the memory of the same objec
 collector nothing, and what a reader gets is his own: nobody can change what others read.
 """
 
+import sys
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -79,6 +80,18 @@ class ObjectCache:
         entry = self._entries.get(name)
         return "" if entry is None else entry.tag
 
+    def tagged(self, tag: str) -> list[ObjectName]:
+        """Names of the objects of a tag."""
+        return [name for name, entry in self._entries.items() if entry.tag == tag]
+
+    def uid(self, name: ObjectName) -> str:
+        """Uid of an object. Raises KeyError."""
+        return self._entries[name].uid
+
+    def text(self, name: ObjectName) -> bytes:
+        """An object as JSON. Raises KeyError."""
+        return self._entries[name].text
+
     def values(self) -> Iterator[dict[str, Any]]:
         """All objects, read one by one."""
         return (_read(self._entries[name]) for name in self.names() if name in self._entries)
@@ -92,6 +105,10 @@ class ObjectCache:
         """Objects whose controlling owner has this uid."""
         return [_read(self._entries[name]) for name in sorted(self._owned.get(uid, ()))]
 
+    def texts_owned_by(self, uid: str) -> list[bytes]:
+        """Objects whose controlling owner has this uid, as JSON."""
+        return [self._entries[name].text for name in self._owned.get(uid, ())]
+
     def put(self, body: Raw) -> bool:
         """Take over an object unless this or a newer version is known; says whether anything that we read changed.
 
@@ -104,7 +121,7 @@ class ObjectCache:
             return False
         cut = self._cut(body)
         cut["metadata"].pop("resourceVersion", None)
-        entry = _Entry(version, uid, owner(cut).get("uid", ""), self._tag(cut), json_text(cut))
+        entry = _Entry(version, uid, owner(cut).get("uid", ""), sys.intern(self._tag(cut)), json_text(cut))
         self._store(name, entry)
         changed = known is None or known.uid != uid or known.text != entry.text
         self.changes += changed

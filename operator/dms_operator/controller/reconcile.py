@@ -7,6 +7,7 @@ nothing changed.
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
+from functools import partial
 from typing import Any, Protocol
 
 from ..api.labels import API_VERSION, FINALIZER, KIND
@@ -25,6 +26,7 @@ from .observation import Observed, job_view, observe
 from .plan import Event, Plan, plan
 from .posts import event_manifest
 from .settings import Settings
+from .shared_artifacts import used_by_others
 
 _log = logging.getLogger(__name__)
 SETTLE_SECONDS = 30.0
@@ -103,7 +105,8 @@ class Reconciler:
         job = self._caches.jobs.get(ObjectName(observed.metadata.namespace, removal_job_name(observed.metadata)))
         await self._find_lost_pods([job] if job else [])
         view = job_view(job, self._caches.pods.owned_by(job["metadata"]["uid"])) if job else None
-        step = removal.removal(observed, view, lambda: self._used_by_others(body), self._settings, self._now())
+        used = partial(used_by_others, body, self._caches.deployments, self._caches.jobs)
+        step = removal.removal(observed, view, used, self._settings, self._now())
         for name in step.delete:
             await self._delete(ObjectName(observed.metadata.namespace, name), after_pods=True)
         if step.create is not None:
@@ -124,12 +127,6 @@ class Reconciler:
                 raise
             return given_up
         return removal.Removal(requeue_after=SETTLE_SECONDS)
-
-    def _used_by_others(self, body: Raw) -> frozenset[str]:
-        others = self._caches.deployments.values()
-        return removal.used_by_others(
-            body, ((other, self._caches.jobs.owned_by(other["metadata"]["uid"])) for other in others)
-        )
 
     async def _find_lost_pods(self, jobs: Iterable[dict[str, Any]]) -> None:
         """Ask once for the pods of a finished Job that shows no such pod: the pods' watch may lag behind the Jobs'."""

@@ -4,8 +4,6 @@ The annotation puts a finalizer on the deployment. After its deletion its Jobs g
 other deployment of the same store names, then the finalizer goes: also when that fails, or takes too long.
 """
 
-import json
-import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,11 +19,10 @@ from ..api.status import DeploymentStatus
 from .events import MESSAGE_LIMIT, Event
 from .facts import recorded_results
 from .jobs import removal_job_manifest
-from .observation import JobView, Observed, Raw
+from .observation import JobView, Observed
 from .settings import Settings
 from .text import clip, number, parse_timestamp
 
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _SLACK = timedelta(seconds=60)
 """On top of a Job's own deadline, until its end is known here."""
 
@@ -58,33 +55,6 @@ def without_ours(present: Iterable[str]) -> list[str]:
 def is_asked_for(metadata: Metadata) -> bool:
     """Whether the deployment's artifacts shall go with it."""
     return metadata.annotations.get(DELETE_ARTIFACTS) == "true"
-
-
-def used_by_others(body: Raw, others: Iterable[tuple[Raw, Iterable[Raw]]]) -> frozenset[str]:
-    """Every digest that other deployments of the same store name, in whatever field, or that their Jobs work on.
-
-    `others` are raw deployments each with its Jobs; those that are being removed in the same way do not count.
-    """
-    store = _store(body)
-    used: set[str] = set()
-    for other, jobs in others:
-        if other["metadata"]["uid"] == body["metadata"]["uid"] or _store(other) != store or _goes_too(other):
-            continue
-        used.update(_DIGEST.findall(json.dumps([other.get("spec"), other.get("status")])))
-        for job in jobs:
-            used.update((job["metadata"].get("annotations") or {}).values())
-    return frozenset(used)
-
-
-def _store(body: Raw) -> str:
-    uri = ((body.get("spec") or {}).get("artifacts") or {}).get("uri") or ""
-    return str(uri).replace("file://localhost/", "file:///").rstrip("/")
-
-
-def _goes_too(body: Raw) -> bool:
-    metadata = body["metadata"]
-    asked = (metadata.get("annotations") or {}).get(DELETE_ARTIFACTS) == "true"
-    return asked and "deletionTimestamp" in metadata and FINALIZER in (metadata.get("finalizers") or [])
 
 
 def removal_recipe(status: DeploymentStatus, used: Collection[str], image: str) -> RemoveRecipe:
