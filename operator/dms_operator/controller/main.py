@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import socket
@@ -45,6 +46,9 @@ from .work_queue import Backoff, KeyedQueue, Workers
 
 _log = logging.getLogger(__name__)
 _START_BACKOFF = Backoff(initial=0.5, limit=10.0)
+_GARBAGE_THRESHOLD = 5_000
+"""New objects until cycles are looked for. Python's 700 took 15 % of the CPU while deployments were worked on; this
+takes 4 %, and no more memory (docs/performance.md)."""
 
 
 def _now() -> datetime:
@@ -231,6 +235,7 @@ def _identity() -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; gives the exit code."""
     arguments = _arguments(argv)
+    gc.set_threshold(_GARBAGE_THRESHOLD)
     configure_logging(arguments.log_format, verbose=arguments.verbose)
     host, _, port = arguments.listen.rpartition(":")
     kubeconfig = arguments.kubeconfig or (Path(os.environ["KUBECONFIG"]) if "KUBECONFIG" in os.environ else None)
