@@ -47,8 +47,8 @@ from .work_queue import Backoff, KeyedQueue, Workers
 _log = logging.getLogger(__name__)
 _START_BACKOFF = Backoff(initial=0.5, limit=10.0)
 _GARBAGE_THRESHOLD = 5_000
-"""New objects until cycles are looked for. Python's 700 took 15 % of the CPU while deployments were worked on; this
-takes 4 %, and no more memory (docs/performance.md)."""
+"""New objects until cycles are looked for. Python's 700 took 15 % of the CPU while deployments were worked on, this
+takes 5 % (docs/performance.md)."""
 
 
 def _now() -> datetime:
