@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,8 @@ def test_the_card_belongs_to_the_recipe_in_the_code(net: Net, card: dict[str, An
 def test_the_committed_file_does_not_tell_where_it_was_made(net: Net) -> None:
     with zipfile.ZipFile(net.program) as archive:
         contents = b"".join(archive.read(member) for member in archive.namelist())
-    assert not any(hint in contents for hint in (b"site-packages", b"/work/", b"/home/", b"/root/", b".py"))
+    assert not any(hint in contents for hint in (b"site-packages", b".py"))
+    assert re.findall(rb"(?<![\w./])/[A-Za-z][\w.-]+/[\w./-]{3,}", contents) == []
 
 
 def test_the_program_names_its_input_and_output(program: ExportedProgram) -> None:

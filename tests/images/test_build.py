@@ -23,7 +23,7 @@ LISTING = """:env:.index-url='https://mine.example/simple'
 :env:.find-links='/opt/wheels https://torch.example/cpu'
 global.index-url='https://theirs.example/simple'
 global.cert='/etc/ssl/mine.pem'
-global.extra-index-url='\\nhttps://a.example\\nfile:///opt/pypi'
+global.extra-index-url='\\nhttps://a.example\\nfile:///srv/wheels'
 install.trusted-host='mine.example'
 """
 
