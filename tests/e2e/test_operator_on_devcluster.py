@@ -154,7 +154,7 @@ def test_two_deployments_share_one_board_one_after_the_other(
     kubectl.apply(deployment(kubectl, "first"), deployment(kubectl, "second"))
     waiting = wait_for(lambda: _waiting_for_a_board(kubectl), 60, "one deployment waits for the board")
     assert waiting == ["next in line for a qcs8255 board"]
-    assert len(stages.runs(stage="benchmark")) == 1
+    assert len(wait_for(lambda: stages.runs(stage="benchmark"), 60, "the other's benchmark runs")) == 1
     assert operator.metric("dms_board_allocated", board="qcs8255") == 1
     stages.release(gate)
     for name in ("first", "second"):
