@@ -1,5 +1,7 @@
 """Labels, annotations, finalizer and resource names, each in one place."""
 
+from .base import digest_of
+
 GROUP = "dms.edge"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
@@ -37,8 +39,22 @@ BOARD_CONDITION = "DMSBoardHealthy"
 BUILD = f"{GROUP}/build"
 """On a Node, set by users: `true` where resolve, quantize and convert pods may run."""
 
+VEHICLE = f"{GROUP}/vehicle"
+"""On a Node, set by users: the board type of the vehicle that the node is. It runs models, and benchmarks nothing."""
+HOLD = f"{GROUP}/hold"
+"""Label or annotation on a vehicle, set by its people: any value but `false` keeps every change away from it."""
+NODE = f"{GROUP}/node"
+"""Annotation on a vehicle's Job: its node."""
+REVISION = f"{GROUP}/revision"
+"""Annotation on a vehicle's Job: the revision that it brings, switches to or takes away."""
+
+APPROVE = f"{GROUP}/approve"
+"""Annotation on a deployment, `<revision>/<wave>`: this wave may start."""
+ABORT = f"{GROUP}/abort"
+"""Annotation on a deployment, a revision: take it back from every vehicle."""
 RETRY = f"{GROUP}/retry"
-"""Annotation on a deployment, a revision or recipe digest: run its failed stages once more."""
+"""Annotation on a deployment, any new value: run its failed stages and its failed vehicles once more. A revision that
+was rolled back is rolled out again when the value begins with it."""
 DELETE_ARTIFACTS = f"{GROUP}/delete-artifacts"
 """Annotation on a deployment, `true`: when it is deleted, its artifacts go too, but those that others use."""
 FINALIZER = f"{GROUP}/operator"
@@ -46,7 +62,23 @@ FINALIZER = f"{GROUP}/operator"
 REMOVES_FOR = f"{GROUP}/removes-for"
 """Annotation on a removal Job, which has no owner: name of the deployment that it works for."""
 
+_NAME_LIMIT = 63
+"""Characters of a label's name behind its prefix."""
+
 
 def board_resource(board: str) -> str:
     """Name of the extended resource that stands for one board of a type."""
     return f"{GROUP}/{board}"
+
+
+def revision_label(namespace: str, deployment: str) -> str:
+    """Label of a vehicle, `<namespace>.revision.dms.edge/<name>`: its value is the revision that runs there.
+
+    A name that is too long for a label's is cut, and told from others by a digest.
+    """
+    name = (
+        deployment
+        if len(deployment) <= _NAME_LIMIT
+        else f"{deployment[:50].rstrip('-.')}-{digest_of(deployment)[7:19]}"
+    )
+    return f"{namespace}.revision.{GROUP}/{name}"

@@ -13,6 +13,7 @@ from .base import Digest, Model, Observed, digest_of
 from .capabilities import BoardType, Precision, ToolchainName
 from .end_to_end import EndToEnd
 from .quantities import Duration, Energy, Memory, Power
+from .vehicle import ActivateRecipe, DeactivateRecipe, PrefetchRecipe, VehicleFacts
 
 REQUEST_VARIABLE = "DMS_REQUEST"
 TIME_LIMIT_VARIABLE = "DMS_TIME_LIMIT"
@@ -20,7 +21,7 @@ TIME_LIMIT_VARIABLE = "DMS_TIME_LIMIT"
 RESULT_LIMIT_BYTES = 4096
 """Kubernetes' limit for one container's termination message."""
 
-StageName = Literal["resolve", "quantize", "convert", "benchmark", "remove"]
+StageName = Literal["resolve", "quantize", "convert", "benchmark", "remove", "prefetch", "activate", "deactivate"]
 Provenance = Literal["measured", "simulated", "estimated", "host"]
 ModelFormat = Literal["pt2", "torchscript", "onnx"]
 Method = Literal["none", "cast", "dynamic", "static", "qat"]
@@ -166,7 +167,8 @@ class RemoveRecipe(Model):
     """Recipes whose recorded results no other deployment uses."""
 
 
-AnyRecipe = ResolveRecipe | QuantizeRecipe | ConvertRecipe | BenchmarkRecipe | RemoveRecipe
+VehicleRecipe = PrefetchRecipe | ActivateRecipe | DeactivateRecipe
+AnyRecipe = ResolveRecipe | QuantizeRecipe | ConvertRecipe | BenchmarkRecipe | RemoveRecipe | VehicleRecipe
 Recipe = Annotated[AnyRecipe, Field(discriminator="stage")]
 
 
@@ -269,6 +271,8 @@ class CompiledFacts(Observed):
     delegation: Delegation
     size_bytes: int
     """Bytes of the file that the board loads."""
+    deployable: bool = True
+    """False for what no board can load, such as an estimate."""
 
 
 class LatencyFacts(Observed):
@@ -361,7 +365,7 @@ class Failure(Observed):
 class StageResult(Observed):
     """A stage pod's answer; exactly one of the fact fields is set on success, `failure` otherwise.
 
-    Every success has an artifact, but that of remove.
+    Every success has an artifact, but that of remove and those on vehicles.
     """
 
     stage: StageName
@@ -372,6 +376,7 @@ class StageResult(Observed):
     compiled: CompiledFacts | None = None
     benchmark: BenchmarkFacts | None = None
     removal: RemovalFacts | None = None
+    vehicle: VehicleFacts | None = None
     failure: Failure | None = None
     seconds: float = 0.0
     cached: bool = False
@@ -391,4 +396,4 @@ def is_cacheable(recipe: AnyRecipe) -> bool:
     """Whether an earlier result may be reused: an unpinned URI may hold other bytes tomorrow."""
     if isinstance(recipe, ResolveRecipe):
         return recipe.model_sha256 is not None and recipe.dataset_uri is None
-    return not isinstance(recipe, RemoveRecipe)
+    return not isinstance(recipe, RemoveRecipe | VehicleRecipe)

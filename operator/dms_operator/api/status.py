@@ -12,6 +12,7 @@ from .base import Digest, Observed
 from .capabilities import BoardType, Precision, ToolchainName
 from .quantities import Duration, Memory, Power
 from .reasons import Phase
+from .rollout_status import Release, RolloutStatus
 from .stages import (
     AccuracyFacts,
     Artifact,
@@ -209,6 +210,8 @@ class RevisionStatus(Observed):
     """The stable revision before the present one, which that was held against."""
     proven: list[ProvenRevision] = Field(default=[], max_length=3)
     """Figures of the current, the stable and the baseline revision."""
+    releases: list[Release] = Field(default=[], max_length=2)
+    """How the current and the stable revision get onto a vehicle; with spec.rollout alone."""
 
 
 class SummaryStatus(Observed):
@@ -232,13 +235,6 @@ class HistoryEntry(Observed):
     generation: int
     outcome: Literal["Ready", "Failed", "Superseded"]
     finished_at: str = Field(max_length=40)
-    message: str = Field(default="", max_length=512)
-
-
-class RolloutStatus(Observed):
-    """Progress over the fleet."""
-
-    wave: str | None = Field(default=None, max_length=64)
     message: str = Field(default="", max_length=512)
 
 

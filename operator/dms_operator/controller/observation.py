@@ -14,11 +14,13 @@ from ..api.status import DeploymentStatus
 from . import pods as pod_facts
 from .board_pods import Attachment
 from .board_queue import Place
+from .rollout.fleet import Fleet
 from .text import parse_timestamp
 
 LOST_RESULT_GRACE = 15.0
 """Seconds after a Job's end in which its pod's answer may still be on its way to the cache."""
 
+NO_FLEET = Fleet()
 JobState = Literal["Pending", "Running", "Complete", "Failed"]
 Raw = Mapping[str, Any]
 
@@ -54,6 +56,10 @@ class JobView:
     place: Place | None = None
     """Place in the line for a board, of a pod that waits for one."""
     has_pod: bool = True
+    node: str = ""
+    """The vehicle that it works on; empty for every other stage."""
+    revision: str = ""
+    """The revision that it brings to, switches to on, or takes away from the vehicle."""
 
     def age(self, now: datetime) -> float:
         """Seconds since the Job was made; 0 when that is not known."""
@@ -95,6 +101,10 @@ class Observed:
     """By full recipe digest."""
     boards: Mapping[str, BoardCount] = field(default_factory=dict)
     """By board type; a type that is absent has no board."""
+    fleet: Fleet = NO_FLEET
+    """Only with spec.rollout."""
+    vehicle_jobs: Mapping[str, JobView] = field(default_factory=dict)
+    """Jobs on vehicles, by full recipe digest; none of them is in `jobs`."""
 
 
 def observe(
@@ -102,6 +112,7 @@ def observe(
     jobs: Iterable[tuple[Raw, Iterable[Raw]]],
     boards: Mapping[str, BoardCount],
     place: Callable[[Raw], Place | None] = lambda pod: None,
+    fleet: Fleet = NO_FLEET,
 ) -> Observed:
     """Put together raw objects: the deployment, its Jobs (found by owner uid) each with its pods, boards, their lines.
 
@@ -117,8 +128,10 @@ def observe(
         Metadata.model_validate(body["metadata"]),
         spec,
         parse_status(dict(body)),
-        {view.recipe: view for view in views},
+        {view.recipe: view for view in views if not view.node},
         dict(boards),
+        fleet,
+        {view.recipe: view for view in views if view.node},
     )
 
 
@@ -156,6 +169,8 @@ def job_view(job: Raw, job_pods: Iterable[Raw], place: Callable[[Raw], Place | N
         deleted_at=metadata.get("deletionTimestamp"),
         has_pod=bool(seen),
         place=next(filter(None, map(place, seen)), None) if state == "Pending" else None,
+        node=annotations.get(labels.NODE, ""),
+        revision=annotations.get(labels.REVISION, ""),
     )
 
 

@@ -24,7 +24,7 @@ __all__ = ["Event", "Plan", "plan"]
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do now. To be carried out in this order: delete, create, status (if it differs), events."""
+    """What to do now. To be carried out in this order: node labels, delete, create, status (if it differs), events."""
 
     status: DeploymentStatus
     """The whole status as it shall be. A field that is None shall be absent (null in a merge patch)."""
@@ -35,6 +35,8 @@ class Plan:
     events: list[Event] = field(default_factory=list)
     requeue_after: float | None = None
     """Seconds after which to plan again even if nothing is reported."""
+    node_labels: dict[str, dict[str, str | None]] = field(default_factory=dict)
+    """Labels to be set (None: removed) on vehicles, by node: what is known to lie on their disks."""
 
 
 def plan(observed: Observed, settings: Settings, now: datetime) -> Plan:

@@ -23,8 +23,13 @@ FACTS: dict[StageName, str] = {
     "convert": "compiled",
     "benchmark": "benchmark",
     "remove": "removal",
+    "prefetch": "vehicle",
+    "activate": "vehicle",
+    "deactivate": "vehicle",
 }
 """The field of a StageResult that a stage fills."""
+MAKES_NOTHING: tuple[StageName, ...] = ("remove", "prefetch", "activate", "deactivate")
+"""Stages without an artifact."""
 
 _UNPULLABLE = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName")
 
@@ -75,7 +80,7 @@ def read_result(text: str, stage: StageName, recipe: str) -> StageResult:
         return _invalid(stage, recipe, f"it is not a result ({_first_problem(error)})")
     if result.recipe != recipe or result.stage != stage:
         return _invalid(stage, recipe, "it belongs to another recipe")
-    has_artifact = result.artifact is not None or stage == "remove"
+    has_artifact = result.artifact is not None or stage in MAKES_NOTHING
     if result.failure is None and not (has_artifact and getattr(result, FACTS[stage])):
         return _invalid(stage, recipe, "it holds neither facts nor a failure")
     return result

@@ -12,7 +12,9 @@ from ..api.log_lines import FORMAT_VARIABLE, LogFormat
 from ..api.quantities import Duration
 from ..api.stages import REQUEST_VARIABLE, StageName
 from ..api.tracing import PARENT_VARIABLE
+from ..api.vehicle import FLEET_FOLDER_VARIABLE
 from ..artifacts.signing import KEY_VARIABLES
+from .rollout.fleet import MetricName
 
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
 FILE_ROOTS_VARIABLE = "DMS_FILE_ROOTS"
@@ -23,6 +25,7 @@ OWN_VARIABLES = (
     NODE_VARIABLE,
     FORMAT_VARIABLE,
     PARENT_VARIABLE,
+    FLEET_FOLDER_VARIABLE,
     *KEY_VARIABLES,
     "HOME",
 )
@@ -39,7 +42,7 @@ class Images(Model):
     convert: dict[ToolchainName, str] = Field(default={})
     """Compiles, per toolchain. A toolchain without image cannot be built for."""
     benchmark: dict[ToolchainName, str] = Field(default={})
-    """Measures, per toolchain."""
+    """Measures, per toolchain; on vehicles it brings, checks and switches revisions with the same runtime."""
 
     def of(self, stage: StageName, toolchain: ToolchainName) -> str | None:
         """Image that runs a stage, or None when none is configured for the toolchain."""
@@ -50,7 +53,7 @@ class Images(Model):
                 return self.quantize
             case "convert":
                 return self.convert.get(toolchain)
-            case "benchmark":
+            case "benchmark" | "prefetch" | "activate" | "deactivate":
                 return self.benchmark.get(toolchain)
 
 
@@ -92,6 +95,20 @@ class Signing(Model):
     """Its entry with the public key."""
 
 
+class FleetSettings(Model):
+    """How vehicles keep revisions, and where their runtimes' metrics are read."""
+
+    volume: dict[str, Any] = Field(min_length=1, max_length=1)
+    """Volume source of the folder that outlives the pods, such as {hostPath: {path: /var/lib/dms, type: Directory}}.
+    The stage pods' user must be able to write there."""
+    prometheus: str | None = Field(default=None, pattern=r"^https?://\S+$", max_length=1024)
+    """Prometheus that the rollout's gates ask, such as http://prometheus.monitoring:9090. Without it a rollout with
+    gates pauses."""
+    queries: dict[MetricName, str] = Field(default={})
+    """PromQL of a gate's metric, in place of the default: one value, of the worst vehicle. $namespace, $deployment and
+    $revision stand for the rollout's own, $interval for the time between two readings."""
+
+
 class RunAs(Model):
     """User of the stage pods. Never root: the pods satisfy the restricted pod security standard."""
 
@@ -107,6 +124,9 @@ DEADLINES: dict[StageName, Duration] = {
     "convert": Duration("2h"),
     "benchmark": Duration("2h"),
     "remove": Duration("10m"),
+    "prefetch": Duration("1h"),
+    "activate": Duration("10m"),
+    "deactivate": Duration("10m"),
 }
 """Generous by default: they catch a pod that hangs, and do not hurry one that works."""
 
@@ -157,6 +177,8 @@ class Settings(Model):
     """User of the stage pods."""
     signing: Signing | None = None
     """Key that artifacts are signed and checked with; absent: they are not signed."""
+    fleet: FleetSettings | None = None
+    """Folder and metrics of vehicles; absent: no rollout starts."""
     tracing: Tracing | None = None
     """Where traces go; absent: there are none."""
     log_format: LogFormat = "plain"

@@ -1,0 +1,55 @@
+"""What is seen of the fleet: its vehicles, and what the vehicles' runtimes measured."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+MetricName = Literal["p99LatencyMs", "errorRate", "temperatureCelsius"]
+
+
+@dataclass(frozen=True)
+class Vehicle:
+    """A node that is labelled as a vehicle, as one deployment sees it."""
+
+    name: str
+    board: str
+    """Board type, by the vehicle label."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    away_since: datetime | None = None
+    """Since when its kubelet has not been heard of; None while it is Ready."""
+    held: bool = False
+    """Whether its people keep every change away from it."""
+    revision: str = ""
+    """What the deployment runs there, by the revision label; empty for nothing."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One reading of a live metric over all vehicles of a revision: the worst vehicle's value."""
+
+    at: datetime
+    value: float
+
+
+@dataclass(frozen=True)
+class ReadingsWanted:
+    """What to read before the next plan: `metric` over the present soak, every `interval_seconds`."""
+
+    metric: MetricName
+    revision: str
+    start: datetime
+    end: datetime
+    interval_seconds: float
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Everything that a rollout is planned from beside the deployment and its Jobs."""
+
+    vehicles: tuple[Vehicle, ...] = ()
+    """All vehicles of the cluster, in no order: the deployment's selector and targets choose among them."""
+    readings: Mapping[MetricName, tuple[Reading, ...]] = field(default_factory=dict)
+    """Of the present soak, oldest first. A metric that is absent could not be read."""
+    unreadable: str = ""
+    """Why metrics could not be read, for the user; empty when they could, or none is wanted."""
