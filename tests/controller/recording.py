@@ -1,6 +1,6 @@
 """A cluster in memory that behaves like the API server for the few calls of the operator, and writes them down."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -105,6 +105,13 @@ class RecordingCluster:
         if name not in self.nodes:
             return None
         self.nodes[name] = self.stamp(jsonpatch.apply_patch(self.nodes[name], patch))
+        return deepcopy(self.nodes[name])
+
+    async def label_node(self, name: str, labels: Mapping[str, str | None]) -> Raw | None:
+        self._called("label_node", f"{name} {','.join(f'{key}={value}' for key, value in labels.items())}")
+        if name not in self.nodes:
+            return None
+        self.nodes[name] = self.stamp(merged(self.nodes[name], {"metadata": {"labels": dict(labels)}}))
         return deepcopy(self.nodes[name])
 
     async def pods_of_job(self, name: ObjectName) -> list[Raw]:

@@ -170,12 +170,13 @@ def test_a_stream_that_never_opened_gets_the_same_patience_from_the_start() -> N
     assert list(monitor.silent()) == ["/api/v1/pods"]
 
 
-def test_only_our_jobs_and_pods_and_only_boards_are_watched() -> None:
+def test_only_our_jobs_and_pods_and_of_nodes_only_boards_and_vehicles_are_watched() -> None:
     assert {stream.resource: stream.selector for stream in streams([])} == {
         "deployments": "",
         "jobs": "app.kubernetes.io/managed-by=dms-operator",
         "pods": "app.kubernetes.io/managed-by=dms-operator",
         "nodes": "dms.edge/board",
+        "vehicles": "dms.edge/vehicle",
     }
 
 
@@ -192,3 +193,13 @@ def test_one_stream_per_resource_and_namespace() -> None:
         "/api/v1/namespaces/x/pods",
         "/api/v1/nodes",
     }
+
+
+def test_boards_and_vehicles_are_told_from_each_other_though_both_are_nodes() -> None:
+    clock = Clock()
+    monitor = WatchMonitor(streams([]), lambda *_: None, clock)
+    clock.now += STALE_AFTER + 1
+    monitor.alive(Stream("nodes", None))
+    silent = monitor.silent()
+    assert "/api/v1/nodes" not in silent
+    assert "/api/v1/nodes?labelSelector=dms.edge/vehicle" in silent

@@ -14,7 +14,7 @@ class Wishes:
     def __init__(self) -> None:
         self.keys: list[Key] = []
 
-    def add(self, key: Key) -> None:
+    def add(self, key: Key, delay: float = 0.0) -> None:
         self.keys.append(key)
 
     def take(self) -> list[str]:
@@ -154,3 +154,55 @@ def test_who_moves_up_in_the_line_for_a_board_is_asked_for_and_who_stays_is_not(
     assert sorted(set(wishes.take())) == ["deployment ns/three", "deployment ns/two"]
     intake.changed("pods", _waiting("one", 10, created=0), deleted=True)
     assert sorted(set(wishes.take())) == ["deployment ns/one", "deployment ns/three"]
+
+
+def _vehicle(name: str, version: int, ready: str = "True", heartbeat: str = "then") -> dict[str, Any]:
+    body = _body(name, version)
+    del body["metadata"]["namespace"]
+    body["metadata"] |= {"labels": {"dms.edge/vehicle": "qcs8255"}, "creationTimestamp": "2026-11-29T06:00:00Z"}
+    return body | {"status": {"conditions": [{"type": "Ready", "status": ready, "lastHeartbeatTime": heartbeat}]}}
+
+
+def _rollout(name: str, version: int) -> dict[str, Any]:
+    return _body(name, version, spec={"rollout": {"waves": [{"name": "fleet", "size": "100%"}]}})
+
+
+def test_a_vehicle_asks_for_the_deployments_that_roll_out_and_for_no_other() -> None:
+    intake, wishes = _intake()
+    intake.changed("deployments", _rollout("rolls", 1), deleted=False)
+    intake.changed("deployments", _body("builds", 2, spec={}), deleted=False)
+    wishes.take()
+    intake.changed("vehicles", _vehicle("car", 3), deleted=False)
+    intake.changed("vehicles", _vehicle("car", 4, ready="Unknown"), deleted=False)
+    intake.changed("vehicles", _vehicle("car", 4, ready="Unknown"), deleted=True)
+    assert wishes.take() == ["deployment ns/rolls"] * 3
+
+
+def test_a_heartbeat_of_a_vehicle_asks_for_nothing() -> None:
+    intake, wishes = _intake()
+    intake.changed("deployments", _rollout("rolls", 1), deleted=False)
+    intake.changed("vehicles", _vehicle("car", 2), deleted=False)
+    wishes.take()
+    intake.changed("vehicles", _vehicle("car", 3, heartbeat="now"), deleted=False)
+    assert wishes.take() == []
+
+
+def test_a_deployment_that_stops_rolling_out_or_goes_is_not_asked_for_any_more() -> None:
+    intake, wishes = _intake()
+    intake.changed("deployments", _rollout("stops", 1), deleted=False)
+    intake.changed("deployments", _rollout("goes", 1), deleted=False)
+    intake.changed("deployments", _body("stops", 2, spec={}), deleted=False)
+    intake.changed("deployments", _rollout("goes", 2), deleted=True)
+    wishes.take()
+    intake.changed("vehicles", _vehicle("car", 3), deleted=False)
+    assert wishes.take() == []
+
+
+def test_a_page_of_vehicles_asks_for_each_rollout_once() -> None:
+    intake, wishes = _intake()
+    intake.changed("deployments", _rollout("rolls", 1), deleted=False)
+    wishes.take()
+    intake.page(Stream("vehicles", None), _page(*(_vehicle(f"car-{number}", 2) for number in range(9))), True)
+    assert wishes.take() == ["deployment ns/rolls"]
+    intake.page(Stream("vehicles", None), _page(), True)
+    assert wishes.take() == ["deployment ns/rolls"]

@@ -62,16 +62,17 @@ def test_an_object_that_vanished_while_its_watch_had_expired_is_forgotten(
     proxy.refuse = lambda request: refusal(503, "ServiceUnavailable")
     proxy.cut()
     kubectl("delete", "dmsd", "driver", "--timeout=60s")
-    expired: set[str] = set()
+    expired: set[tuple[str, str]] = set()
 
     def expire_once(request: web.Request) -> web.Response | None:
-        if _is_watch(request) and request.path not in expired:
-            expired.add(request.path)
+        stream = (request.path, request.query.get("labelSelector", ""))
+        if _is_watch(request) and stream not in expired:
+            expired.add(stream)
             return expired_watch()
         return None
 
     proxy.refuse = expire_once
-    wait_for(lambda: len(expired) == 4, 60, "all four watches were told that they had expired")
+    wait_for(lambda: len(expired) == 5, 60, "all five watches were told that they had expired")
     wait_for(lambda: 'deployment="driver"' not in operator.get("/metrics")[1], 60, "it is forgotten")
     assert operator.get("/healthz")[0] == 200
 
@@ -117,7 +118,7 @@ def test_an_operator_whose_token_is_revoked_goes_on_with_the_next_one(
     proxy.refuse = knows_the_new_token_alone
     proxy.cut()
     kubectl.apply(deployment(kubectl))
-    wait_for(lambda: len(set(refused)) >= 4, 30, "all four streams were refused")
+    wait_for(lambda: len(set(refused)) >= 4, 30, "the streams of all four paths were refused")
     time.sleep(2)
     assert len(refused) < 40, "it waits between its tries"
     proxy.kubeconfig.write_text(proxy.kubeconfig.read_text().replace("token: none", "token: new"))

@@ -76,6 +76,22 @@ def cut_node(body: Raw) -> dict[str, Any]:
     }
 
 
+def cut_vehicle(body: Raw) -> dict[str, Any]:
+    """All labels, which people choose vehicles by; our annotations; since when it is ready, or is not."""
+    metadata = _cut(body, {"metadata": (*_IDENTITY, "creationTimestamp")})["metadata"]
+    conditions = (body.get("status") or {}).get("conditions") or []
+    # without its heartbeat, which changes all the time
+    read = ("type", "status", "lastTransitionTime")
+    seen = [{name: each.get(name, "") for name in read} for each in conditions if each["type"] == "Ready"]
+    labels_of_all = body["metadata"].get("labels") or {}
+    return {"metadata": {**metadata, **_marks(body), "labels": labels_of_all}, "status": {"conditions": seen}}
+
+
+def has_rollout(deployment: Raw) -> bool:
+    """Whether a deployment's model goes to vehicles."""
+    return bool((deployment.get("spec") or {}).get("rollout"))
+
+
 def _ours(entries: Mapping[str, str]) -> dict[str, str]:
     return {name: text for name, text in entries.items() if name.startswith(f"{labels.GROUP}/")}
 
@@ -103,13 +119,14 @@ def _held_or_wanted(pod: Raw) -> str:
 
 
 class Caches:
-    """The four resources that the operator watches."""
+    """What the operator watches: boards and vehicles are nodes, each by a label of its own."""
 
     def __init__(self) -> None:
-        self.deployments = ObjectCache(cut_deployment, store_needed)
+        self.deployments = ObjectCache(cut_deployment, store_needed, has_rollout)
         self.jobs = ObjectCache(cut_job, _deployment_of)
         self.pods = ObjectCache(cut_pod, _held_or_wanted)
         self.nodes = ObjectCache(cut_node)
+        self.vehicles = ObjectCache(cut_vehicle)
 
     def deployment_of(self, body: Raw) -> ObjectName | None:
         """The deployment that a Job or a pod works for; None when a link is not known yet, or leads elsewhere."""

@@ -1,6 +1,6 @@
 """What the operator asks of the Kubernetes API: few calls, each harmless when repeated."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import aiohttp
@@ -62,6 +62,9 @@ class Cluster(Protocol):
     async def patch_node_status(self, name: str, patch: list[dict[str, Any]]) -> Raw | None:
         """JSON-patch a node's status; None when the node is gone."""
 
+    async def label_node(self, name: str, labels: Mapping[str, str | None]) -> Raw | None:
+        """Set labels of a node (None: remove) by way of its status; None when the node is gone."""
+
     async def pods_of_job(self, name: ObjectName) -> list[Raw]:
         """Pods of a Job, asked for live."""
 
@@ -113,6 +116,12 @@ class Kube:
     async def patch_node_status(self, name: str, patch: list[dict[str, Any]]) -> Raw | None:
         """As Cluster says."""
         answer = await self._patch(f"/api/v1/nodes/{name}/status", patch, _JSON_PATCH, accept=(NOT_FOUND,))
+        return answer if answer.get("kind") == "Node" else None
+
+    async def label_node(self, name: str, labels: Mapping[str, str | None]) -> Raw | None:
+        """As Cluster says. The status subresource of a node takes metadata, too: no right on nodes is needed."""
+        patch = {"metadata": {"labels": dict(labels)}}
+        answer = await self._patch(f"/api/v1/nodes/{name}/status", patch, _MERGE, accept=(NOT_FOUND,))
         return answer if answer.get("kind") == "Node" else None
 
     async def pods_of_job(self, name: ObjectName) -> list[Raw]:

@@ -54,10 +54,20 @@ class _Entry:
 class ObjectCache:
     """Objects of one resource, cut down to what is read."""
 
-    def __init__(self, cut: Callable[[Raw], dict[str, Any]], tag: Callable[[Raw], str] = lambda body: "") -> None:
-        """`tag` gives a word about an object that can be had of all objects at once, without reading them."""
+    def __init__(
+        self,
+        cut: Callable[[Raw], dict[str, Any]],
+        tag: Callable[[Raw], str] = lambda body: "",
+        choice: Callable[[Raw], bool] = lambda body: False,
+    ) -> None:
+        """`tag` gives a word about an object that can be had of all objects at once, without reading them.
+
+        `choice` says of which objects the names are kept apart, to be had without looking at the others.
+        """
         self._cut = cut
         self._tag = tag
+        self._choice = choice
+        self._chosen: set[ObjectName] = set()
         self._entries: dict[ObjectName, _Entry] = {}
         self._owned: defaultdict[str, set[ObjectName]] = defaultdict(set)
         self._gone: OrderedDict[str, int] = OrderedDict()
@@ -84,6 +94,10 @@ class ObjectCache:
         """Names of the objects of a tag."""
         return [name for name, entry in self._entries.items() if entry.tag == tag]
 
+    def chosen(self) -> list[ObjectName]:
+        """Names of the objects that `choice` chooses."""
+        return sorted(self._chosen)
+
     def uid(self, name: ObjectName) -> str:
         """Uid of an object. Raises KeyError."""
         return self._entries[name].uid
@@ -91,6 +105,10 @@ class ObjectCache:
     def text(self, name: ObjectName) -> bytes:
         """An object as JSON. Raises KeyError."""
         return self._entries[name].text
+
+    def texts(self) -> Iterator[tuple[ObjectName, bytes]]:
+        """All objects as JSON; the text of one that has not changed is the very same object as before."""
+        return ((name, entry.text) for name, entry in self._entries.items())
 
     def values(self) -> Iterator[dict[str, Any]]:
         """All objects, read one by one."""
@@ -122,8 +140,11 @@ class ObjectCache:
         cut = self._cut(body)
         cut["metadata"].pop("resourceVersion", None)
         entry = _Entry(version, uid, owner(cut).get("uid", ""), sys.intern(self._tag(cut)), json_text(cut))
-        self._store(name, entry)
         changed = known is None or known.uid != uid or known.text != entry.text
+        if known is not None and not changed:
+            entry.text = known.text  # the same object: whoever made something of it sees at once that it still holds
+        self._store(name, entry)
+        self._choose(name, self._choice(cut))
         self.changes += changed
         return changed
 
@@ -188,8 +209,12 @@ class ObjectCache:
         if entry.owner:
             self._owned[entry.owner].add(name)
 
+    def _choose(self, name: ObjectName, is_chosen: bool) -> None:
+        (self._chosen.add if is_chosen else self._chosen.discard)(name)
+
     def _remove(self, name: ObjectName) -> None:
         entry = self._entries.pop(name)
+        self._chosen.discard(name)
         self.changes += 1
         if entry.owner:
             self._owned[entry.owner].discard(name)

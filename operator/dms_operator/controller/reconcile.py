@@ -5,26 +5,30 @@ nothing changed.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
 
-from ..api.labels import API_VERSION, FINALIZER, KIND
+from ..api.labels import API_VERSION, FINALIZER, KIND, VEHICLE
 from ..api.reasons import EVENT_STAGE_FAILED
 from ..api.resource import Metadata
 from ..api.status import DeploymentStatus
 from . import removal
 from .board_queue import BoardLines
 from .boards import BoardCounts
-from .caches import Caches, ObjectName, Raw, owner
+from .caches import Caches, ObjectName, Raw, has_rollout, owner
+from .fleet_view import FleetView
 from .jobs import removal_job_name
 from .journal import log_event
 from .kube import CONFLICT, NOT_FOUND, ApiError, Cluster
 from .merge import merge_patch
-from .observation import Observed, job_view, observe
+from .observation import NO_FLEET, Observed, job_view, observe
 from .plan import Event, Plan, plan
 from .posts import event_manifest
+from .rollout.fleet import Fleet, ReadingsWanted
+from .rollout_readings import Readings
 from .settings import Settings
 from .shared_artifacts import used_by_others
 
@@ -67,18 +71,21 @@ class Reconciler:
         self._now = now
         self._boards = BoardCounts(caches.nodes)
         self._lines = BoardLines(caches.pods)
+        self._fleet = FleetView(caches.vehicles)
+        self._readings = Readings(settings.fleet)
 
     async def reconcile(self, name: ObjectName) -> float | None:
         """Take the next steps; gives the seconds after which to look again, or None. Raises ApiError."""
         body = self._caches.deployments.get(name)
         if body is None:
             self._progress.forget(name)
+            self._readings.forget(name)
             return None
         if "deletionTimestamp" in body["metadata"]:
             return await self._clean_up(body) if FINALIZER in body["metadata"].get("finalizers", []) else None
         body = await self._set_finalizer(body)
         await self._find_lost_pods(self._caches.jobs.owned_by(body["metadata"]["uid"]))
-        observed = self._observe(body)
+        observed = await self._read_metrics(self._observe(body))
         steps = plan(observed, self._settings, self._now())
         acted = await self._act(body, observed, steps)
         return _settled(steps.requeue_after) if acted else steps.requeue_after
@@ -86,7 +93,17 @@ class Reconciler:
     def _observe(self, body: Raw) -> Observed:
         jobs = self._caches.jobs.owned_by(body["metadata"]["uid"])
         with_pods = [(job, self._caches.pods.owned_by(job["metadata"]["uid"])) for job in jobs]
-        return observe(body, with_pods, self._boards(), self._lines.place)
+        fleet = Fleet(self._fleet.of(ObjectName.of(body))) if has_rollout(body) else NO_FLEET
+        return observe(body, with_pods, self._boards(), self._lines.place, fleet)
+
+    async def _read_metrics(self, observed: Observed) -> Observed:
+        """Read what the rollout's gates judge."""
+        name = ObjectName(observed.metadata.namespace, observed.metadata.name)
+        wanted = _readings_wanted(observed, self._now())
+        if not wanted:
+            self._readings.forget(name)
+            return observed
+        return replace(observed, fleet=await self._readings.add_to(observed.fleet, name, wanted))
 
     async def _set_finalizer(self, body: dict[str, Any]) -> dict[str, Any]:
         """Put the finalizer on, or take it off, as the annotations ask; gives the deployment as it is then."""
@@ -143,6 +160,8 @@ class Reconciler:
     async def _act(self, body: Raw, observed: Observed, steps: Plan) -> bool:
         """Carry out a plan; says whether the world changed by it, so that another look is due."""
         name = ObjectName.of(body)
+        for node, marks in steps.node_labels.items():
+            await self._label(node, marks)
         deleted = [await self._delete(ObjectName(name.namespace, job)) for job in steps.delete]
         for manifest in steps.create:
             await self._create(body, manifest)
@@ -151,7 +170,13 @@ class Reconciler:
         for event in steps.events if written else ():
             log_event(name, event, steps.status)
             await self._post(body, event)
-        return any(deleted) or bool(steps.create) or written
+        return any(deleted) or bool(steps.create) or bool(steps.node_labels) or written
+
+    async def _label(self, node: str, marks: Mapping[str, str | None]) -> None:
+        """Note on a vehicle what lies there; one that is gone has nothing to note."""
+        answer = await self._cluster.label_node(node, marks)
+        if answer is not None and VEHICLE in answer["metadata"].get("labels", {}):
+            self._caches.vehicles.put(answer)
 
     async def _delete(self, name: ObjectName, *, after_pods: bool = False) -> bool:
         job = self._caches.jobs.get(name)
@@ -201,6 +226,10 @@ class Reconciler:
             await (announce or self._announce)(manifest)
         except ApiError as error:
             _log.warning("event %s about %s was not posted: %s", event.reason, ObjectName.of(body), error)
+
+
+def _readings_wanted(observed: Observed, now: datetime) -> Sequence[ReadingsWanted]:
+    return ()  # until the rollout's planner is there to ask
 
 
 def _last_phase(job: Raw) -> str | None:

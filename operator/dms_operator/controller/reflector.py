@@ -82,11 +82,11 @@ class Reflector:
         if isinstance(error, ApiError):
             if 400 <= error.code < 500 and error.code not in _PASSING:
                 raise error
-            _log.warning("%s: %s", self._stream.path, error)
+            _log.warning("%s: %s", self._stream.name, error)
             return error.retry_after
         if isinstance(error, orjson.JSONDecodeError):
             self._version = ""
-        _log.info("%s: the connection broke: %s", self._stream.path, error or type(error).__name__)
+        _log.info("%s: the connection broke: %s", self._stream.name, error or type(error).__name__)
         return 0.0
 
     def _came_far(self) -> bool:

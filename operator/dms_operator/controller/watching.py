@@ -35,7 +35,8 @@ RETRY_LIMIT = 5.0
 """Longest pause, in seconds, between two tries to open a stream: four requests do no API server harm, and what was
 missed meanwhile is not worked on."""
 
-Resource = Literal["deployments", "jobs", "pods", "nodes"]
+Resource = Literal["deployments", "jobs", "pods", "nodes", "vehicles"]
+"""Vehicles are nodes as well, by another label: a board is no vehicle."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Stream:
                 return f"/apis/batch/v1{within}/jobs"
             case "pods":
                 return f"/api/v1{within}/pods"
-            case "nodes":
+            case "nodes" | "vehicles":
                 return "/api/v1/nodes"
 
     @property
@@ -69,13 +70,21 @@ class Stream:
                 return f"{labels.MANAGED_BY}={labels.MANAGER}"
             case "nodes":
                 return labels.BOARD
+            case "vehicles":
+                return labels.VEHICLE
+
+    @property
+    def name(self) -> str:
+        """How it is told from all others: boards and vehicles have one path."""
+        return f"{self.path}?labelSelector={self.selector}" if self.resource == "vehicles" else self.path
 
 
 def streams(namespaces: Collection[str]) -> list[Stream]:
     """All streams of the operator; no namespaces means all of them."""
     scopes: list[str | None] = [*namespaces] or [None]
     namespaced: list[Resource] = ["deployments", "jobs", "pods"]
-    return [Stream("nodes", None), *(Stream(resource, scope) for resource in namespaced for scope in scopes)]
+    of_nodes = [Stream("nodes", None), Stream("vehicles", None)]
+    return [*of_nodes, *(Stream(resource, scope) for resource in namespaced for scope in scopes)]
 
 
 class WatchMonitor:
@@ -123,8 +132,8 @@ class WatchMonitor:
     def silent(self) -> dict[str, float]:
         """Streams that are dead, with the seconds since they last lived."""
         now = self._clock()
-        ages = {path: now - self._alive.get(stream, self._started) for path, stream in self._by_path.items()}
-        return {path: age for path, age in ages.items() if age > STALE_AFTER}
+        ages = {stream.name: now - self._alive.get(stream, self._started) for stream in self.streams}
+        return {name: age for name, age in ages.items() if age > STALE_AFTER}
 
     async def middleware(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
         """Sees each of kopf's requests and its answer."""

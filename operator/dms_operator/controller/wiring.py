@@ -26,6 +26,9 @@ from .watching import (
 )
 from .work_queue import Workers
 
+VEHICLE_PAUSE = 1.0
+"""Seconds for which changes of vehicles are collected: a rollout looks at its whole fleet, whichever vehicle moved."""
+
 
 class Key(NamedTuple):
     """What is worked on: a deployment, or the node of a board."""
@@ -48,6 +51,7 @@ class Intake:
             "jobs": caches.jobs,
             "pods": caches.pods,
             "nodes": caches.nodes,
+            "vehicles": caches.vehicles,
         }
         self._listings: dict[Stream, Listing] = {}
         self._boards = BoardCounts(caches.nodes)
@@ -63,12 +67,19 @@ class Intake:
         if not metadata.get("continue"):
             del self._listings[stream]
             changed += listing.finish(int(metadata["resourceVersion"]))
+        if stream.resource == "vehicles" and changed:
+            self._ask_for_rollouts()
+            return
         for body in changed:
             self._ask(stream.resource, body)
 
     def changed(self, resource: Resource, body: Raw, *, deleted: bool) -> None:
         """An object changed, or is gone."""
         cache = self._by_resource[resource]
+        if resource == "vehicles":
+            if cache.drop(body) if deleted else cache.put(body):
+                self._ask_for_rollouts()
+            return
         # Before it is dropped: a pod's deployment is found through its Job.
         keys = list(self._keys(resource, body)) if deleted else []
         name = ObjectName.of(body)
@@ -84,6 +95,10 @@ class Intake:
     def _ask(self, resource: Resource, body: Raw) -> None:
         for key in self._keys(resource, body):
             self._workers.add(key)
+
+    def _ask_for_rollouts(self) -> None:
+        for name in self._caches.deployments.chosen():
+            self._workers.add(Key("deployment", name), VEHICLE_PAUSE)
 
     def _keys(self, resource: Resource, body: Raw) -> Iterator[Key]:
         match resource:

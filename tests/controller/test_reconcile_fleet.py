@@ -1,0 +1,118 @@
+"""A reconcile of a rollout: what it sees of the fleet, and in which order it writes."""
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from controller.builders import COCKPIT, SETTINGS, START, deployment, spec
+from controller.recording import RecordingCluster
+from controller.test_fleet_view import node
+from dms_operator.controller import reconcile
+from dms_operator.controller.caches import Caches, ObjectName
+from dms_operator.controller.events import Event
+from dms_operator.controller.kube import ApiError
+from dms_operator.controller.metrics import Metrics
+from dms_operator.controller.observation import Observed
+from dms_operator.controller.plan import Plan
+from dms_operator.controller.reconcile import Reconciler
+
+NAME = ObjectName("perception", "driver")
+LABEL = "perception.revision.dms.edge/driver"
+ROLLOUT = {"waves": [{"name": "fleet", "size": "100%"}]}
+
+
+class Scene:
+    """A reconciler whose plan is the test's."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **more: Any) -> None:
+        self.cluster, self.caches = RecordingCluster(), Caches()
+        metrics = Metrics(self.caches, lambda: 0, CollectorRegistry())
+        self.reconciler = Reconciler(self.caches, self.cluster, SETTINGS, metrics, lambda: START)
+        self.caches.deployments.put(self.cluster.put_deployment(deployment(spec(COCKPIT, **more))))
+        self.observed: list[Observed] = []
+        self.plan: dict[str, Any] = {}
+        monkeypatch.setattr(reconcile, "plan", self._plan)
+
+    def _plan(self, observed: Observed, _settings: Any, _now: datetime) -> Plan:
+        self.observed.append(observed)
+        status = observed.status.model_copy(update={"observed_generation": len(self.observed)})
+        return Plan(status, **self.plan)
+
+    def add_vehicle(self, name: str) -> None:
+        self.cluster.nodes[name] = self.cluster.stamp(node(name))
+        self.caches.vehicles.put(self.cluster.nodes[name])
+
+    async def reconcile(self) -> None:
+        await self.reconciler.reconcile(NAME)
+
+
+async def test_a_deployment_sees_the_fleet_only_if_it_rolls_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    for more, seen in (({}, []), ({"rollout": ROLLOUT}, ["car"])):
+        scene = Scene(monkeypatch, **more)
+        scene.add_vehicle("car")
+        await scene.reconcile()
+        assert [vehicle.name for vehicle in scene.observed[0].fleet.vehicles] == seen
+
+
+async def test_vehicles_are_labelled_before_anything_is_deleted_made_or_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(monkeypatch, rollout=ROLLOUT)
+    scene.add_vehicle("car")
+    metadata = {"name": "activate", "namespace": "perception"}
+    owner = [{"kind": "DMSModelDeployment", "name": "driver", "uid": "uid-of-driver", "controller": True}]
+    job = await scene.cluster.create_job({"metadata": {**metadata, "name": "old", "ownerReferences": owner}})
+    scene.caches.jobs.put(job)
+    scene.cluster.calls.clear()
+    scene.plan = {
+        "node_labels": {"car": {LABEL: "abc"}},
+        "delete": ["old"],
+        "create": [{"metadata": {**metadata, "ownerReferences": owner}}],
+        "events": [Event("Normal", "WaveStarted", "wave fleet")],
+    }
+    await scene.reconcile()
+    assert scene.cluster.calls == [
+        f"label_node car {LABEL}=abc",
+        "delete_job old",
+        "create_job activate",
+        "patch_status driver",
+        "post_event WaveStarted",
+    ]
+
+
+async def test_a_label_is_seen_before_the_watch_tells_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(monkeypatch, rollout=ROLLOUT)
+    scene.add_vehicle("car")
+    scene.plan = {"node_labels": {"car": {LABEL: "abc"}}}
+    await scene.reconcile()
+    scene.plan = {"node_labels": {"car": {LABEL: None}}}
+    await scene.reconcile()
+    await scene.reconcile()
+    assert [observed.fleet.vehicles[0].revision for observed in scene.observed] == ["", "abc", ""]
+
+
+async def test_a_vehicle_that_is_gone_has_nothing_to_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(monkeypatch, rollout=ROLLOUT)
+    scene.plan = {"node_labels": {"scrapped": {LABEL: "abc"}}}
+    await scene.reconcile()
+    assert scene.cluster.calls == [f"label_node scrapped {LABEL}=abc", "patch_status driver"]
+    assert len(scene.caches.vehicles) == 0
+
+
+async def test_a_node_that_is_no_vehicle_any_more_is_not_taken_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(monkeypatch, rollout=ROLLOUT)
+    scene.cluster.nodes["retired"] = scene.cluster.stamp(node("retired"))
+    del scene.cluster.nodes["retired"]["metadata"]["labels"]["dms.edge/vehicle"]
+    scene.plan = {"node_labels": {"retired": {LABEL: "abc"}}}
+    await scene.reconcile()
+    assert len(scene.caches.vehicles) == 0
+
+
+async def test_nothing_is_deleted_when_a_label_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(monkeypatch, rollout=ROLLOUT)
+    scene.add_vehicle("car")
+    scene.cluster.faults["label_node"] = ApiError(500, "InternalError", "etcd is away")
+    scene.plan = {"node_labels": {"car": {LABEL: "abc"}}, "delete": ["old"]}
+    with pytest.raises(ApiError, match="etcd is away"):
+        await scene.reconcile()
+    assert scene.cluster.writes == [f"label_node car {LABEL}=abc"]
