@@ -170,3 +170,57 @@ class BoardRefused(Terminal):
     """A connected board does not let us in, is not the one whose key we know, or is described wrongly."""
 
     reason: ClassVar[str] = "BoardRefused"
+
+
+class WrongVehicle(Terminal):
+    """A stage for one vehicle was started on another one."""
+
+    reason: ClassVar[str] = "WrongVehicle"
+
+
+class VehicleFolderUnusable(Terminal):
+    """The folder that outlives the pods on a vehicle is missing, not writable, or holds what is not ours."""
+
+    reason: ClassVar[str] = "VehicleFolderUnusable"
+
+
+class VehicleFull(Retryable):
+    """No space is left for a revision on the vehicle's disk."""
+
+    reason: ClassVar[str] = "VehicleFull"
+
+
+class VehicleBusy(Retryable):
+    """Another pod works on the same deployment's folder on the vehicle."""
+
+    reason: ClassVar[str] = "VehicleBusy"
+
+
+class NotPrefetched(Terminal):
+    """The revision does not lie on the vehicle's disk, or is not what was asked for."""
+
+    reason: ClassVar[str] = "NotPrefetched"
+
+
+class NotDeployable(Terminal):
+    """The compiled artifact holds nothing that a vehicle could load, such as an estimate."""
+
+    reason: ClassVar[str] = "NotDeployable"
+
+
+class GoldenMissing(Terminal):
+    """The benchmark's artifact holds no golden outputs, so that no vehicle can prove what it computes."""
+
+    reason: ClassVar[str] = "GoldenMissing"
+
+
+class GoldenMismatch(Terminal):
+    """A vehicle computes something else than the benchmark saw."""
+
+    reason: ClassVar[str] = "GoldenMismatch"
+
+
+class SmokeRunFailed(Retryable):
+    """The process that tries a model out on a vehicle ended without an answer: killed, crashed or hung."""
+
+    reason: ClassVar[str] = "SmokeRunFailed"

@@ -137,7 +137,7 @@ class ConvertRecipe(Model):
 
 
 class BenchmarkRecipe(Model):
-    """Run a compiled artifact: latency, and accuracy on target. Writes `report.json`."""
+    """Run a compiled artifact: latency, and accuracy on target. Writes `report.json`, and `golden.npz` for vehicles."""
 
     stage: Literal["benchmark"] = "benchmark"
     image: str

@@ -62,7 +62,7 @@ class Store:
 
         Raises ArtifactMissing, DigestMismatch, StoreFull (of the directory), StoreUnavailable.
         """
-        manifest = self._manifest(digest)
+        manifest = self.manifest(digest)
         into.mkdir(parents=True, exist_ok=True)
         wanted = {name: entry for name, entry in manifest.items() if names is None or name in names}
         return {name: self._fetch_blob(entry, into / name) for name, entry in wanted.items()}
@@ -100,12 +100,20 @@ class Store:
             return None
         return result.model_copy(update={"cached": True})
 
+    def manifest(self, digest: str) -> dict[str, dict[str, Any]]:
+        """An artifact's files by name, {digest, sizeBytes}. Raises ArtifactMissing, StoreUnavailable."""
+        text = self._read(self._blob_path(digest))
+        manifest = _parsed_manifest(text)
+        if manifest is None or digest_of(manifest) != digest:
+            raise self._corrupt(digest)
+        return manifest
+
     def is_complete(self, digest: str) -> bool:
         """Whether the manifest and every blob of an artifact are there in full length. Raises ArtifactMissing."""
         with store_errors(self.uri):
             return all(
                 self._filesystem.exists(path) and self._filesystem.size(path) == entry["sizeBytes"]
-                for entry in self._manifest(digest).values()
+                for entry in self.manifest(digest).values()
                 for path in [self._blob_path(entry["digest"])]
             )
 
@@ -131,7 +139,7 @@ class Store:
     def _manifest_at(self, digest: str) -> dict[str, dict[str, Any]] | None:
         """A manifest, or None when it is gone or corrupt."""
         try:
-            return self._manifest(digest)
+            return self.manifest(digest)
         except (ArtifactMissing, DigestMismatch):
             return None
 
@@ -163,13 +171,6 @@ class Store:
         path = self._blob_path(digest_of(manifest))
         if not self._filesystem.exists(path):
             self._writer.write_bytes(path, canonical_json(manifest))
-
-    def _manifest(self, digest: str) -> dict[str, dict[str, Any]]:
-        text = self._read(self._blob_path(digest))
-        manifest = _parsed_manifest(text)
-        if manifest is None or digest_of(manifest) != digest:
-            raise self._corrupt(digest)
-        return manifest
 
     def _fetch_blob(self, entry: dict[str, Any], target: Path) -> Path:
         expected, size = entry["digest"], entry["sizeBytes"]

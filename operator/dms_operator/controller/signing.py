@@ -9,15 +9,18 @@ from .settings import Signing
 _VOLUME = "signing"
 _FOLDER = "/etc/dms/signing"
 _OWNER_AND_GROUP_MAY_READ = 0o440
-_WRITES_NOTHING: frozenset[StageName] = frozenset({"remove"})
-"""Stages that neither write artifacts nor use their content: they get no key."""
+_NO_KEY: frozenset[StageName] = frozenset({"remove", "deactivate"})
+"""Stages that neither write artifacts nor use their content: they run without the Secret, also when it is gone."""
+_CHECKS_ONLY: frozenset[StageName] = frozenset({"prefetch", "activate"})
+"""Stages that use artifacts and write none: they get the public key alone."""
 
 
 def volumes(stage: StageName, signing: Signing | None) -> list[dict[str, Any]]:
     """The Secret as a volume."""
-    if signing is None or stage in _WRITES_NOTHING:
+    names = [name for _, name in _keys(stage, signing)] if signing else []
+    if signing is None or not names:
         return []
-    items = [{"key": name, "path": name} for name in (signing.private_key, signing.public_key)]
+    items = [{"key": name, "path": name} for name in names]
     secret = {"secretName": signing.secret, "defaultMode": _OWNER_AND_GROUP_MAY_READ, "items": items}
     return [{"name": _VOLUME, "secret": secret}]
 
@@ -29,9 +32,13 @@ def mounts(stage: StageName, signing: Signing | None) -> list[dict[str, Any]]:
 
 def environment(stage: StageName, signing: Signing | None) -> list[dict[str, str]]:
     """Where the stage finds the keys."""
-    if signing is None or stage in _WRITES_NOTHING:
+    keys = _keys(stage, signing) if signing else []
+    return [{"name": variable, "value": f"{_FOLDER}/{name}"} for variable, name in keys]
+
+
+def _keys(stage: StageName, signing: Signing) -> list[tuple[str, str]]:
+    """Variable and entry of the Secret of each key that the stage gets."""
+    if stage in _NO_KEY:
         return []
-    return [
-        {"name": SIGNING_KEY_VARIABLE, "value": f"{_FOLDER}/{signing.private_key}"},
-        {"name": VERIFICATION_KEY_VARIABLE, "value": f"{_FOLDER}/{signing.public_key}"},
-    ]
+    public = (VERIFICATION_KEY_VARIABLE, signing.public_key)
+    return [public] if stage in _CHECKS_ONLY else [(SIGNING_KEY_VARIABLE, signing.private_key), public]

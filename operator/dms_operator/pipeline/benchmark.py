@@ -19,6 +19,8 @@ from ..toolchains.onnx_graph import read_graph
 from . import environment
 from .camera_row import camera_job, camera_row
 from .context import StageContext, StageOutput
+from .golden import GOLDEN
+from .golden_outputs import golden
 from .latency import PROFILES
 from .machine import node_name
 from .on_board.job import BoardInputs, BoardJob, BoardRun
@@ -36,7 +38,7 @@ BOARD_BYTES = 256 << 20
 
 
 def run(recipe: BenchmarkRecipe, context: StageContext) -> StageOutput:
-    """Give the figures and `report.json`.
+    """Give the figures, `report.json`, and `golden.npz` for vehicles.
 
     Raises ArtifactMissing, DatasetInvalid, ToolchainUnavailable, ConversionFailed, WrongTarget, ConverterKilled,
     InvalidSpec (end to end without an image input), BoardUnreachable, BoardRefused, BoardRunFailed.
@@ -48,7 +50,10 @@ def run(recipe: BenchmarkRecipe, context: StageContext) -> StageOutput:
     rows = _rows(found, board, timings, machine, recipe)
     reference = reference_row(timings[REFERENCE], machine, recipe) if REFERENCE in timings else None
     camera = camera_row(rows[0], board, found, recipe, context)
-    accuracy = _accuracy_on_target(found, board, recipe, context)
+    samples = _samples(found, recipe)
+    outputs, provenance = _target_outputs(found, board, samples, context)
+    accuracy = _accuracy_on_target(found, outputs, provenance, recipe) if outputs else None
+    proof = golden(found, recipe.compiled, samples, outputs, provenance)
     facts = BenchmarkFacts(
         latencies=[row.facts for row in rows],
         latency_note=_no_latency(found, rows),
@@ -67,10 +72,12 @@ def run(recipe: BenchmarkRecipe, context: StageContext) -> StageOutput:
         "reference": reference.to_wire() if reference else None,
         "endToEnd": camera.to_wire() if camera else None,
         "board": dict(board.environment) | {"runtime": board.version} if board else None,
+        "golden": proof.to_wire(),
     }
-    path = context.scratch("benchmark") / REPORT
+    directory = context.scratch("benchmark")
+    path = directory / REPORT
     path.write_text(json.dumps(report, indent=2, sort_keys=True) + "\n")
-    return {REPORT: path}, facts
+    return {REPORT: path, GOLDEN: proof.save(directory / GOLDEN)}, facts
 
 
 def _board_run(found: Subject, recipe: BenchmarkRecipe, context: StageContext) -> BoardRun | None:
@@ -159,12 +166,9 @@ def _samples(found: Subject, recipe: BenchmarkRecipe) -> list[Arrays]:
 
 
 def _accuracy_on_target(
-    found: Subject, board: BoardRun | None, recipe: BenchmarkRecipe, context: StageContext
-) -> TargetAccuracy | None:
-    """Compare the target's outputs with the reference's; None where no means to get them is at hand."""
-    outputs, provenance = _target_outputs(found, board, _samples(found, recipe), context)
-    if outputs is None:
-        return None
+    found: Subject, outputs: Sequence[Arrays], provenance: Provenance, recipe: BenchmarkRecipe
+) -> TargetAccuracy:
+    """Compare the target's outputs with the reference's."""
     chosen = found.reference.indices[: len(outputs)]
     labels = None if found.dataset.labels is None else found.dataset.labels[chosen]
     expected = found.reference.outputs[: len(chosen)]
@@ -175,7 +179,7 @@ def _accuracy_on_target(
 def _target_outputs(
     found: Subject, board: BoardRun | None, samples: list[Arrays], context: StageContext
 ) -> tuple[list[Arrays] | None, Provenance]:
-    """By the strongest means at hand: the board, the vendor's simulator, our own model of the arithmetic."""
+    """By the strongest means at hand: the board, the vendor's simulator, our own model of the arithmetic; else None."""
     if board:
         return board.outputs, "measured"
     simulated = found.tools.simulate(found.compiled, samples, context.scratch("simulate"), context.progress)

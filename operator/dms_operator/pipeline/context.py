@@ -1,10 +1,13 @@
 """What a stage function gets beside its recipe, and what it gives back."""
 
+import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..api.stages import BenchmarkFacts, CompiledFacts, ModelFacts, VariantFacts
-from ..artifacts.paths import allowed_roots
+from ..api.vehicle import FLEET_FOLDER, FLEET_FOLDER_VARIABLE
+from ..artifacts.paths import allowed_roots, sandboxed
 from ..artifacts.signing import Keys, keys_of_environment
 from ..artifacts.sources import input_limit_bytes
 from ..artifacts.store import Store
@@ -49,3 +52,21 @@ class StageContext:
         path = self.workdir / name
         path.mkdir(parents=True, exist_ok=True)
         return path
+
+
+def fleet_folder() -> Path:
+    """Where this vehicle's revisions lie, as this process sees it."""
+    return sandboxed(os.environ.get(FLEET_FOLDER_VARIABLE) or FLEET_FOLDER)
+
+
+@dataclass(frozen=True)
+class VehicleContext:
+    """What a stage on a vehicle gets: the folder that outlives it. Only prefetch opens the store, when it has to."""
+
+    open_store: Callable[[], Store]
+    workdir: Path
+    """A scratch directory of the stage's own."""
+    progress: Progress = silent
+    fleet: Path = field(default_factory=fleet_folder)
+    keys: Keys = field(default_factory=keys_of_environment)
+    """Key that revisions are checked with."""

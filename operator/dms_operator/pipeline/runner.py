@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import cast
 
 from ..api.errors import DMSError, StoreFull
@@ -21,13 +22,14 @@ from ..api.stages import (
     StageRequest,
     StageResult,
     VariantFacts,
+    VehicleRecipe,
     is_cacheable,
     recipe_digest,
 )
 from ..artifacts.store import open_store
 from . import remove
 from .attest import attested
-from .context import Facts, StageContext, StageOutput
+from .context import Facts, StageContext, StageOutput, VehicleContext
 from .progress import Progress, silent
 from .termination import printable
 
@@ -69,6 +71,8 @@ def failure_of(error: Exception) -> Failure:
 
 
 def _cached_or_run(request: StageRequest, digest: str, workdir: Path, progress: Progress) -> StageResult:
+    if isinstance(request.recipe, VehicleRecipe):
+        return _on_vehicle(request, digest, workdir, progress)
     store = open_store(request.store)
     if isinstance(request.recipe, RemoveRecipe):
         return StageResult(stage="remove", recipe=digest, removal=remove.run(request.recipe, store))
@@ -93,6 +97,13 @@ def _cached_or_run(request: StageRequest, digest: str, workdir: Path, progress: 
     return result
 
 
+def _on_vehicle(request: StageRequest, digest: str, workdir: Path, progress: Progress) -> StageResult:
+    """Stages on a vehicle make no artifact, and their result is never an old one."""
+    context = VehicleContext(lambda: open_store(request.store), workdir, progress)
+    facts = _module(request.recipe.stage).run(request.recipe, context)
+    return StageResult(stage=request.recipe.stage, recipe=digest, vehicle=facts)
+
+
 def _is_outdone(recipe: Recipe, cached: StageResult) -> bool:
     """Whether a benchmark was answered without a board, and here is one."""
     if not isinstance(recipe, BenchmarkRecipe) or cached.benchmark is None:
@@ -106,4 +117,8 @@ def _is_outdone(recipe: Recipe, cached: StageResult) -> bool:
 
 def stage_function(stage: StageName) -> StageFunction:
     """The function `run` of the stage's module, imported only now: each stage needs other heavy libraries."""
-    return cast(StageFunction, importlib.import_module(f"{__package__}.{stage}").run)
+    return cast(StageFunction, _module(stage).run)
+
+
+def _module(stage: StageName) -> ModuleType:
+    return importlib.import_module(f"{__package__}.{stage}")

@@ -45,6 +45,7 @@ def make_estimate(source: Path, options: TidlOptions, board: str, directory: Pat
         architecture=ARCHITECTURE,
         delegation=preflight.delegation,
         size_bytes=0,  # there is no file that a board could load
+        deployable=False,
     )
     onnx.save_model(ready, directory / MODEL)
     (directory / REPORT).write_text(json.dumps(_report(preflight, priced, latency), indent=2, sort_keys=True) + "\n")

@@ -1,0 +1,150 @@
+"""Revisions of a small net, made by the real stages, and a vehicle's disk to bring them to."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from dms_operator.api.stages import (
+    BenchmarkRecipe,
+    ConvertRecipe,
+    QuantizeRecipe,
+    ResolveRecipe,
+    StageRequest,
+    StageResult,
+)
+from dms_operator.api.vehicle import ActivateRecipe, DeactivateRecipe, PrefetchRecipe
+from dms_operator.pipeline.runner import run
+from model_fixtures import tiny_classifier, tiny_dataset
+from pipeline.stages import succeeded
+
+NODE, DEPLOYMENT = "car-1", "perception/driver-monitor"
+
+
+@dataclass(frozen=True)
+class Release:
+    """What a vehicle is told of a revision."""
+
+    revision: str
+    compiled: str
+    benchmark: str
+    board: str
+    toolchain: str
+    resolved: str = ""
+    variant: str = ""
+
+    def recipe(self, **changes: Any) -> dict[str, Any]:
+        fields = {name: getattr(self, name) for name in ("revision", "compiled", "benchmark", "board", "toolchain")}
+        return {"image": "i", "node": NODE, "deployment": DEPLOYMENT} | fields | changes
+
+
+def net(path: Path, number: int) -> Path:
+    """A small classifier whose classes are in another order for each number."""
+    model = onnx.load(tiny_classifier(path))
+    for weight in model.graph.initializer:
+        if weight.name.startswith("head_"):
+            turned = np.roll(numpy_helper.to_array(weight), number, axis=0)
+            weight.CopyFrom(numpy_helper.from_array(turned, weight.name))
+    onnx.save(model, path)
+    return path
+
+
+@dataclass
+class Factory:
+    """The build machine: a folder with the store."""
+
+    root: Path
+    runs: int = 0
+
+    @property
+    def store(self) -> str:
+        return f"file://{self.root}/store"
+
+    def run(self, recipe: Any) -> StageResult:
+        self.runs += 1
+        workdir = self.root / f"scratch-{self.runs}"
+        workdir.mkdir()
+        return run(StageRequest(deployment=DEPLOYMENT, store=self.store, recipe=recipe), workdir)
+
+    def made(self, recipe: Any) -> str:
+        artifact = succeeded(self.run(recipe)).artifact
+        assert artifact is not None
+        return artifact.digest
+
+    def release(
+        self, revision: str, model: Path, board: str, toolchain: str, options: dict[str, str] | None = None
+    ) -> Release:
+        dataset = self.root / "dataset.npz"
+        if not dataset.exists():
+            tiny_dataset(dataset)
+        resolved = self.made(
+            ResolveRecipe(
+                image="i", model_uri=f"file://{model}", dataset_uri=f"file://{dataset}", labels_required=False
+            )
+        )
+        fp32 = QuantizeRecipe(
+            image="i", resolved=resolved, precision="fp32", method="none", toolchain="onnxruntime", metric="cosine",
+            evaluation_samples=24,
+        )  # fmt: skip
+        changes = {"precision": "int8", "method": "static", "toolchain": toolchain, "reference": self.made(fp32)}
+        variant = self.made(fp32.model_copy(update=changes))
+        compiled = self.made(
+            ConvertRecipe(image="i", variant=variant, board=board, toolchain=toolchain, options=options or {})  # type: ignore[arg-type]
+        )
+        release = Release(revision, compiled, "", board, toolchain, resolved, variant)
+        return Release(revision, compiled, self.made(self.benchmark(release)), board, toolchain, resolved, variant)
+
+    @staticmethod
+    def benchmark(release: Release, **changes: Any) -> BenchmarkRecipe:
+        fields: dict[str, Any] = {
+            "image": "i", "resolved": release.resolved, "variant": release.variant, "compiled": release.compiled,
+            "board": release.board, "toolchain": release.toolchain, "profile": "rapid", "warmup": 2, "percentile": 90,
+            "metric": "cosine", "simulation_samples": 8,
+        }  # fmt: skip
+        return BenchmarkRecipe(**(fields | changes))
+
+
+@dataclass
+class Vehicle:
+    """A vehicle's disk, and the store where it can be reached."""
+
+    factory: Factory
+    fleet: Path
+    online: bool = True
+    """Without, the store's URI leads nowhere."""
+
+    @property
+    def folder(self) -> Path:
+        return self.fleet / NODE / DEPLOYMENT
+
+    @property
+    def current(self) -> str | None:
+        link = self.folder / "current"
+        return link.readlink().name if link.is_symlink() else None
+
+    @property
+    def revisions(self) -> set[str]:
+        return {entry.name for entry in (self.folder / "revisions").iterdir()}
+
+    def run(self, recipe: Any) -> StageResult:
+        store = self.factory.store if self.online else "s3://nowhere/at-all"
+        self.factory.runs += 1
+        workdir = self.factory.root / f"scratch-{self.factory.runs}"
+        workdir.mkdir()
+        return run(StageRequest(deployment=DEPLOYMENT, store=store, recipe=recipe), workdir)
+
+    def prefetch(self, release: Release, **changes: Any) -> StageResult:
+        return self.run(PrefetchRecipe(**release.recipe(**changes)))
+
+    def activate(self, release: Release, **changes: Any) -> StageResult:
+        return self.run(ActivateRecipe(**release.recipe(**changes)))
+
+    def deactivate(self, revision: str) -> StageResult:
+        return self.run(DeactivateRecipe(image="i", node=NODE, deployment=DEPLOYMENT, revision=revision))
+
+    def update(self, release: Release) -> StageResult:
+        succeeded(self.prefetch(release))
+        return succeeded(self.activate(release))
