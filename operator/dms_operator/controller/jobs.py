@@ -111,7 +111,8 @@ def template_digest(manifest: dict[str, Any]) -> str:
 
 
 _NODE_NAME = [{"name": NODE_VARIABLE, "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}]
-"""A figure says where it was taken; the rest need not know."""
+"""A figure says where it was taken, a vehicle which one it is; the rest need not know."""
+_TOLD_THEIR_NODE: tuple[StageName, ...] = ("benchmark", "prefetch", "activate", "deactivate")
 
 _POD_FAILURE_POLICY: dict[str, Any] = {
     "rules": [
@@ -236,7 +237,7 @@ def _environment(step: Step, metadata: Metadata, spec: DeploymentSpec, settings:
         {"name": FILE_ROOTS_VARIABLE, "value": ":".join(settings.file_roots)},
         {"name": TIME_LIMIT_VARIABLE, "value": str(settings.deadline(step.recipe.stage))},
         {"name": "HOME", "value": SCRATCH},
-        *(_NODE_NAME if step.recipe.stage == "benchmark" else []),
+        *(_NODE_NAME if step.recipe.stage in _TOLD_THEIR_NODE else []),
         *({"name": name, "value": value} for name, value in _observability(settings).items()),
         *signing.environment(step.recipe.stage, settings.signing),
         *({"name": name, "value": value} for name, value in settings.env.items()),
