@@ -44,8 +44,8 @@ class Scene:
         self.cluster.nodes[name] = self.cluster.stamp(node(name))
         self.caches.vehicles.put(self.cluster.nodes[name])
 
-    async def reconcile(self) -> None:
-        await self.reconciler.reconcile(NAME)
+    async def reconcile(self) -> float | None:
+        return await self.reconciler.reconcile(NAME)
 
 
 async def test_a_deployment_sees_the_fleet_only_if_it_rolls_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +84,7 @@ async def test_a_label_is_seen_before_the_watch_tells_of_it(monkeypatch: pytest.
     scene = Scene(monkeypatch, rollout=ROLLOUT)
     scene.add_vehicle("car")
     scene.plan = {"node_labels": {"car": {LABEL: "abc"}}}
-    await scene.reconcile()
+    assert await scene.reconcile() == 0.0, "nobody will tell of it: look again"
     scene.plan = {"node_labels": {"car": {LABEL: None}}}
     await scene.reconcile()
     await scene.reconcile()
@@ -93,6 +93,7 @@ async def test_a_label_is_seen_before_the_watch_tells_of_it(monkeypatch: pytest.
 
 async def test_a_vehicle_that_is_gone_has_nothing_to_note(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(monkeypatch, rollout=ROLLOUT)
+    scene.caches.vehicles.put(node("scrapped"))
     scene.plan = {"node_labels": {"scrapped": {LABEL: "abc"}}}
     await scene.reconcile()
     assert scene.cluster.calls == [f"label_node scrapped {LABEL}=abc", "patch_status driver"]
@@ -101,7 +102,7 @@ async def test_a_vehicle_that_is_gone_has_nothing_to_note(monkeypatch: pytest.Mo
 
 async def test_a_node_that_is_no_vehicle_any_more_is_not_taken_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(monkeypatch, rollout=ROLLOUT)
-    scene.cluster.nodes["retired"] = scene.cluster.stamp(node("retired"))
+    scene.add_vehicle("retired")
     del scene.cluster.nodes["retired"]["metadata"]["labels"]["dms.edge/vehicle"]
     scene.plan = {"node_labels": {"retired": {LABEL: "abc"}}}
     await scene.reconcile()

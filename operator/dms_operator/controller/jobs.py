@@ -92,12 +92,19 @@ def removal_job_manifest(
     """
     step = Step("remove", recipe, recipe_digest(recipe), None, None)
     manifest = job_manifest(step, metadata, spec, settings, "")
-    del manifest["metadata"]["ownerReferences"]
-    manifest["metadata"]["name"] = removal_job_name(metadata)
-    manifest["metadata"]["annotations"][labels.REMOVES_FOR] = metadata.name
-    manifest["spec"]["activeDeadlineSeconds"] = settings.deadline("remove")
-    manifest["spec"]["ttlSecondsAfterFinished"] = REMOVAL_LOGS_SECONDS
-    return manifest
+    return outliving(manifest, removal_job_name(metadata), metadata, settings.deadline("remove"))
+
+
+def outliving(manifest: dict[str, Any], name: str, metadata: Metadata, deadline: int) -> dict[str, Any]:
+    """A Job of another name that outlives its deployment: without an owner, bounded by a deadline in seconds."""
+    marks = {key: value for key, value in manifest["metadata"].items() if key != "ownerReferences"}
+    annotations = {**marks["annotations"], labels.REMOVES_FOR: metadata.name}
+    bounds = {"activeDeadlineSeconds": deadline, "ttlSecondsAfterFinished": REMOVAL_LOGS_SECONDS}
+    return {
+        **manifest,
+        "metadata": {**marks, "name": name, "annotations": annotations},
+        "spec": {**manifest["spec"], **bounds},
+    }
 
 
 def removal_job_name(metadata: Metadata) -> str:

@@ -24,7 +24,7 @@ from .jobs import removal_job_name
 from .journal import log_event
 from .kube import CONFLICT, NOT_FOUND, ApiError, Cluster
 from .merge import merge_patch
-from .observation import NO_FLEET, Observed, job_view, observe
+from .observation import NO_FLEET, Observed, is_ours, job_view, observe
 from .plan import Event, Plan, plan
 from .posts import event_manifest
 from .rollout.fleet import Fleet, ReadingsWanted
@@ -88,6 +88,8 @@ class Reconciler:
         observed = await self._read_metrics(self._observe(body))
         steps = plan(observed, self._settings, self._now())
         acted = await self._act(body, observed, steps)
+        if steps.node_labels:
+            return 0.0  # the cache knows the labels, so that no event will tell of them
         return _settled(steps.requeue_after) if acted else steps.requeue_after
 
     def _observe(self, body: Raw) -> Observed:
@@ -108,7 +110,7 @@ class Reconciler:
     async def _set_finalizer(self, body: dict[str, Any]) -> dict[str, Any]:
         """Put the finalizer on, or take it off, as the annotations ask; gives the deployment as it is then."""
         name = ObjectName.of(body)
-        wanted = removal.finalizers(Metadata.model_validate(body["metadata"]))
+        wanted = removal.finalizers(Metadata.model_validate(body["metadata"]), body["spec"])
         if wanted is None:
             return body
         answer = await self._cluster.set_finalizers(name, wanted, body["metadata"]["resourceVersion"])
@@ -117,33 +119,48 @@ class Reconciler:
         return self._caches.deployments.get(name) or body
 
     async def _clean_up(self, body: Raw) -> float | None:
-        """The next step of a deployment that is being deleted and whose artifacts may have to go."""
+        """The next step of a deployment that is being deleted, and whose artifacts or models may have to go."""
         observed = self._observe(body)
-        job = self._caches.jobs.get(ObjectName(observed.metadata.namespace, removal_job_name(observed.metadata)))
-        await self._find_lost_pods([job] if job else [])
-        view = job_view(job, self._caches.pods.owned_by(job["metadata"]["uid"])) if job else None
+        views = [job_view(job, pods) for job, pods in await self._cleaning_jobs(body)]
+        removing = next((view for view in views if view.name == removal_job_name(observed.metadata)), None)
+        freeing = [view for view in views if view.stage == "deactivate" and view.attempt == observed.metadata.uid]
         used = partial(used_by_others, body, self._caches.deployments, self._caches.jobs)
-        step = removal.removal(observed, view, used, self._settings, self._now())
+        step = removal.removal(observed, removing, freeing, used, self._settings, self._now())
+        for node, marks in step.node_labels.items():
+            await self._label(node, marks)
         for name in step.delete:
             await self._delete(ObjectName(observed.metadata.namespace, name), after_pods=True)
-        if step.create is not None:
-            step = await self._start_removal(observed, step.create)
-        if step.done is not None:
-            await self._post(body, step.done, self._cluster.post_event)
+        if step.create:
+            step = await self._start_cleaning(observed, step)
+        for event in step.done:
+            await self._post(body, event, self._cluster.post_event)
+        if step.done:
             left = removal.without_ours(observed.metadata.finalizers)
             # The answer is not put into the cache: the watch may have dropped the deployment by then.
             await self._cluster.set_finalizers(ObjectName.of(body), left, body["metadata"]["resourceVersion"])
-        return step.requeue_after
+        return 0.0 if step.node_labels else step.requeue_after
 
-    async def _start_removal(self, observed: Observed, manifest: Raw) -> removal.Removal:
-        try:
-            self._caches.jobs.put(await self._cluster.create_job(manifest))
-        except ApiError as error:
-            given_up = removal.refused(observed, error.message, error.is_refusal, self._settings, self._now())
-            if given_up is None:
-                raise
-            return given_up
-        return removal.Removal(requeue_after=SETTLE_SECONDS)
+    async def _cleaning_jobs(self, body: Raw) -> list[tuple[Raw, list[dict[str, Any]]]]:
+        """Jobs without an owner that work for a deployment that is being deleted, each with its pods."""
+        name = ObjectName.of(body)
+        found = (
+            self._caches.jobs.get(job) for job in self._caches.jobs.tagged(name.name) if job.namespace == name.namespace
+        )
+        jobs = [job for job in found if job is not None and not owner(job) and is_ours(job)]
+        await self._find_lost_pods(jobs)
+        return [(job, self._caches.pods.owned_by(job["metadata"]["uid"])) for job in jobs]
+
+    async def _start_cleaning(self, observed: Observed, step: removal.Removal) -> removal.Removal:
+        for manifest in step.create:
+            try:
+                self._caches.jobs.put(await self._cluster.create_job(manifest))
+            except ApiError as error:
+                name, is_final = manifest["metadata"]["name"], error.is_refusal
+                given_up = removal.refused(observed, name, error.message, is_final, self._settings, self._now())
+                if given_up is None:
+                    raise
+                return given_up
+        return replace(step, requeue_after=min(SETTLE_SECONDS, step.requeue_after or SETTLE_SECONDS))
 
     async def _find_lost_pods(self, jobs: Iterable[dict[str, Any]]) -> None:
         """Ask once for the pods of a finished Job that shows no such pod: the pods' watch may lag behind the Jobs'."""
@@ -170,13 +187,15 @@ class Reconciler:
         for event in steps.events if written else ():
             log_event(name, event, steps.status)
             await self._post(body, event)
-        return any(deleted) or bool(steps.create) or bool(steps.node_labels) or written
+        return any(deleted) or bool(steps.create) or written
 
     async def _label(self, node: str, marks: Mapping[str, str | None]) -> None:
-        """Note on a vehicle what lies there; one that is gone has nothing to note."""
+        """Note on a vehicle what lies there; one that is gone, or no vehicle any more, is forgotten at once."""
         answer = await self._cluster.label_node(node, marks)
         if answer is not None and VEHICLE in answer["metadata"].get("labels", {}):
             self._caches.vehicles.put(answer)
+        elif (gone := answer or self._caches.vehicles.get(ObjectName("", node))) is not None:
+            self._caches.vehicles.drop(gone)
 
     async def _delete(self, name: ObjectName, *, after_pods: bool = False) -> bool:
         job = self._caches.jobs.get(name)

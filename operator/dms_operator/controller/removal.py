@@ -1,11 +1,12 @@
-"""What becomes of a deployment's artifacts when it is deleted: they stay, unless an annotation asks for their removal.
+"""What becomes of a deployment's artifacts and models when it is deleted: they stay, unless one asks for their removal.
 
-The annotation puts a finalizer on the deployment. After its deletion its Jobs go first, then one Job removes what no
-other deployment of the same store names, then the finalizer goes: also when that fails, or takes too long.
+Either wish puts a finalizer on the deployment. After its deletion its Jobs go first, then models leave their vehicles
+(vehicle_removal.py), then one Job removes the artifacts that no other deployment of the same store names, then the
+finalizer goes: also when that fails, or takes too long.
 """
 
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,9 +23,7 @@ from .jobs import removal_job_manifest
 from .observation import JobView, Observed
 from .settings import Settings
 from .text import clip, number, parse_timestamp
-
-_SLACK = timedelta(seconds=60)
-"""On top of a Job's own deadline, until its end is known here."""
+from .vehicle_removal import SLACK, vehicle_step
 
 
 @dataclass(frozen=True)
@@ -33,18 +32,21 @@ class Removal:
 
     delete: list[str] = field(default_factory=list)
     """Names of its Jobs, which must have ended before anything is removed."""
-    create: dict[str, Any] | None = None
-    """The Job that removes its artifacts."""
-    done: Event | None = None
-    """To be posted; then the finalizer goes."""
+    create: list[dict[str, Any]] = field(default_factory=list)
+    """The Jobs that free vehicles, or the one that removes its artifacts."""
+    done: list[Event] = field(default_factory=list)
+    """To be posted; then the finalizer goes. Empty while there is something to be done."""
     requeue_after: float | None = None
+    node_labels: dict[str, dict[str, str | None]] = field(default_factory=dict)
+    """As in a plan: what lies on vehicles."""
 
 
-def finalizers(metadata: Metadata) -> list[str] | None:
+def finalizers(metadata: Metadata, spec: Mapping[str, Any]) -> list[str] | None:
     """The finalizers that a living deployment should have instead of its present ones; None: they are right."""
-    if is_asked_for(metadata) == (FINALIZER in metadata.finalizers):
+    wanted = takes_artifacts(metadata) or frees_vehicles(spec)
+    if wanted == (FINALIZER in metadata.finalizers):
         return None
-    return [*metadata.finalizers, FINALIZER] if is_asked_for(metadata) else without_ours(metadata.finalizers)
+    return [*metadata.finalizers, FINALIZER] if wanted else without_ours(metadata.finalizers)
 
 
 def without_ours(present: Iterable[str]) -> list[str]:
@@ -52,9 +54,14 @@ def without_ours(present: Iterable[str]) -> list[str]:
     return [one for one in present if one != FINALIZER]
 
 
-def is_asked_for(metadata: Metadata) -> bool:
+def takes_artifacts(metadata: Metadata) -> bool:
     """Whether the deployment's artifacts shall go with it."""
     return metadata.annotations.get(DELETE_ARTIFACTS) == "true"
+
+
+def frees_vehicles(spec: Mapping[str, Any]) -> bool:
+    """Whether vehicles shall lose the model when the deployment goes; `spec` as it came, valid or not."""
+    return (spec.get("rollout") or {}).get("deletionPolicy") == "Remove"
 
 
 def removal_recipe(status: DeploymentStatus, used: Collection[str], image: str) -> RemoveRecipe:
@@ -74,30 +81,66 @@ def _artifact(result: StageResult) -> str:
 
 
 def removal(
-    observed: Observed, job: JobView | None, used: Callable[[], frozenset[str]], settings: Settings, now: datetime
+    observed: Observed,
+    job: JobView | None,
+    deactivations: Iterable[JobView],
+    used: Callable[[], frozenset[str]],
+    settings: Settings,
+    now: datetime,
 ) -> Removal:
-    """The next step for a deployment that is being deleted and has our finalizer; `job` is its removal Job.
+    """The next step for a deployment that is being deleted and has our finalizer.
 
-    `used` is asked for only when it is needed: it looks at every deployment.
+    `job` is its removal Job, `deactivations` are those that free its vehicles. `used` is asked for only when it is
+    needed: it looks at every deployment.
     """
-    if not is_asked_for(observed.metadata):
-        return Removal(done=_kept(f"annotation {DELETE_ARTIFACTS} is not true (any more)"))
     if isinstance(observed.spec, InvalidSpec):
-        return Removal(done=_given_up("", f"the spec is invalid ({observed.spec.message})"))
+        return Removal(done=[_given_up("", f"the spec is invalid ({observed.spec.message})")])
+    told: list[Event] = []
+    if observed.spec.rollout and observed.spec.rollout.deletion_policy == "Remove":
+        vehicles = vehicle_step(observed, observed.spec, deactivations, settings, now)
+        if vehicles.done is None:
+            stages = [one.name for one in observed.jobs.values() if not one.deleting]
+            delete = [*vehicles.delete, *stages]
+            return Removal(delete, vehicles.create, [], vehicles.requeue_after, vehicles.node_labels)
+        told = [vehicles.done]
+    if not takes_artifacts(observed.metadata):
+        return Removal(done=told or [_kept(f"annotation {DELETE_ARTIFACTS} is not true (any more)")])
+    artifacts = _artifacts_step(observed, observed.spec, job, used, settings, now)
+    return replace(artifacts, done=[*told, *artifacts.done]) if artifacts.done else artifacts
+
+
+def _artifacts_step(
+    observed: Observed,
+    spec: DeploymentSpec,
+    job: JobView | None,
+    used: Callable[[], frozenset[str]],
+    settings: Settings,
+    now: datetime,
+) -> Removal:
     if observed.jobs:
-        return _end_stages(observed.jobs.values(), observed.spec, settings, now)
+        return _end_stages(observed.jobs.values(), spec, settings, now)
     if job is None:
-        return _begin(observed, observed.spec, used(), settings)
-    return _wait_for(job, observed, observed.spec, used, settings, now)
+        return _begin(observed, spec, used(), settings)
+    return _wait_for(job, observed, spec, used, settings, now)
 
 
-def refused(observed: Observed, why: str, is_final: bool, settings: Settings, now: datetime) -> Removal | None:
-    """What to do after the removal Job could not be created: give up, or None to try again."""
-    since = observed.metadata.deletion_timestamp
-    if not is_final and not _is_overdue(since, settings, now):
+def refused(
+    observed: Observed, job: str, why: str, is_final: bool, settings: Settings, now: datetime
+) -> Removal | None:
+    """What to do after a Job could not be created: give up, or None to try again."""
+    if not is_final and not _is_overdue(
+        observed.metadata.deletion_timestamp, settings, now, _for_vehicles(observed, settings)
+    ):
         return None
     uri = observed.spec.artifacts.uri if isinstance(observed.spec, DeploymentSpec) else ""
-    return Removal(done=_given_up(uri, f"the removal Job cannot be created ({why})"))
+    return Removal(done=[_given_up(uri, f"Job {job} cannot be created ({why})")])
+
+
+def _for_vehicles(observed: Observed, settings: Settings) -> timedelta:
+    """Time that passes until vehicles are done with, before any artifact is removed."""
+    rollout = observed.spec.rollout if isinstance(observed.spec, DeploymentSpec) else None
+    frees = rollout is not None and rollout.deletion_policy == "Remove"
+    return timedelta(seconds=settings.deadline("deactivate")) + SLACK if frees else timedelta()
 
 
 def _end_stages(jobs: Iterable[JobView], spec: DeploymentSpec, settings: Settings, now: datetime) -> Removal:
@@ -105,7 +148,7 @@ def _end_stages(jobs: Iterable[JobView], spec: DeploymentSpec, settings: Setting
     living = [job.name for job in jobs if not job.deleting]
     stuck = [job.name for job in jobs if job.deleting and _is_overdue(job.deleted_at, settings, now)]
     if stuck and not living:
-        return Removal(done=_given_up(spec.artifacts.uri, f"Job {stuck[0]} does not end"))
+        return Removal(done=[_given_up(spec.artifacts.uri, f"Job {stuck[0]} does not end")])
     return Removal(delete=living, requeue_after=settings.deadline("remove"))
 
 
@@ -113,8 +156,8 @@ def _begin(observed: Observed, spec: DeploymentSpec, used: frozenset[str], setti
     recipe = removal_recipe(observed.status, used, settings.images.resolve)
     if not recipe.artifacts and not recipe.recipes:
         made = any(recorded_results(observed.status))
-        return Removal(done=_kept("other deployments use them all" if made else "there are none"))
-    return Removal(create=removal_job_manifest(recipe, observed.metadata, spec, settings))
+        return Removal(done=[_kept("other deployments use them all" if made else "there are none")])
+    return Removal(create=[removal_job_manifest(recipe, observed.metadata, spec, settings)])
 
 
 def _wait_for(
@@ -127,20 +170,20 @@ def _wait_for(
 ) -> Removal:
     failure = job.result.failure if job.result else job.failure if job.state == "Failed" else None
     if failure is not None:
-        return Removal(done=_given_up(spec.artifacts.uri, failure.message))
+        return Removal(done=[_given_up(spec.artifacts.uri, failure.message)])
     if job.result is not None:
-        return Removal(done=_removed(job.result, observed.status, used()))
+        return Removal(done=[_removed(job.result, observed.status, used())])
     if job.state == "Complete":
         grace = job.answer_grace(now)
         lost = Event("Normal", EVENT_CLEANED_UP, f"artifacts removed by Job {job.name}, whose answer is lost")
-        return Removal(requeue_after=grace) if grace > 0 else Removal(done=lost)
+        return Removal(requeue_after=grace) if grace > 0 else Removal(done=[lost])
     if _is_overdue(job.created_at, settings, now):
-        return Removal(done=_given_up(spec.artifacts.uri, f"Job {job.name} does not end"))
+        return Removal(done=[_given_up(spec.artifacts.uri, f"Job {job.name} does not end")])
     return Removal(requeue_after=settings.deadline("remove"))
 
 
-def _is_overdue(since: str | None, settings: Settings, now: datetime) -> bool:
-    limit = timedelta(seconds=settings.deadline("remove")) + _SLACK
+def _is_overdue(since: str | None, settings: Settings, now: datetime, later: timedelta = timedelta()) -> bool:
+    limit = timedelta(seconds=settings.deadline("remove")) + SLACK + later
     return since is not None and now - parse_timestamp(since) > limit
 
 

@@ -9,12 +9,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..api import labels
+from ..api.base import digest_of
 from ..api.resource import Metadata
 from ..api.rollout import FailurePolicy
 from ..api.spec import DeploymentSpec, TargetSpec
 from ..api.stages import VehicleRecipe, recipe_digest
-from ..api.vehicle import FLEET_FOLDER, FLEET_FOLDER_VARIABLE
-from .jobs import job_manifest
+from ..api.vehicle import FLEET_FOLDER, FLEET_FOLDER_VARIABLE, DeactivateRecipe
+from .jobs import job_manifest, job_name, outliving
 from .settings import FleetSettings, Settings, StageVolume
 from .steps import Step
 
@@ -45,6 +46,18 @@ def vehicle_job_manifest(
     manifest = job_manifest(step, metadata, spec, _cut_down(settings, settings.fleet, recipe, spec), attempt)
     manifest["metadata"]["annotations"] |= {labels.NODE: recipe.node, labels.REVISION: recipe.revision}
     return manifest
+
+
+def deactivation_manifest(
+    recipe: DeactivateRecipe, metadata: Metadata, spec: DeploymentSpec, settings: Settings
+) -> dict[str, Any]:
+    """The Job that takes a model off a vehicle while its deployment is being deleted (jobs.removal_job_manifest).
+
+    Its attempt is the deployment's uid: an earlier deployment of the same name may have left Jobs.
+    """
+    manifest = vehicle_job_manifest(recipe, None, metadata, spec, settings, metadata.uid)
+    name = job_name(metadata.name, "deactivate", digest_of([metadata.uid, recipe_digest(recipe)]))
+    return outliving(manifest, name, metadata, settings.deadline("deactivate"))
 
 
 def _cut_down(settings: Settings, fleet: FleetSettings, recipe: VehicleRecipe, spec: DeploymentSpec) -> Settings:

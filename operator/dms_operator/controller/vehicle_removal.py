@@ -1,0 +1,159 @@
+"""Taking a deployment's model off its vehicles when it is deleted, if `deletionPolicy: Remove` asks for that.
+
+A vehicle's revision label says that something lies there; a deactivate Job takes it away, and its success the label. No
+vehicle can hold up the deletion: what is held, fails, or does not come back in time keeps its model, and that is told.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from ..api.labels import revision_label
+from ..api.reasons import EVENT_CLEANED_UP, EVENT_CLEANUP_FAILED
+from ..api.spec import DeploymentSpec
+from ..api.vehicle import DeactivateRecipe
+from .events import MESSAGE_LIMIT, Event
+from .observation import JobView, Observed
+from .rollout.fleet import Vehicle
+from .settings import Settings
+from .text import clip, parse_timestamp
+from .vehicle_jobs import deactivation_manifest
+
+SLACK = timedelta(seconds=60)
+"""On top of a Job's own deadline, until its end is known here."""
+_NAMED = 5
+"""Vehicles that an event names."""
+
+
+@dataclass(frozen=True)
+class VehicleStep:
+    """What is to be done next for the vehicles of a deployment that goes."""
+
+    node_labels: dict[str, dict[str, str | None]] = field(default_factory=dict)
+    delete: list[str] = field(default_factory=list)
+    create: list[dict[str, Any]] = field(default_factory=list)
+    done: Event | None = None
+    """What became of all vehicles; None while one is waited for."""
+    requeue_after: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Leaving:
+    """A vehicle on which something of the deployment lies."""
+
+    vehicle: Vehicle
+    revision: str
+    """What its label says, or what a Job may have brought before any label could tell."""
+    busy: JobView | None
+    """A Job of the rollout that may have changed it, and is not gone yet."""
+    job: JobView | None
+    """The Job that frees it."""
+    image: str | None
+    """What that Job runs: the image of its revision's toolchain."""
+
+    @property
+    def failure(self) -> str:
+        """Why it keeps its model, whatever comes; empty while there is hope."""
+        if self.vehicle.held:
+            return "held"
+        if self.image is None:
+            return "no image and volume for it in the settings"
+        if self.job and self.job.state == "Failed":
+            return self.job.failure.reason if self.job.failure else "failed"
+        return ""
+
+    @property
+    def told(self) -> str | None:
+        """The revision that lies there by the last that was heard; None for none."""
+        heard = self.busy if self.busy and self.busy.stage == "activate" else self.job
+        facts = heard.result.vehicle if heard and heard.result else None
+        return facts.revision if facts else self.revision
+
+    def grace(self, now: datetime) -> float:
+        """Seconds for which the answer of its Job is still waited for."""
+        return self.job.answer_grace(now) if self.job and self._has_no_answer(self.job) else 0.0
+
+    def lost(self, now: datetime) -> JobView | None:
+        """Its Job, when that completed and nobody will learn what it said: it is run again."""
+        return self.job if self.job and self._has_no_answer(self.job) and not self.grace(now) else None
+
+    @staticmethod
+    def _has_no_answer(job: JobView) -> bool:
+        return job.state == "Complete" and job.result is None and not job.deleting
+
+
+def vehicle_step(
+    observed: Observed, spec: DeploymentSpec, deactivations: Iterable[JobView], settings: Settings, now: datetime
+) -> VehicleStep:
+    """The next step; `deactivations` are the Jobs that were made for this very deletion."""
+    jobs = {(job.node, job.revision): job for job in deactivations}
+    leaving = list(_leaving(observed, jobs, settings))
+    left = _time_left(observed, settings, now)
+    labels = _labels(leaving, observed)
+    delete = [
+        *(job.name for job in observed.vehicle_jobs.values() if not job.deleting),
+        *(job.name for each in leaving if (job := each.lost(now))),
+    ]
+    waits = left > 0 and any(not each.failure for each in leaving)
+    if not (labels or delete or waits):
+        freed = sum(job.state == "Complete" for job in jobs.values())
+        return VehicleStep(done=_event(freed, leaving))
+    create = [_manifest(each, observed, spec, settings) for each in leaving if left > 0 and _starts(each)]
+    graces = [grace for each in leaving if (grace := each.grace(now)) > 0]
+    return VehicleStep(labels, delete, create, requeue_after=max(1.0, min([left, *graces])))
+
+
+def _leaving(observed: Observed, jobs: dict[tuple[str, str], JobView], settings: Settings) -> Iterator[_Leaving]:
+    busy = {job.node: job for job in observed.vehicle_jobs.values() if job.state != "Pending"}
+    for vehicle in observed.fleet.vehicles:
+        worker = busy.get(vehicle.name)
+        revision = vehicle.revision or (worker.revision if worker else "")
+        if revision:
+            image = _image(observed, vehicle.board, settings)
+            yield _Leaving(vehicle, revision, worker, jobs.get((vehicle.name, revision)), image)
+
+
+def _image(observed: Observed, board: str, settings: Settings) -> str | None:
+    status = observed.status.revision
+    targets = [target for release in (status.releases if status else []) for target in release.targets]
+    toolchains = {target.toolchain for target in targets if target.board == board}
+    images = [image for toolchain, image in settings.images.benchmark.items() if toolchain in toolchains]
+    return next(iter(images), None) if settings.fleet else None
+
+
+def _starts(each: _Leaving) -> bool:
+    return not each.failure and each.job is None and each.busy is None
+
+
+def _manifest(each: _Leaving, observed: Observed, spec: DeploymentSpec, settings: Settings) -> dict[str, Any]:
+    assert each.image is not None, "a vehicle without an image is a failure"
+    metadata = observed.metadata
+    recipe = DeactivateRecipe(
+        image=each.image,
+        node=each.vehicle.name,
+        deployment=f"{metadata.namespace}/{metadata.name}",
+        revision=each.revision,
+    )
+    return deactivation_manifest(recipe, metadata, spec, settings)
+
+
+def _labels(leaving: Iterable[_Leaving], observed: Observed) -> dict[str, dict[str, str | None]]:
+    """What is known of the vehicles, to be written down before the Job that knew it is deleted."""
+    label = revision_label(observed.metadata.namespace, observed.metadata.name)
+    return {each.vehicle.name: {label: each.told} for each in leaving if (each.told or "") != each.vehicle.revision}
+
+
+def _time_left(observed: Observed, settings: Settings, now: datetime) -> float:
+    since = observed.metadata.deletion_timestamp
+    limit = timedelta(seconds=settings.deadline("deactivate")) + SLACK
+    return (limit - (now - parse_timestamp(since))).total_seconds() if since else limit.total_seconds()
+
+
+def _event(freed: int, left: list[_Leaving]) -> Event:
+    text = f"model removed from {freed} vehicle{'s' if freed != 1 else ''}"
+    if not left:
+        return Event("Normal", EVENT_CLEANED_UP, text)
+    named = [f"{each.vehicle.name} ({each.failure or 'no answer in time'})" for each in left[:_NAMED]]
+    more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
+    return Event("Warning", EVENT_CLEANUP_FAILED, clip(f"{text}; it stays on {', '.join(named)}{more}", MESSAGE_LIMIT))
