@@ -36,11 +36,11 @@ def run(recipe: ActivateRecipe, context: VehicleContext) -> VehicleFacts:
 
 
 def _switch(recipe: ActivateRecipe, folder: Folder, context: VehicleContext) -> Smoke:
-    folder.switch(recipe.revision)
     try:
+        folder.switch(recipe.revision)
         smoke = run_smoke(recipe, folder.current_link, context.workdir)
+        folder.confirm()
     except BaseException:
         folder.go_back()
         raise
-    folder.confirm()
     return smoke

@@ -17,6 +17,7 @@ _LAMBDA = 7.0
 """Higham and Mary, A New Approach to Probabilistic Rounding Error Analysis (SIAM J. Sci. Comput. 41, 2019): the error
 of a dot product of n terms stays below lambda sqrt(n) u but for a probability of 2 exp(-lambda^2 / 2). 7: of the
 million dot products of a net one goes beyond with a probability below 1e-4."""
+_QDQ = {"QuantizeLinear", "DequantizeLinear"}
 _MOVES = {"Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
 """Operators that change no value."""
 
@@ -26,7 +27,8 @@ def rounding_floor(
 ) -> Mapping[str, Tolerance]:
     """The least that must be allowed for each output: one quantization step, or rounding summed over the net's layers.
 
-    The latter supposes that no layer makes the relative error of the one before it larger.
+    The latter supposes that no layer makes the relative error of the one before it larger, and that sums of half
+    precision values are kept in single precision.
     """
     steps = _steps(model)
     relative = _relative(model, toolchain)
@@ -43,11 +45,12 @@ def _rounded(outputs: Sequence[Arrays], name: str, relative: float) -> Tolerance
 
 
 def _relative(model: onnx.ModelProto, toolchain: ToolchainName) -> float:
-    """Rounding of every layer's sums, as a share of the value. NPUs compute floats in half precision."""
+    """Rounding of every layer's sums, and of its values where they are halves, as NPUs' floats are: as a share."""
     weights = {each.name: each for each in model.graph.initializer}
-    halves = any(each.data_type == onnx.TensorProto.FLOAT16 for each in weights.values())
-    unit = _HALF if halves or toolchain != "onnxruntime" else _SINGLE
-    return _LAMBDA * unit * sum(sqrt(_terms(node, weights)) for node in model.graph.node)
+    layers = [node for node in model.graph.node if node.op_type not in _MOVES | _QDQ]
+    halves = toolchain != "onnxruntime" or any(each.data_type == onnx.TensorProto.FLOAT16 for each in weights.values())
+    sums = _LAMBDA * _SINGLE * sum(sqrt(_terms(node, weights)) for node in layers)
+    return sums + (_HALF * len(layers) if halves else 0.0)
 
 
 def _terms(node: onnx.NodeProto, weights: Mapping[str, onnx.TensorProto]) -> int:

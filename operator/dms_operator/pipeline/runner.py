@@ -26,7 +26,7 @@ from ..api.stages import (
     is_cacheable,
     recipe_digest,
 )
-from ..artifacts.store import open_store
+from ..artifacts.store import Store, open_store
 from . import remove
 from .attest import attested
 from .context import Facts, StageContext, StageOutput, VehicleContext
@@ -78,7 +78,7 @@ def _cached_or_run(request: StageRequest, digest: str, workdir: Path, progress: 
         return StageResult(stage="remove", recipe=digest, removal=remove.run(request.recipe, store))
     context = StageContext(store=store, workdir=workdir, progress=progress)
     cached = store.lookup(digest) if is_cacheable(request.recipe) else None
-    if cached is not None and _is_outdone(request.recipe, cached):
+    if cached is not None and _is_outdone(request.recipe, cached, store):
         cached = None
     if cached is not None and cached.artifact and context.keys.trusts(store.attestation(cached.artifact.digest)):
         return cached
@@ -104,10 +104,14 @@ def _on_vehicle(request: StageRequest, digest: str, workdir: Path, progress: Pro
     return StageResult(stage=request.recipe.stage, recipe=digest, vehicle=facts)
 
 
-def _is_outdone(recipe: Recipe, cached: StageResult) -> bool:
-    """Whether a benchmark was answered without a board, and here is one."""
-    if not isinstance(recipe, BenchmarkRecipe) or cached.benchmark is None:
+def _is_outdone(recipe: Recipe, cached: StageResult, store: Store) -> bool:
+    """Whether a benchmark left no golden outputs, or was answered without a board, and here is one."""
+    if not isinstance(recipe, BenchmarkRecipe) or cached.benchmark is None or cached.artifact is None:
         return False
+    from .golden import GOLDEN
+
+    if GOLDEN not in store.manifest(cached.artifact.digest):
+        return True
     if any(row.provenance == "measured" for row in cached.benchmark.latencies):
         return False
     from .board import is_at_hand

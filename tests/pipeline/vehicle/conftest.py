@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from dms_operator.pipeline.latency import PROFILES, Profile
-from pipeline.vehicle.releases import Factory, Release, Vehicle, net
+from pipeline.vehicle.disk import Release, Vehicle
+from pipeline.vehicle.releases import Factory, net
 
 OWN_BOARD = "generic-x86" if platform.machine() == "x86_64" else "generic-arm64"
 
@@ -34,4 +35,5 @@ def vehicle(factory: Factory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     fleet = tmp_path / "fleet"
     fleet.mkdir()
     monkeypatch.setenv("DMS_FLEET_FOLDER", str(fleet))
-    return Vehicle(factory, fleet)
+    (tmp_path / "scratch").mkdir()
+    return Vehicle(factory.store, fleet, tmp_path / "scratch")

@@ -1,4 +1,4 @@
-"""Revisions of a small net, made by the real stages, and a vehicle's disk to bring them to."""
+"""Revisions of a small net, made by the real stages."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,29 +16,10 @@ from dms_operator.api.stages import (
     StageRequest,
     StageResult,
 )
-from dms_operator.api.vehicle import ActivateRecipe, DeactivateRecipe, PrefetchRecipe
 from dms_operator.pipeline.runner import run
 from model_fixtures import tiny_classifier, tiny_dataset
 from pipeline.stages import succeeded
-
-NODE, DEPLOYMENT = "car-1", "perception/driver-monitor"
-
-
-@dataclass(frozen=True)
-class Release:
-    """What a vehicle is told of a revision."""
-
-    revision: str
-    compiled: str
-    benchmark: str
-    board: str
-    toolchain: str
-    resolved: str = ""
-    variant: str = ""
-
-    def recipe(self, **changes: Any) -> dict[str, Any]:
-        fields = {name: getattr(self, name) for name in ("revision", "compiled", "benchmark", "board", "toolchain")}
-        return {"image": "i", "node": NODE, "deployment": DEPLOYMENT} | fields | changes
+from pipeline.vehicle.disk import DEPLOYMENT, Release
 
 
 def net(path: Path, number: int) -> Path:
@@ -105,46 +86,3 @@ class Factory:
             "metric": "cosine", "simulation_samples": 8,
         }  # fmt: skip
         return BenchmarkRecipe(**(fields | changes))
-
-
-@dataclass
-class Vehicle:
-    """A vehicle's disk, and the store where it can be reached."""
-
-    factory: Factory
-    fleet: Path
-    online: bool = True
-    """Without, the store's URI leads nowhere."""
-
-    @property
-    def folder(self) -> Path:
-        return self.fleet / NODE / DEPLOYMENT
-
-    @property
-    def current(self) -> str | None:
-        link = self.folder / "current"
-        return link.readlink().name if link.is_symlink() else None
-
-    @property
-    def revisions(self) -> set[str]:
-        return {entry.name for entry in (self.folder / "revisions").iterdir()}
-
-    def run(self, recipe: Any) -> StageResult:
-        store = self.factory.store if self.online else "s3://nowhere/at-all"
-        self.factory.runs += 1
-        workdir = self.factory.root / f"scratch-{self.factory.runs}"
-        workdir.mkdir()
-        return run(StageRequest(deployment=DEPLOYMENT, store=store, recipe=recipe), workdir)
-
-    def prefetch(self, release: Release, **changes: Any) -> StageResult:
-        return self.run(PrefetchRecipe(**release.recipe(**changes)))
-
-    def activate(self, release: Release, **changes: Any) -> StageResult:
-        return self.run(ActivateRecipe(**release.recipe(**changes)))
-
-    def deactivate(self, revision: str) -> StageResult:
-        return self.run(DeactivateRecipe(image="i", node=NODE, deployment=DEPLOYMENT, revision=revision))
-
-    def update(self, release: Release) -> StageResult:
-        succeeded(self.prefetch(release))
-        return succeeded(self.activate(release))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.stages import refused, succeeded
-from pipeline.vehicle.releases import NODE, Release, Vehicle
+from pipeline.vehicle.disk import NODE, Release, Vehicle
 
 
 def test_prefetch_brings_a_revision_and_touches_nothing_that_runs(vehicle: Vehicle, releases: list[Release]) -> None:

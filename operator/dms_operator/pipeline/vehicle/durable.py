@@ -68,6 +68,15 @@ def unlink(target: Path) -> None:
     sync(target.parent)
 
 
+def remove_if_empty(folder: Path) -> None:
+    """Remove a folder that holds nothing; another pod may put something in at any moment."""
+    try:
+        folder.rmdir()
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.ENOENT):
+            raise
+
+
 def remove(entry: Path) -> None:
     """Remove whatever an entry is; symbolic links are not followed."""
     if entry.is_dir() and not entry.is_symlink():

@@ -28,6 +28,8 @@ from . import durable
 
 _log = logging.getLogger(__name__)
 _LINK = re.compile(r"revisions/([0-9a-f]{1,64})")
+_PARTS = 2
+"""Folders above the deployment's that are ours, too: the namespace's and the node's."""
 _NOTHING = "nothing"
 """What `before` points to where nothing was current."""
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -119,7 +121,7 @@ class Folder:
                 durable.remove(doomed)
 
     def remove(self) -> None:
-        """Remove the whole folder: the link first."""
+        """Remove the whole folder, the link first, and the folders above that are empty then."""
         for name in ("current", "before", "previous"):
             durable.unlink(self.path / name)
         self.prune(())
@@ -127,6 +129,8 @@ class Folder:
             durable.remove(entry)
         self.path.rmdir()
         durable.sync(self.path.parent)
+        for parent in self.path.parents[:_PARTS]:
+            durable.remove_if_empty(parent)
 
     def _target(self, name: str) -> str | None:
         link = self.path / name
