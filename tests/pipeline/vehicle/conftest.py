@@ -1,6 +1,7 @@
 """Three revisions of a small net, built once."""
 
 import platform
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,3 +38,22 @@ def vehicle(factory: Factory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("DMS_FLEET_FOLDER", str(fleet))
     (tmp_path / "scratch").mkdir()
     return Vehicle(factory.store, fleet, tmp_path / "scratch")
+
+
+@pytest.fixture(scope="package")
+def driven(factory: Factory, releases: list[Release]) -> Path:
+    """Disk of a vehicle that runs the first revision."""
+    fleet, scratch = factory.root / "fleet", factory.root / "fleet-scratch"
+    fleet.mkdir()
+    scratch.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DMS_FLEET_FOLDER", str(fleet))
+        Vehicle(factory.store, fleet, scratch).update(releases[0])
+    return fleet
+
+
+@pytest.fixture
+def running(vehicle: Vehicle, driven: Path) -> Vehicle:
+    """A vehicle that runs the first revision."""
+    shutil.copytree(driven, vehicle.fleet, symlinks=True, dirs_exist_ok=True)
+    return vehicle

@@ -10,8 +10,7 @@ from pipeline.vehicle.killing import Found, Storm, storm
 
 
 @pytest.fixture
-def old(vehicle: Vehicle, releases: list[Release]) -> Release:
-    vehicle.update(releases[0])
+def old(running: Vehicle, releases: list[Release]) -> Release:
     return releases[0]
 
 

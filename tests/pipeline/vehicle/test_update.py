@@ -33,40 +33,38 @@ def test_the_revision_and_the_one_before_it_stay_on_disk_and_no_other(
     assert vehicle.revisions == {releases[1].revision, releases[2].revision}
 
 
-def test_a_rollback_needs_no_network(vehicle: Vehicle, releases: list[Release]) -> None:
-    vehicle.update(releases[0])
-    vehicle.update(releases[1])
-    vehicle.online = False
-    facts = vehicle.update(releases[0]).vehicle
-    assert facts is not None and vehicle.current == releases[0].revision
+def test_a_rollback_needs_no_network(running: Vehicle, releases: list[Release]) -> None:
+    running.update(releases[1])
+    running.online = False
+    facts = running.update(releases[0]).vehicle
+    assert facts is not None and running.current == releases[0].revision
     assert facts.previous == releases[1].revision
 
 
-def test_activate_refuses_what_was_not_prefetched(vehicle: Vehicle, releases: list[Release]) -> None:
-    vehicle.update(releases[0])
-    assert "does not lie on car-1" in refused(vehicle.activate(releases[1]), "NotPrefetched")
-    assert vehicle.current == releases[0].revision
+def test_activate_refuses_what_was_not_prefetched(running: Vehicle, releases: list[Release]) -> None:
+    assert "does not lie on car-1" in refused(running.activate(releases[1]), "NotPrefetched")
+    assert running.current == releases[0].revision
 
 
 @pytest.mark.parametrize("stage", ["prefetch", "activate"])
-def test_a_stage_that_runs_again_changes_nothing(vehicle: Vehicle, releases: list[Release], stage: str) -> None:
-    vehicle.update(releases[0])
-    vehicle.update(releases[1])
-    vehicle.online = False
-    facts = succeeded(getattr(vehicle, stage)(releases[1])).vehicle
-    assert facts is not None and facts.revision == vehicle.current == releases[1].revision
-    assert vehicle.revisions == {releases[0].revision, releases[1].revision}
+def test_a_stage_that_runs_again_changes_nothing(running: Vehicle, releases: list[Release], stage: str) -> None:
+    succeeded(running.prefetch(releases[1]))
+    running.online = False
+    facts = succeeded(getattr(running, stage)(releases[1])).vehicle
+    again = succeeded(getattr(running, stage)(releases[1])).vehicle
+    assert facts is not None and again is not None
+    assert (again.revision, again.previous) == (facts.revision, facts.previous)
+    assert running.current == releases[0 if stage == "prefetch" else 1].revision
+    assert running.revisions == {releases[0].revision, releases[1].revision}
 
 
-def test_deactivate_leaves_nothing(vehicle: Vehicle, releases: list[Release]) -> None:
-    vehicle.update(releases[0])
-    facts = succeeded(vehicle.deactivate(releases[0].revision)).vehicle
+def test_deactivate_leaves_nothing(running: Vehicle, releases: list[Release]) -> None:
+    facts = succeeded(running.deactivate(releases[0].revision)).vehicle
     assert facts is not None and (facts.revision, facts.previous) == (None, releases[0].revision)
-    assert not vehicle.folder.exists()
-    assert succeeded(vehicle.deactivate(releases[0].revision)).vehicle is not None
+    assert list(running.fleet.iterdir()) == []
+    assert succeeded(running.deactivate(releases[0].revision)).vehicle is not None
 
 
-def test_deactivate_leaves_another_revision_alone(vehicle: Vehicle, releases: list[Release]) -> None:
-    vehicle.update(releases[1])
-    facts = succeeded(vehicle.deactivate(releases[0].revision)).vehicle
-    assert facts is not None and facts.revision == vehicle.current == releases[1].revision
+def test_deactivate_leaves_another_revision_alone(running: Vehicle, releases: list[Release]) -> None:
+    facts = succeeded(running.deactivate(releases[1].revision)).vehicle
+    assert facts is not None and facts.revision == running.current == releases[0].revision

@@ -8,7 +8,7 @@ papers/                 per artifact its manifest (whose digest is the artifact'
 import json
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,8 @@ def verify(recipe: PrefetchRecipe | ActivateRecipe, folder: Path, keys: Keys, sc
     """
     if not _is(folder, stat.S_ISDIR):
         raise NotPrefetched(f"revision {recipe.revision} does not lie on {recipe.node}", hint=_HINT)
+    _check_entries(folder, {_RELEASE, _PAPERS, *ARTIFACTS})
+    _check_entries(folder / _PAPERS, {f"{name}.json" for name in ARTIFACTS})
     if _read(folder / _RELEASE) != _release(recipe):
         raise NotPrefetched(f"{folder / _RELEASE} tells of another release", hint=_HINT)
     return sum(_verify(getattr(recipe, name), folder, name, keys, scratch) for name in ARTIFACTS)
@@ -84,15 +86,21 @@ def _verify(digest: str, folder: Path, name: str, keys: Keys, scratch: Path) -> 
     manifest = {file: entry.to_wire() for file, entry in papers.manifest.items()}
     if digest_of(manifest) != digest:
         raise DigestMismatch(f"{folder / name} is not artifact {digest}", hint=_HINT)
-    directory = folder / name
-    if not _is(directory, stat.S_ISDIR) or {entry.name for entry in directory.iterdir()} != manifest.keys():
-        raise DigestMismatch(f"{directory} does not hold exactly the files of artifact {digest}", hint=_HINT)
-    files = {file: directory / file for file in manifest}
+    _check_entries(folder / name, manifest.keys())
+    files = {file: folder / name / file for file in manifest}
     for file, entry in papers.manifest.items():
         if not _is(files[file], stat.S_ISREG) or file_digest(files[file]) != entry.digest:
             raise DigestMismatch(f"{files[file]} is not what artifact {digest} holds", hint=_HINT)
     keys.verify(digest, files, papers.attestation, scratch)
     return sum(entry.size_bytes for entry in papers.manifest.values())
+
+
+def _check_entries(folder: Path, names: Collection[str]) -> None:
+    """A real folder that holds exactly these entries."""
+    if not _is(folder, stat.S_ISDIR):
+        raise DigestMismatch(f"{folder} is no folder", hint=_HINT)
+    if wrong := {entry.name for entry in folder.iterdir()} ^ set(names):
+        raise DigestMismatch(f"{folder} lacks, or holds beyond what was signed: {', '.join(sorted(wrong))}", hint=_HINT)
 
 
 def _release(recipe: PrefetchRecipe | ActivateRecipe) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ...api.errors import DMSError, NotDeployable, WrongTarget
+from ...api.errors import DMSError, GoldenMissing, NotDeployable, WrongTarget
 from ...toolchains.loading import open_session
 from ...toolchains.manifest import read_manifest
 from ...toolchains.registry import toolchain
@@ -31,6 +31,8 @@ def smoke(job: dict[str, Any]) -> dict[str, Any]:
     tools = toolchain(job["toolchain"])
     _check(manifest, job)
     golden = Golden.load(folder / "benchmark" / GOLDEN)
+    if golden.compiled != job["compiled"]:
+        raise GoldenMissing(f"the golden outputs belong to another artifact, {golden.compiled}")
     if not tools.has_target(job["board"]):
         raise WrongTarget(
             f"this node is no {job['board']}, or its runtime does not find the compute unit of toolchain {tools.name}",
