@@ -230,24 +230,28 @@ def test_deleting_the_deployment_mid_run_ends_the_run_on_the_board(lab: Lab, ove
     wait_for(lambda: not list(lab.sshd.workdir.glob("run-*")), 10, "its files are gone")
 
 
-@pytest.mark.slow
-def test_a_board_that_stays_away_ends_unreachable_and_the_model_is_not_blamed(
-    lab: Lab, over_ssh: dict[str, Any]
-) -> None:
+@pytest.fixture(scope="module")
+def away(lab: Lab, over_ssh: dict[str, Any]) -> dict[str, Any]:
+    """The end of a deployment whose board stayed away for all of it, and is back now."""
     lab.sshd.stop()
     try:
         lab.deploy("away", warmup=12)
-        status = lab.wait_for_end("away")
+        return lab.wait_for_end("away")
     finally:
         lab.sshd.start()
-    (target,) = status["targets"]
-    assert (status["phase"], target["reason"]) == ("Failed", "BoardUnreachable")
+
+
+@pytest.mark.slow
+def test_a_board_that_stays_away_ends_unreachable_and_the_model_is_not_blamed(away: dict[str, Any]) -> None:
+    (target,) = away["targets"]
+    assert (away["phase"], target["reason"]) == ("Failed", "BoardUnreachable")
     assert "is unreachable" in target["message"] and "tried 3 times" in target["message"]
-    (stage,) = [each for each in status["stages"] if each["stage"] == "benchmark"]
+    (stage,) = [each for each in away["stages"] if each["stage"] == "benchmark"]
     assert stage["attempts"] == 2, "the Job tried again as well"
 
 
 @pytest.mark.slow
-def test_a_retry_after_the_board_is_back_gets_ready(lab: Lab, over_ssh: dict[str, Any]) -> None:
+def test_a_retry_after_the_board_is_back_gets_ready(lab: Lab, away: dict[str, Any]) -> None:
+    assert away["phase"] == "Failed"
     lab.kubectl("annotate", "dmsd", "away", "dms.edge/retry=1")
     wait_for(lambda: is_over(lab.status("away")), DEADLINE, "the board is back")

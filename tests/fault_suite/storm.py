@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -87,11 +87,13 @@ class Storm:
         with self._watching():
             while self.summary.kills < kills:
                 self._batch(min(kills, self.summary.kills + max(10, kills // 10)), batch, undisturbed)
-                self._report(str(self.summary))
+                self._report(str(self._summed_up()))
         self._look_back()
-        self.summary.violations += self._promises.violations
-        self.summary.changes = self._promises.events
-        return self.summary
+        return self._summed_up()
+
+    def _summed_up(self) -> Summary:
+        promises = self._promises
+        return replace(self.summary, changes=promises.events, violations=self.summary.violations + promises.violations)
 
     def _look_back(self) -> None:
         """What the operator deleted, and whether what is not its own is still there."""

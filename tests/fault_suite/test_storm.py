@@ -1,6 +1,7 @@
 """A storm of a minute or two; `make test-faults` blows for as many kills as it is asked for."""
 
 import random
+import re
 
 import pytest
 
@@ -18,7 +19,10 @@ def test_a_seed_draws_the_same_faults() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_no_promise_is_broken_however_often_the_operator_is_killed() -> None:
-    summary = blow(seed=7, kills=40)
+    told: list[str] = []
+    summary = blow(seed=7, kills=40, report=told.append)
     assert summary.violations == []
     assert summary.kills >= 40
     assert summary.runs >= 6
+    counts = [int(changes) for changes in re.findall(r"(\d+) changes checked", "\n".join(told))]
+    assert len(counts) > 1 and 0 < counts[0] < counts[-1] <= summary.changes, told
