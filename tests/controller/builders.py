@@ -263,6 +263,7 @@ class World:
         name = manifest["metadata"]["name"]
         if name not in self.jobs:
             self.jobs[name] = json.loads(json.dumps(manifest)) | {"status": {}}
+            self.jobs[name]["metadata"]["creationTimestamp"] = timestamp(self.now)
             self.pods[name] = []
             self.created.append(self.jobs[name]["metadata"]["annotations"][labels.RECIPE_DIGEST])
 

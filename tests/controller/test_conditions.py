@@ -9,6 +9,7 @@ from controller.builders import BOARDS, COCKPIT, ENTRY, START, Script, World, fa
 from dms_operator.controller.conditions import Finding, merged
 from dms_operator.controller.observation import BoardCount
 from dms_operator.controller.text import timestamp
+from dms_operator.controller.waiting import UNPLACED_SECONDS
 
 LATER = START + timedelta(hours=1)
 
@@ -140,8 +141,25 @@ def test_a_benchmark_that_waits_says_what_about_the_boards(count: BoardCount, re
 def test_waiting_for_something_else_tells_the_schedulers_words() -> None:
     new = at_benchmark("0/3 nodes are available: 3 Insufficient memory.")
     new.boards = dict(BOARDS)
+    again = new.reconcile().requeue_after
+    assert again is not None and 0 < again <= UNPLACED_SECONDS
+    new.tick(again)
     new.reconcile()
     assert new.condition("Reconciling")["message"].endswith("3 Insufficient memory.")
+
+
+def test_a_pod_that_soon_finds_a_node_costs_no_status_write() -> None:
+    new = at_benchmark("0/3 nodes are available: 3 Insufficient memory.")
+    new.boards, before = dict(BOARDS), new.status_writes
+    new.reconcile()
+    new.tick(UNPLACED_SECONDS - 1)
+    new.reconcile()
+    assert new.status_writes == before
+    (name,) = new.unfinished()
+    new.pods[name] = []
+    new.start(name)
+    new.reconcile()
+    assert (new.status_writes, new.condition("Ready")["reason"]) == (before + 1, "Progressing")
 
 
 def test_a_stage_that_is_tried_again_says_why() -> None:

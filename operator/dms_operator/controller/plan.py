@@ -17,7 +17,7 @@ from .settings import Settings
 from .status_build import built_status, invalid_status
 from .steps import Step
 from .survey import survey
-from .waiting import PODLESS_SECONDS
+from .waiting import changes_after
 
 __all__ = ["Event", "Plan", "plan"]
 
@@ -129,13 +129,9 @@ class _Doing:
 
     @property
     def next_message(self) -> float:
-        """Seconds after which a Job that waits has something new to say though nothing happens; 0 for none."""
+        """Seconds after which the step's Job has something new to say though nothing happens; 0 for none."""
         job = self.job if self.step.fact is None else None
-        if job is None or job.state != "Pending" or job.deleting:
-            return 0.0
-        if job.place:
-            return job.place.changes_after(self.now)
-        return max(0.0, PODLESS_SECONDS - job.age(self.now)) if job.created_at and not job.has_pod else 0.0
+        return changes_after(job, self.now) if job else 0.0
 
     @staticmethod
     def _lost(job: JobView) -> bool:

@@ -11,6 +11,8 @@ from .steps import Step
 
 PODLESS_SECONDS = 30.0
 """A Job controller makes a pod within a second; under heavy load within several."""
+UNPLACED_SECONDS = 5.0
+"""Pods that find a node, or room on one, sooner than this are not told of: that would be two writes for nothing."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,27 @@ def waiting(step: Step, job: JobView, boards: Mapping[str, BoardCount], now: dat
         return _retrying(job) if job.has_pod or job.failed_pods else _without_pod(job, now)
     if step.recipe.stage == "benchmark" and step.target:
         return _for_board(step.target, boards.get(step.target.board, BoardCount()), job, now)
-    return Waiting(reasons.WAITING, job.waiting)
+    return _for_cluster(job, now)
+
+
+def changes_after(job: JobView, now: datetime) -> float:
+    """Seconds after which a Job that waits has something new to say though nothing happens; 0 for none."""
+    if job.state != "Pending" or job.deleting:
+        return 0.0
+    if job.place:
+        return job.place.changes_after(now)
+    if not job.created_at or (job.has_pod and not job.waiting):
+        return 0.0
+    return max(0.0, (UNPLACED_SECONDS if job.has_pod else PODLESS_SECONDS) - job.age(now))
+
+
+def _for_cluster(job: JobView, now: datetime) -> Waiting:
+    """A pod that the scheduler or the kubelet cannot serve, in their words; told if it lasts.
+
+    It is told at once when our clock is behind the cluster's by more than that time: it cannot measure it.
+    """
+    is_usual = job.created_at is not None and abs(job.age(now)) < UNPLACED_SECONDS
+    return Waiting() if is_usual else Waiting(reasons.WAITING, job.waiting)
 
 
 def _retrying(job: JobView) -> Waiting:
@@ -60,4 +82,4 @@ def _for_board(target: TargetSpec, count: BoardCount, job: JobView, now: datetim
     if labels.board_resource(target.board) in job.waiting:
         free = f"waiting for a free {target.board} board"
         return Waiting(reasons.BOARD_BUSY, job.place.message(target.board, now) if job.place else free)
-    return Waiting(reasons.WAITING, job.waiting)
+    return _for_cluster(job, now)
