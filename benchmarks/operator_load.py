@@ -1,7 +1,8 @@
 """What `bench_operator.py` measures against: the same Job and status writes, made by a bare asyncio client.
 
 The writes are those that the operator's own planner asks for, one deployment at a time, when each stage succeeds at
-once; only names and owners differ between deployments. Run as a process of its own, it prints what it cost.
+once, or (`--seen-running`) when each is seen to run first; only names and owners differ between deployments. Run as a
+process of its own, it prints what it cost.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ SETTINGS: dict[str, Any] = {
 }
 Write = tuple[str, dict[str, Any]]
 """`job` with a manifest, or `status` with a merge patch."""
+Seen = tuple[dict[str, Any], list[dict[str, Any]]]
+"""A Job with its pods."""
 
 
 def deployment(namespace: str, number: int) -> dict[str, Any]:
@@ -60,28 +63,40 @@ def deployment(namespace: str, number: int) -> dict[str, Any]:
     }
 
 
-def planned_writes() -> list[Write]:
-    """What the planner writes for one deployment, in order."""
+def planned_writes(seen_running: bool = False) -> list[Write]:
+    """What the planner writes for one deployment, in order; with a look at each Job while its pod runs, or without."""
     settings, now = Settings.model_validate(SETTINGS), datetime.now(UTC)
     stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     body = deployment("bench", 0)
     body["metadata"] |= {"uid": "0" * 36, "generation": 1}
     body["status"] = {}
-    jobs: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {}
+    jobs: dict[str, Seen] = {}
+    fresh: dict[str, dict[str, Any]] = {}
     writes: list[Write] = []
     while True:
-        step = plan(observe(body, jobs.values(), {BOARD: BoardCount(1, 1)}), settings, now)
-        patch = merge_patch(body["status"], step.status.to_wire())
-        if not patch and not step.create:
+        made: dict[str, dict[str, Any]] = {}
+        before = len(writes)
+        for look in (_running, _completed) if seen_running else (_completed,):
+            jobs |= {name: look(manifest, stamp) for name, manifest in fresh.items()}
+            step = plan(observe(body, jobs.values(), {BOARD: BoardCount(1, 1)}), settings, now)
+            status = step.status.to_wire()
+            patch = merge_patch(body["status"], status)
+            writes += [("job", manifest) for manifest in step.create]
+            writes += [("status", patch)] if patch else []
+            body["status"] = status
+            made |= {manifest["metadata"]["name"]: manifest for manifest in step.create}
+            jobs |= {name: ({**manifest, "status": {}}, []) for name, manifest in made.items()}
+        if len(writes) == before:
             return writes
-        writes += [("job", manifest) for manifest in step.create]
-        writes += [("status", patch)] if patch else []
-        body["status"] = step.status.to_wire()
-        for manifest in step.create:
-            jobs[manifest["metadata"]["name"]] = _completed(manifest, stamp)
+        fresh = made
 
 
-def _completed(manifest: dict[str, Any], stamp: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _running(manifest: dict[str, Any], stamp: str) -> Seen:
+    pod = {"metadata": {"name": "pod"}, "spec": manifest["spec"]["template"]["spec"], "status": {"phase": "Running"}}
+    return {**manifest, "status": {"startTime": stamp}}, [pod]
+
+
+def _completed(manifest: dict[str, Any], stamp: str) -> Seen:
     condition = {"type": "Complete", "status": "True", "lastTransitionTime": stamp}
     job = {**manifest, "status": {"startTime": stamp, "completionTime": stamp, "conditions": [condition]}}
     pod = {"metadata": {"name": "pod"}, "spec": manifest["spec"]["template"]["spec"]}
@@ -105,11 +120,11 @@ async def in_flight(limit: int, work: Callable[[int], Awaitable[None]], count: i
 class BareClient:
     """Creates deployments, their Jobs and their statuses; looks at nothing."""
 
-    def __init__(self, api: client.ApiClient, namespace: str) -> None:
+    def __init__(self, api: client.ApiClient, namespace: str, writes: list[Write]) -> None:
         self._objects = client.CustomObjectsApi(api)
         self._batch = client.BatchV1Api(api)
         self._namespace = namespace
-        self._writes = planned_writes()
+        self._writes = writes
 
     async def create(self, number: int) -> dict[str, Any]:
         """Create a deployment."""
@@ -146,10 +161,11 @@ async def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="number of the first deployment")
     parser.add_argument("--in-flight", type=int, default=50)
     parser.add_argument("--only-create", action="store_true", help="deployments alone: the operator does the rest")
+    parser.add_argument("--seen-running", action="store_true", help="also the writes that tell of running stages")
     arguments = parser.parse_args()
     await config.load_kube_config(os.environ["KUBECONFIG"])
     async with client.ApiClient() as api:
-        bare = BareClient(api, arguments.namespace)
+        bare = BareClient(api, arguments.namespace, planned_writes(arguments.seen_running))
 
         async def create(number: int) -> None:
             await bare.create(arguments.first + number)

@@ -7,20 +7,26 @@ from typing import Any
 
 AIM_TIMES, AIM_MEGABYTES = 1.5, 150  # issue 7
 Costs = dict[str, Any]
+_OURS = "on a dev cluster whose stages end at once"
+_FOREIGN = "on the cluster of KUBECONFIG, where a pod ends as soon as it is there and its Job a moment later"
 
 
-def report(count: int, jobs: int, statuses: int, rounds: list[tuple[Costs, Costs]]) -> str:
-    """The round of the median ratio, as tables; each round holds the bare client's costs and the operator's."""
+def report(count: int, jobs: int, statuses: int, rounds: list[tuple[Costs, Costs]], *, is_foreign: bool = False) -> str:
+    """The round of the median ratio, as tables; each round holds the bare client's costs and the operator's.
+
+    The bare client makes so many Jobs and status writes per deployment; `is_foreign`: on a cluster that is not ours.
+    """
     plain, ours = sorted(rounds, key=_ratio)[(len(rounds) - 1) // 2]
     return "\n".join(
         [
-            f"{count} deployments at once ({jobs} Jobs and {statuses} status writes each, stages that end at once) on "
-            "a dev cluster; the bare client makes the same writes, 50 in flight, and nothing else. "
+            f"{count} deployments at once, {jobs} Jobs each, {_FOREIGN if is_foreign else _OURS}; the bare client "
+            f"makes them and {statuses} status writes each, 50 in flight, and nothing else. "
             f"`python benchmarks/bench_operator.py --deployments {count} --rounds {len(rounds)}`.",
             "",
             "| | bare client | operator | ratio |",
             "|---|---|---|---|",
             *_sides(plain, ours),
+            _status_writes(statuses, _requests(count, ours)),
             "",
             "| operator | |",
             "|---|---|",
@@ -34,6 +40,16 @@ def report(count: int, jobs: int, statuses: int, rounds: list[tuple[Costs, Costs
             f"{ours['load']:.1f}; above 3 or so, times say little and CPU says more.",
         ]
     )
+
+
+def _status_writes(plain: int, ours: dict[str, float]) -> str:
+    written = sum(number for what, number in ours.items() if what.startswith("PATCH"))
+    return f"| status writes per deployment | {plain} | {written:.2f} | {written / plain:.2f} |"
+
+
+def _requests(count: int, ours: Costs) -> dict[str, float]:
+    """Per deployment, by verb and code."""
+    return {what: number / count for what, number in sorted(ours["requests"].items())}
 
 
 def _ratio(costs: tuple[Costs, Costs]) -> float:
@@ -55,7 +71,7 @@ def _sides(plain: Costs, ours: Costs) -> list[str]:
 
 
 def _facts(count: int, ours: Costs) -> list[tuple[str, str]]:
-    requests = {what: number / count for what, number in sorted(ours["requests"].items())}
+    requests = _requests(count, ours)
     scrape = "{:.0f} ms CPU, {:.0f} kB".format(*ours["scrape"])
     return [
         ("memory without deployments, with all of them", f"{ours['emptyMegabytes']:.0f}, {ours['megabytes']:.0f} MB"),
