@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -233,8 +233,9 @@ async def bare(kubectl: Kubectl, count: int, patience: float) -> dict[str, float
 class Operator:
     """The operator's process, its metrics, and what the process costs."""
 
-    def __init__(self, kubectl: Kubectl, directory: Path) -> None:
-        self.process = OperatorProcess(kubectl.kubeconfig, SETTINGS, directory, [kubectl.namespace])
+    def __init__(self, kubectl: Kubectl, directory: Path, more: Mapping[str, Any] = {}) -> None:
+        settings = {**SETTINGS, **more}
+        self.process = OperatorProcess(kubectl.kubeconfig, settings, directory, [kubectl.namespace])
 
     def start(self) -> None:
         self.process.start()

@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from uuid import uuid4
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(REPOSITORY / "tests"), str(REPOSITORY / "operator")]
 os.environ.setdefault("FAKE_STAGE_CONTROL", os.devnull)
+os.environ.setdefault("DMS_FLEET_FOLDER", tempfile.mkdtemp(prefix="bench-fleet-"))
 
 from dms_operator.devcluster.__main__ import configuration, parse_arguments, serve  # noqa: E402
 from dms_operator.devcluster.cluster import DevCluster  # noqa: E402

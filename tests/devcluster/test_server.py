@@ -104,3 +104,20 @@ async def test_a_nonsense_patch_is_the_clients_fault(cluster: Running, kind: str
 async def test_a_nonsense_query_is_the_clients_fault(cluster: Running, query: str) -> None:
     async with cluster.session.get(f"/api/v1/pods?{query}") as response:
         assert response.status == 400, await response.text()
+
+
+async def test_a_nodes_status_takes_labels_along_and_leaves_the_spec(cluster: Running) -> None:
+    """As Kubernetes' nodeStatusStrategy, which puts back the spec alone (pkg/registry/core/node/strategy.go)."""
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "car", "labels": {"old": "1"}}}
+    cluster.client.create("nodes", None, node)
+    patch = {
+        "metadata": {"labels": {"ns.revision.dms.edge/driver": "abc", "old": None}},
+        "spec": {"unschedulable": True},
+    }
+    headers = {"Content-Type": "application/merge-patch+json"}
+    url = "/api/v1/nodes/car/status"
+    async with cluster.session.patch(url, data=json.dumps(patch), headers=headers) as response:
+        assert response.status == 200
+        body = await response.json()
+    assert body["metadata"]["labels"] == {"ns.revision.dms.edge/driver": "abc"}
+    assert not body["spec"].get("unschedulable")

@@ -1,17 +1,20 @@
 """A stage pod that speaks the stage contract with figures out of thin air. Standard library only: it starts fast.
 
 What it does is decided by `behaviour.json` in the directory FAKE_STAGE_CONTROL, looked up under
-`<deployment>/<stage>/<target>`, `<deployment>/<stage>` and `<stage>`:
+`<deployment>/<stage>/<node>`, `<deployment>/<stage>/<target>`, `<deployment>/<stage>` and `<stage>`:
   {"hold": "<file>"}       wait until that file lies in the control directory
   {"failure": {...}}       answer with that failure (exit code 10 unless it is retryable)
   {"crash": <times>}       exit with code 1 and no answer, so many times
   {"facts": {...}}         fields of the facts to replace
+  {"spares": "<revision>"} none of it for this revision
+Stages on vehicles keep folders and links as the real ones do, so that a test sees what lies on which vehicle.
 Every start and end is appended to `runs.log` there, so that a test can tell what ran, how often and beside what.
 """
 
 import hashlib
 import json
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -31,8 +34,10 @@ def behaviour(request: dict[str, Any]) -> dict[str, Any]:
     path = CONTROL / "behaviour.json"
     table: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     deployment, stage = request["deployment"].split("/")[1], request["recipe"]["stage"]
-    keys = (f"{deployment}/{stage}/{request.get('target')}", f"{deployment}/{stage}", stage)
-    return next((table[key] for key in keys if key in table), {})
+    places = (request["recipe"].get("node"), request.get("target"))
+    keys = (*(f"{deployment}/{stage}/{place}" for place in places), f"{deployment}/{stage}", stage)
+    found = next((table[key] for key in keys if key in table), {})
+    return {} if found.get("spares", "") == request["recipe"].get("revision") else found
 
 
 def record(event: str, request: dict[str, Any]) -> None:
@@ -43,6 +48,8 @@ def record(event: str, request: dict[str, Any]) -> None:
         "stage": recipe["stage"],
         "target": request.get("target"),
         "board": recipe.get("board"),
+        "node": recipe.get("node"),
+        "revision": recipe.get("revision"),
         "recipe": digest_of(recipe),
         "pid": os.getpid(),
     }
@@ -55,8 +62,33 @@ def accuracy(value: float, samples: int) -> dict[str, Any]:
     return {"metric": "top1", "value": value, "low": value - 0.01, "high": value + 0.01, "samples": samples}
 
 
+def on_vehicle(recipe: dict[str, Any]) -> dict[str, Any]:
+    """Do to the vehicle's folder what the real stage does, and tell of it."""
+    folder = Path(SANDBOX + os.environ["DMS_FLEET_FOLDER"], recipe["node"], *recipe["deployment"].split("/"))
+    current, wanted = folder / "current", recipe["revision"]
+    before = current.readlink().name if current.is_symlink() else None
+    match recipe["stage"]:
+        case "prefetch":
+            (folder / "revisions" / wanted).mkdir(parents=True, exist_ok=True)
+            return {"node": recipe["node"], "revision": wanted, "sizeBytes": 2000}
+        case "activate":
+            if not (folder / "revisions" / wanted).is_dir():
+                raise FileNotFoundError(f"{wanted} was not prefetched")
+            fresh = folder / f"current.{os.getpid()}"
+            fresh.symlink_to(f"revisions/{wanted}")
+            fresh.rename(current)
+            smoke = {"smokeLatency": "0.4ms", "smokeProvenance": "host", "deviation": 0.001, "tolerance": 0.01}
+            return {"node": recipe["node"], "revision": wanted, "previous": before, "sizeBytes": 2000, **smoke}
+        case _:
+            if before in (None, wanted):
+                shutil.rmtree(folder, ignore_errors=True)
+            return {"node": recipe["node"], "revision": None if before == wanted else before, "previous": before}
+
+
 def facts(recipe: dict[str, Any]) -> dict[str, Any]:
     match recipe["stage"]:
+        case "prefetch" | "activate" | "deactivate":
+            return {"vehicle": on_vehicle(recipe)}
         case "resolve":
             tensor = {"name": "frames", "shape": [1, 3, 8, 8], "dtype": "float32"}
             return {
@@ -109,8 +141,10 @@ def answer(request: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
     if "failure" in wanted:
         return {**result, "failure": wanted["failure"]}
     ((kind, found),) = facts(recipe).items()
-    artifact = {"digest": digest_of(["artifact", recipe]), "sizeBytes": 1000}
-    return {**result, "artifact": artifact, kind: {**found, **wanted.get("facts", {})}}
+    answered = {**result, kind: {**found, **wanted.get("facts", {})}}
+    if kind == "vehicle":
+        return answered
+    return {**answered, "artifact": {"digest": digest_of(["artifact", recipe]), "sizeBytes": 1000}}
 
 
 def main() -> int:

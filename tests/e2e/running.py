@@ -25,6 +25,7 @@ AUDIT_LOG = "audit.log"
 """In the control directory: who asked the dev cluster for what."""
 CHART_REGISTRY = "registry.example.com/dms"
 """In the dev cluster: the real operator beside stages that are all fake, named as docs and examples name images."""
+VEHICLE = "dms.edge/vehicle"
 Found = TypeVar("Found")
 
 
@@ -84,7 +85,9 @@ class Cluster:
         """Directory that steers fake stages; None in a cluster that is not ours."""
 
 
-def dev_cluster_config(control: Path, images: Mapping[str, Any], boards: Mapping[str, str]) -> dict[str, Any]:
+def dev_cluster_config(
+    control: Path, images: Mapping[str, Any], boards: Mapping[str, str], vehicles: Mapping[str, str]
+) -> dict[str, Any]:
     """One build node, one board of each kind, the real image, the fake one, and others."""
     board = "dms.edge/board"
     real = {"path": [str(Path(sys.executable).parent)]}
@@ -96,6 +99,10 @@ def dev_cluster_config(control: Path, images: Mapping[str, Any], boards: Mapping
             {"name": "bench-sa8775", "labels": {board: "sa8775"}},
             {"name": "bench-tda4vm", "labels": {board: "tda4vm"}},
             *({"name": name, "labels": {board: kind}} for name, kind in boards.items()),
+            *(
+                {"name": name, "labels": {VEHICLE: kind}, "taints": [{"key": VEHICLE}]}
+                for name, kind in vehicles.items()
+            ),
         ],
         "images": {
             REAL_IMAGE: real,
@@ -110,16 +117,22 @@ def dev_cluster_config(control: Path, images: Mapping[str, Any], boards: Mapping
 
 
 def start_dev_cluster(
-    directory: Path, images: Mapping[str, Any] = {}, boards: Mapping[str, str] = {}
+    directory: Path,
+    images: Mapping[str, Any] = {},
+    boards: Mapping[str, str] = {},
+    vehicles: Mapping[str, str] = {},
 ) -> tuple[subprocess.Popen[bytes], Cluster]:
-    """A dev cluster as a process of its own, with more images (as in its configuration) and boards (node: type)."""
+    """A dev cluster as a process of its own, with more images (as in its configuration), boards and vehicles.
+
+    Of boards and vehicles the type is given by node; vehicles are tainted, so that nothing else runs there.
+    """
     control, ready = directory / "control", directory / "ready"
     control.mkdir(parents=True)
     # "dms stage run" of the fake image: a shell wrapper is not needed, the first line names the interpreter.
     script = (Path(__file__).parent / "fake_stage.py").read_text()
     (control / "dms").write_text(f"#!{sys.executable} -IS\n{script}")
     (control / "dms").chmod(0o755)
-    (directory / "cluster.yaml").write_text(yaml.safe_dump(dev_cluster_config(control, images, boards)))
+    (directory / "cluster.yaml").write_text(yaml.safe_dump(dev_cluster_config(control, images, boards, vehicles)))
     command = [sys.executable, "-m", "dms_operator.devcluster", f"--config={directory / 'cluster.yaml'}"]
     command += [f"--kubeconfig={directory / 'kubeconfig'}", f"--data-dir={directory / 'data'}", f"--ready-file={ready}"]
     with (directory / "cluster.log").open("wb") as log:
