@@ -117,3 +117,14 @@ async def test_nothing_is_deleted_when_a_label_cannot_be_written(monkeypatch: py
     with pytest.raises(ApiError, match="etcd is away"):
         await scene.reconcile()
     assert scene.cluster.writes == [f"label_node car {LABEL}=abc"]
+
+
+async def test_a_label_that_is_refused_is_told_on_the_deployment(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(monkeypatch, rollout=ROLLOUT)
+    scene.add_vehicle("car")
+    scene.cluster.faults["label_node"] = ApiError(403, "Forbidden", "cannot patch resource nodes/status")
+    scene.plan = {"node_labels": {"car": {LABEL: "abc"}}}
+    with pytest.raises(ApiError):
+        await scene.reconcile()
+    [event] = scene.cluster.events.values()
+    assert "refused to label vehicle car: cannot patch resource nodes/status" in event["message"]

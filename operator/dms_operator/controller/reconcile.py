@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from ..api.labels import API_VERSION, FINALIZER, KIND, VEHICLE
-from ..api.reasons import EVENT_STAGE_FAILED
+from ..api.reasons import EVENT_STAGE_FAILED, EVENT_VEHICLE_FAILED
 from ..api.resource import Metadata
 from ..api.status import DeploymentStatus
 from . import removal
@@ -127,7 +127,7 @@ class Reconciler:
         used = partial(used_by_others, body, self._caches.deployments, self._caches.jobs)
         step = removal.removal(observed, removing, freeing, used, self._settings, self._now())
         for node, marks in step.node_labels.items():
-            await self._label(node, marks)
+            await self._label(body, node, marks)
         for name in step.delete:
             await self._delete(ObjectName(observed.metadata.namespace, name), after_pods=True)
         if step.create:
@@ -178,7 +178,7 @@ class Reconciler:
         """Carry out a plan; says whether the world changed by it, so that another look is due."""
         name = ObjectName.of(body)
         for node, marks in steps.node_labels.items():
-            await self._label(node, marks)
+            await self._label(body, node, marks)
         deleted = [await self._delete(ObjectName(name.namespace, job)) for job in steps.delete]
         for manifest in steps.create:
             await self._create(body, manifest)
@@ -189,9 +189,15 @@ class Reconciler:
             await self._post(body, event)
         return any(deleted) or bool(steps.create) or written
 
-    async def _label(self, node: str, marks: Mapping[str, str | None]) -> None:
+    async def _label(self, body: Raw, node: str, marks: Mapping[str, str | None]) -> None:
         """Note on a vehicle what lies there; one that is gone, or no vehicle any more, is forgotten at once."""
-        answer = await self._cluster.label_node(node, marks)
+        try:
+            answer = await self._cluster.label_node(node, marks)
+        except ApiError as error:
+            if error.is_refusal:
+                message = f"the cluster refused to label vehicle {node}: {error.message}"
+                await self._post(body, Event("Warning", EVENT_VEHICLE_FAILED, message))
+            raise
         if answer is not None and VEHICLE in answer["metadata"].get("labels", {}):
             self._caches.vehicles.put(answer)
         elif (gone := answer or self._caches.vehicles.get(ObjectName("", node))) is not None:
