@@ -2,7 +2,10 @@
 
 import json
 
+import pytest
+
 from controller.builders import COCKPIT, changed, world
+from dms_operator.api.stages import StageName
 from dms_operator.controller.settings import Signing
 from dms_operator.controller.signing import environment, mounts, volumes
 
@@ -22,6 +25,17 @@ def test_a_stage_that_writes_finds_both_keys_in_a_read_only_volume() -> None:
 def test_removal_gets_no_key_and_without_signing_nobody_does() -> None:
     assert not (volumes("remove", SIGNING) or mounts("remove", SIGNING) or environment("remove", SIGNING))
     assert not (volumes("convert", None) or mounts("convert", None) or environment("convert", None))
+
+
+@pytest.mark.parametrize("stage", ["prefetch", "activate"])
+def test_a_stage_on_a_vehicle_that_checks_gets_the_public_key_alone(stage: StageName) -> None:
+    [volume] = volumes(stage, SIGNING)
+    assert volume["secret"]["items"] == [{"key": "public.pem", "path": "public.pem"}]
+    assert [entry["name"] for entry in environment(stage, SIGNING)] == ["DMS_VERIFICATION_KEY"]
+
+
+def test_deactivate_runs_without_the_secret_which_may_be_gone_by_then() -> None:
+    assert not (volumes("deactivate", SIGNING) or mounts("deactivate", SIGNING) or environment("deactivate", SIGNING))
 
 
 def test_pods_mount_the_secret_and_the_operator_never_reads_it() -> None:

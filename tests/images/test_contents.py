@@ -21,6 +21,7 @@ STAGES = {
     "benchmark-runner": (
         *("pipeline.benchmark", "pipeline.convert", "toolchains.onnxruntime_cpu", "toolchains.qnn.toolchain"),
         *("toolchains.snpe_sdk.toolchain", "toolchains.tidl"),
+        *("pipeline.prefetch", "pipeline.activate", "pipeline.deactivate", "pipeline.vehicle.smoke_child"),
     ),
 }
 """Modules that each image's stages import."""

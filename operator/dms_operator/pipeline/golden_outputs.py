@@ -49,6 +49,7 @@ def farthest(answers: NDArray[np.float64], wanted: int) -> list[int]:
     """Rows that differ most from each other: the first, then always the one that is farthest from those chosen."""
     chosen = [0]
     distances = np.abs(answers - answers[0]).max(axis=1)
+    distances[0] = -1.0
     while len(chosen) < min(wanted, len(answers)):
         chosen.append(int(distances.argmax()))
         distances = np.minimum(distances, np.abs(answers - answers[chosen[-1]]).max(axis=1))

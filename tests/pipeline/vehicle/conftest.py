@@ -24,6 +24,11 @@ def factory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Factory]:
 
 
 @pytest.fixture(scope="package")
+def own_board() -> str:
+    return OWN_BOARD
+
+
+@pytest.fixture(scope="package")
 def releases(factory: Factory) -> list[Release]:
     return [
         factory.release(f"{number}" * 12, net(factory.root / f"{number}.onnx", number), OWN_BOARD, "onnxruntime")

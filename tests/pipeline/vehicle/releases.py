@@ -16,6 +16,7 @@ from dms_operator.api.stages import (
     StageRequest,
     StageResult,
 )
+from dms_operator.artifacts.store import open_store
 from dms_operator.pipeline.runner import run
 from model_fixtures import tiny_classifier, tiny_dataset
 from pipeline.stages import succeeded
@@ -49,6 +50,9 @@ class Factory:
         workdir = self.root / f"scratch-{self.runs}"
         workdir.mkdir()
         return run(StageRequest(deployment=DEPLOYMENT, store=self.store, recipe=recipe), workdir)
+
+    def files(self, digest: str) -> dict[str, Path]:
+        return open_store(self.store).fetch(digest, self.root / "files" / digest)
 
     def made(self, recipe: Any) -> str:
         artifact = succeeded(self.run(recipe)).artifact

@@ -33,6 +33,7 @@ def test_without_the_option_missing_tools_stay_an_error(powers_qdq: Path, workdi
 def test_an_estimate_says_that_it_is_one_wherever_it_is_read(powers_qdq: Path, workdir: Path) -> None:
     compiled = converted(powers_qdq, workdir)
     assert compiled.facts.tool_version == "estimate only, no TI tools ran" and compiled.facts.size_bytes == 0
+    assert compiled.facts.deployable is False
     manifest = json.loads(compiled.files["manifest.json"].read_text())
     assert manifest["deployable"] is False
     assert json.loads(compiled.files["estimate.json"].read_text())["preflight"]["kind"] == "predicted"
