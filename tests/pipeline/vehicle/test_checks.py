@@ -206,7 +206,7 @@ def test_a_runtime_that_hangs_after_the_switch_is_ended_and_switched_back(
 ) -> None:
     succeeded(running.prefetch(releases[1]))
     bad_runtime("time.sleep(600)", 1)
-    monkeypatch.setenv(TIME_LIMIT_VARIABLE, str((age_seconds() + 8) / 0.9))
+    monkeypatch.setenv(TIME_LIMIT_VARIABLE, str((age_seconds() + 4) / 0.9))
     failure = running.activate(releases[1]).failure
     assert failure is not None and "hung" in failure.message and failure.retryable
     assert running.current == releases[0].revision
