@@ -221,6 +221,6 @@ class GoldenMismatch(Terminal):
 
 
 class SmokeRunFailed(Retryable):
-    """The process that tries a model out on a vehicle ended without an answer: killed, crashed or hung."""
+    """The process that tries a model out on a vehicle ended without an answer: killed, crashed, hung or refused."""
 
     reason: ClassVar[str] = "SmokeRunFailed"

@@ -99,6 +99,22 @@ def test_a_benchmark_without_golden_outputs_is_told_with_what_to_do(
     assert running.current == releases[0].revision
 
 
+def test_a_runtime_that_refuses_the_inference_is_told_in_its_words(
+    running: Vehicle, releases: list[Release], store: Store, tmp_path: Path
+) -> None:
+    def renamed(files: dict[str, Path]) -> dict[str, Path]:
+        golden = Golden.load(files[GOLDEN])
+        inputs = [{f"{name}_2": array for name, array in each.items()} for each in golden.inputs]
+        replace(golden, inputs=inputs).save(files[GOLDEN])
+        return files
+
+    strange = other_benchmark(releases[1], store, tmp_path, renamed)
+    succeeded(running.prefetch(strange))
+    failure = running.activate(strange).failure
+    assert failure is not None and failure.reason == "SmokeRunFailed" and "frames_2" in failure.message
+    assert running.current == releases[0].revision
+
+
 def test_an_old_benchmark_is_run_again_where_its_job_runs_again(
     factory: Factory, releases: list[Release], store: Store, tmp_path: Path
 ) -> None:

@@ -47,7 +47,7 @@ EVERY_CHANGE = pytest.param(1, marks=pytest.mark.slow)
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("step", [11, EVERY_CHANGE])
+@pytest.mark.parametrize("step", [5, EVERY_CHANGE])
 def test_an_activate_that_is_killed_has_switched_or_not_and_is_done_again(
     vehicle: Vehicle, old: Release, releases: list[Release], step: int
 ) -> None:

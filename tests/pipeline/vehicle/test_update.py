@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from pipeline.stages import refused, succeeded
@@ -56,6 +58,22 @@ def test_a_stage_that_runs_again_changes_nothing(running: Vehicle, releases: lis
     assert (again.revision, again.previous) == (facts.revision, facts.previous)
     assert running.current == releases[0 if stage == "prefetch" else 1].revision
     assert running.revisions == {releases[0].revision, releases[1].revision}
+
+
+def test_a_pod_sees_the_folder_where_its_volume_is_mounted(
+    vehicle: Vehicle, releases: list[Release], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in the dev cluster, whose pods are processes: /fleet and /artifacts are links in their sandbox."""
+    sandbox, store = tmp_path / "sandbox", vehicle.store.removeprefix("file://")
+    sandbox.mkdir()
+    (sandbox / "fleet").symlink_to(vehicle.fleet)
+    (sandbox / "artifacts").symlink_to(store)
+    monkeypatch.setenv("CONTAINER_SANDBOX_MOUNT_POINT", str(sandbox))
+    for name in ("DMS_FLEET_FOLDER", "DMS_FILE_ROOTS"):
+        monkeypatch.delenv(name)
+    vehicle.store = "file:///artifacts"
+    vehicle.update(releases[0])
+    assert vehicle.current == releases[0].revision
 
 
 def test_deactivate_leaves_nothing(running: Vehicle, releases: list[Release]) -> None:

@@ -122,8 +122,7 @@ class Folder:
 
     def remove(self) -> None:
         """Remove the whole folder, the link first, and the folders above that are empty then."""
-        for name in ("current", "before", "previous"):
-            durable.unlink(self.path / name)
+        durable.unlink(self.current_link)
         self.prune(())
         for entry in self.path.iterdir():
             durable.remove(entry)
@@ -152,11 +151,11 @@ def open_folder(fleet: Path, parts: Collection[str]) -> Iterator[Folder]:
 
     Raises VehicleFolderUnusable, VehicleBusy, VehicleFull.
     """
-    with _disk_errors(fleet):
-        if not fleet.is_dir():
-            raise _unusable(fleet, "is not there", f"Mount {_SETTING} into the pod")
-        with _locked(fleet.resolve(), parts) as path:
-            yield Folder(path)
+    if not fleet.is_dir():
+        raise _unusable(fleet, "is not there", f"Mount {_SETTING} into the pod")
+    fleet = fleet.resolve()
+    with _disk_errors(fleet), _locked(fleet, parts) as path:
+        yield Folder(path)
 
 
 @contextmanager
@@ -222,13 +221,11 @@ def _disk_errors(fleet: Path) -> Iterator[None]:
         if error.errno in FULL:
             message = f"no space is left on the vehicle's disk below {fleet}"
             raise VehicleFull(message, hint="Free some, or make the model smaller") from error
-        if error.errno in _DENIED:
-            user = f"user {os.getuid()}, group {os.getgid()}"
-            path = error.filename or fleet
-            raise _unusable(
-                Path(path), f"may not be written ({error.strerror})", f"Give {_SETTING} to {user}"
-            ) from error
-        raise
+        denied = Path(error.filename or "/") if error.errno in _DENIED else Path("/")
+        if not denied.is_relative_to(fleet):
+            raise
+        hint = f"Give {_SETTING} to user {os.getuid()}, group {os.getgid()}"
+        raise _unusable(denied, f"may not be written ({error.strerror})", hint) from error
 
 
 _SETTING = "the folder of settings.fleet.volume"

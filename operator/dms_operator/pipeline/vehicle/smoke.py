@@ -38,11 +38,8 @@ def run_smoke(recipe: ActivateRecipe, folder: Path, scratch: Path) -> Smoke:
     """
     job, answer = scratch / "smoke.json", scratch / "answer.json"
     answer.unlink(missing_ok=True)
-    job.write_text(
-        json.dumps(
-            {"folder": str(folder), "toolchain": recipe.toolchain, "board": recipe.board, "compiled": recipe.compiled}
-        )
-    )
+    asked = recipe.model_dump(mode="json", include={"toolchain", "board", "compiled"})
+    job.write_text(json.dumps(asked | {"folder": str(folder)}))
     command = [sys.executable, "-P", "-m", f"{__package__}.smoke_child", str(job), str(answer)]
     try:
         code = subprocess.run(command, cwd=scratch, env=_environment(), timeout=_seconds_left()).returncode

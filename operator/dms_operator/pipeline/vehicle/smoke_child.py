@@ -7,10 +7,11 @@ import json
 import statistics
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
-from ...api.errors import DMSError, GoldenMissing, NotDeployable, WrongTarget
+from ...api.errors import DMSError, GoldenMissing, NotDeployable, SmokeRunFailed, WrongTarget
 from ...toolchains.loading import open_session
 from ...toolchains.manifest import read_manifest
 from ...toolchains.registry import toolchain
@@ -18,6 +19,7 @@ from ..golden import GOLDEN, Golden, compare
 
 QUERIES = 15
 """Timed inferences. Odd, so that the median is one of them; enough that a few that were disturbed do not move it."""
+_LONGEST = 500
 
 
 def smoke(job: dict[str, Any]) -> dict[str, Any]:
@@ -28,8 +30,9 @@ def smoke(job: dict[str, Any]) -> dict[str, Any]:
     folder = Path(job["folder"])
     compiled = folder / "compiled"
     manifest = read_manifest(compiled)
-    tools = toolchain(job["toolchain"])
     _check(manifest, job)
+    tools = toolchain(job["toolchain"])
+    loading = tools.loading(compiled)
     golden = Golden.load(folder / "benchmark" / GOLDEN)
     if golden.compiled != job["compiled"]:
         raise GoldenMissing(f"the golden outputs belong to another artifact, {golden.compiled}")
@@ -38,7 +41,7 @@ def smoke(job: dict[str, Any]) -> dict[str, Any]:
             f"this node is no {job['board']}, or its runtime does not find the compute unit of toolchain {tools.name}",
             hint="Correct the node's label dms.edge/vehicle, or what the vehicle gives its pods",
         )
-    session = open_session(tools.loading(compiled), compiled)
+    session = open_session(loading, compiled)
     agreement = compare(golden, [session.run(sample) for sample in golden.inputs])
     query = session.query(golden.inputs[0])
     return {
@@ -74,6 +77,10 @@ def main(job: Path, answer: Path) -> None:
         found = smoke(json.loads(job.read_text()))
     except DMSError as error:
         found = {"reason": error.reason, "message": error.message, "hint": error.hint}
+    except Exception as error:  # runtimes' exception classes share no base but Exception
+        traceback.print_exc()
+        message = f"the smoke inference failed: {type(error).__name__}: {str(error)[:_LONGEST]}"
+        found = {"reason": SmokeRunFailed.reason, "message": message, "hint": ""}
     answer.write_text(json.dumps(found))
 
 
