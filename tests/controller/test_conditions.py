@@ -171,10 +171,13 @@ def test_a_stage_that_is_tried_again_says_why() -> None:
     assert new.status["stages"][0]["attempts"] == 1
 
 
-def test_a_rollout_is_said_not_to_be_acted_upon() -> None:
+def test_a_rollout_without_a_folder_on_vehicles_is_refused() -> None:
     done = world(rollout={"waves": [{"name": "fleet", "size": "100%"}]}).run()
-    assert (done.condition("RolledOut")["status"], done.condition("RolledOut")["reason"]) == ("Unknown", "NotSupported")
-    assert done.status["phase"] == "Ready"
+    assert (done.condition("RolledOut")["status"], done.condition("RolledOut")["reason"]) == (
+        "False",
+        "FleetNotConfigured",
+    )
+    assert done.status["phase"] == "Failed"
 
 
 def test_nothing_is_written_when_nothing_changed() -> None:

@@ -5,9 +5,10 @@ from typing import Literal
 from pydantic import Field
 
 from .base import Observed
+from .capabilities import ToolchainName
 
 RolloutState = Literal["Waiting", "Updating", "Soaking", "Completed", "RollingBack", "RolledBack"]
-"""Waiting: nothing was started yet. Updating, Soaking: of the present wave."""
+"""Waiting: the present wave has not begun. Updating, Soaking: of the present wave."""
 
 PauseReason = Literal[
     "ApprovalRequired",
@@ -17,6 +18,7 @@ PauseReason = Literal[
     "NoVehicle",
     "OutsideWindow",
     "ProgressDeadlineExceeded",
+    "Rebuilding",
     "Suspended",
 ]
 PAUSE_REASONS: tuple[PauseReason, ...] = (
@@ -27,6 +29,7 @@ PAUSE_REASONS: tuple[PauseReason, ...] = (
     "NoVehicle",
     "OutsideWindow",
     "ProgressDeadlineExceeded",
+    "Rebuilding",
     "Suspended",
 )
 
@@ -95,6 +98,8 @@ class RolloutStatus(Observed):
     """When something last went forward, or a pause ended: the progress deadline counts from here."""
     finished_at: str | None = Field(default=None, max_length=40)
     """When the rollout was completed or rolled back."""
+    completed: str | None = Field(default=None, max_length=64)
+    """The revision that the fleet was last brought to in all its waves: a rollback goes there."""
     refused: list[str] = Field(default=[], max_length=5)
     """Revisions that were rolled back, newest first: none of them is rolled out again until a retry names it."""
     message: str = Field(default="", max_length=512)
@@ -105,11 +110,13 @@ class TargetRelease(Observed):
 
     target: str = Field(max_length=40)
     board: str = Field(max_length=40)
-    toolchain: str = Field(max_length=40)
+    toolchain: ToolchainName
     compiled: str = Field(max_length=80)
     """Digest of what convert made."""
     benchmark: str = Field(max_length=80)
     """Digest of what benchmark made: it holds the golden outputs."""
+    deployable: bool = True
+    """False for what no vehicle can load, such as an estimate."""
 
 
 class Release(Observed):

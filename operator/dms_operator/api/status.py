@@ -211,7 +211,7 @@ class RevisionStatus(Observed):
     proven: list[ProvenRevision] = Field(default=[], max_length=3)
     """Figures of the current, the stable and the baseline revision."""
     releases: list[Release] = Field(default=[], max_length=2)
-    """How the current and the stable revision get onto a vehicle; with spec.rollout alone."""
+    """How the current revision, and the one that a rollback goes to, get onto a vehicle; with spec.rollout alone."""
 
 
 class SummaryStatus(Observed):

@@ -78,12 +78,6 @@ def _told_once(findings: list[Finding]) -> Iterator[Finding]:
         yield finding if first == finding.type else replace(finding, message=f"see {first}")
 
 
-def rolled_out() -> Finding:
-    """RolledOut of a deployment with spec.rollout, which is validated, but not acted upon by this version."""
-    message = "spec.rollout is valid, but this version of the operator does not roll out: it stops at Ready"
-    return Finding(reasons.ROLLED_OUT, "Unknown", "NotSupported", message)
-
-
 def _model_resolved(stages: list[StageStatus]) -> Finding:
     stage = next((stage for stage in stages if stage.stage == "resolve"), None)
     if stage is None or stage.state in ("Pending", "Running"):

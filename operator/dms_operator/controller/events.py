@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..api import reasons
+from ..api.rollout_status import RolloutStatus
 from ..api.status import Condition, DeploymentStatus, GateStatus, StageStatus, TargetStatus
 from .text import clip
 
@@ -30,6 +31,7 @@ def events(old: DeploymentStatus, new: DeploymentStatus) -> list[Event]:
         *_stages(old, new),
         *_gates(old, new),
         *_targets(old, new),
+        *_rollout(old.rollout, new.rollout),
         *_ends(old, new),
     ]
 
@@ -94,6 +96,34 @@ def _targets(old: DeploymentStatus, new: DeploymentStatus) -> Iterator[Event]:
 
 def _choice(target: TargetStatus) -> tuple[str, str] | None:
     return (target.variant, target.artifact.digest) if target.variant and target.artifact else None
+
+
+def _rollout(old: RolloutStatus | None, new: RolloutStatus | None) -> Iterator[Event]:
+    if new is None:
+        return
+    before = old if old and old.revision == new.revision else RolloutStatus()
+    if new.wave_index > before.wave_index or (new.state != before.state and new.state in ("Soaking", "Completed")):
+        yield _normal(reasons.EVENT_WAVE_REACHED, new.message)
+    if new.state == "Updating" and (before.state, before.wave_index) != ("Updating", new.wave_index):
+        yield _normal(reasons.EVENT_WAVE_STARTED, new.message)
+    known = {pause.reason for pause in before.pauses}
+    for pause in new.pauses:
+        if pause.reason not in known and pause.reason != "Suspended":
+            yield _warning(reasons.EVENT_ROLLOUT_PAUSED, f"{pause.reason}: {pause.message}")
+    if known and not new.pauses:
+        yield _normal(reasons.EVENT_ROLLOUT_RESUMED, new.message)
+    told = {each.node for each in before.failed_vehicles}
+    for vehicle in new.failed_vehicles:
+        if vehicle.node not in told:
+            yield _warning(reasons.EVENT_VEHICLE_FAILED, f"{vehicle.node}: {vehicle.reason}: {vehicle.message}")
+    ends = {
+        "Completed": (_normal, reasons.EVENT_ROLLOUT_COMPLETED),
+        "RollingBack": (_warning, reasons.EVENT_ROLLING_BACK),
+        "RolledBack": (_warning, reasons.EVENT_ROLLED_BACK),
+    }
+    if new.state != before.state and new.state in ends:
+        kind, reason = ends[new.state]
+        yield kind(reason, new.message)
 
 
 def _ends(old: DeploymentStatus, new: DeploymentStatus) -> Iterator[Event]:

@@ -13,8 +13,9 @@ from .facts import Facts, attempt_of
 from .jobs import job_manifest, job_name, template_digest
 from .observation import BoardCount, JobView, Observed
 from .proven import History
+from .rollout.plan import rollout_plan
 from .settings import Settings
-from .status_build import built_status, invalid_status
+from .status_build import built, built_status, invalid_status
 from .steps import Step
 from .survey import survey
 from .waiting import changes_after
@@ -55,16 +56,21 @@ def _plan(observed: Observed, spec: DeploymentSpec, settings: Settings, now: dat
     doings = [_Doing(step, observed, spec, settings, facts, now) for step in found.steps.values()]
     create = [doing.manifest() for doing in doings if doing.starts]
     started = {doing.step.digest: doing.name for doing in doings if doing.starts}
-    status = built_status(observed, spec, found, started, now)
+    made = built(observed, spec, found, started, now)
+    rollout = rollout_plan(observed, spec, settings, made.release, now)
+    status = built_status(observed, spec, made, rollout, now)
+    waits = (wait for doing in doings for wait in (doing.grace, doing.next_message) if wait > 0)
     return Plan(
         status,
-        create,
+        [*create, *rollout.create],
         [
             *(doing.name for doing in doings if doing.discards),
             *_unwanted(observed.jobs.values(), found.steps.keys() | found.recalled),
+            *rollout.delete,
         ],
         events(observed.status, status),
-        min((wait for doing in doings for wait in (doing.grace, doing.next_message) if wait > 0), default=None),
+        min((*waits, *([rollout.requeue_after] if rollout.requeue_after else [])), default=None),
+        rollout.node_labels,
     )
 
 

@@ -5,7 +5,7 @@ nothing changed.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -27,7 +27,8 @@ from .merge import merge_patch
 from .observation import NO_FLEET, Observed, is_ours, job_view, observe
 from .plan import Event, Plan, plan
 from .posts import event_manifest
-from .rollout.fleet import Fleet, ReadingsWanted
+from .rollout.fleet import Fleet
+from .rollout.plan import readings_wanted
 from .rollout_readings import Readings
 from .settings import Settings
 from .shared_artifacts import used_by_others
@@ -101,7 +102,7 @@ class Reconciler:
     async def _read_metrics(self, observed: Observed) -> Observed:
         """Read what the rollout's gates judge."""
         name = ObjectName(observed.metadata.namespace, observed.metadata.name)
-        wanted = _readings_wanted(observed, self._now())
+        wanted = readings_wanted(observed, self._now())
         if not wanted:
             self._readings.forget(name)
             return observed
@@ -251,10 +252,6 @@ class Reconciler:
             await (announce or self._announce)(manifest)
         except ApiError as error:
             _log.warning("event %s about %s was not posted: %s", event.reason, ObjectName.of(body), error)
-
-
-def _readings_wanted(observed: Observed, now: datetime) -> Sequence[ReadingsWanted]:
-    return ()  # until the rollout's planner is there to ask
 
 
 def _last_phase(job: Raw) -> str | None:

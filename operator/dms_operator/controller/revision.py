@@ -35,15 +35,15 @@ def revision_digest(model: ResolvedModel, targets: list[TargetStatus]) -> str | 
     return digest_of({"model": model.digest, "targets": parts}).removeprefix("sha256:")[:DIGITS]
 
 
-def revisions(old: RevisionStatus | None, proven: ProvenRevision | None, *, rolls_out: bool) -> RevisionStatus | None:
-    """The revisions after this pass. Without a rollout a revision is stable as soon as it is built and proven.
+def revisions(old: RevisionStatus | None, proven: ProvenRevision | None, *, promotes: bool) -> RevisionStatus | None:
+    """The revisions after this pass; `promotes` makes the present one stable.
 
     `proven` is the revision that the targets are ready with; None while they are not.
     """
     if proven is None:
         return old
     before, digest = old or RevisionStatus(), proven.revision
-    stable = before.stable if rolls_out else digest
+    stable = digest if promotes else before.stable
     baseline = before.baseline if stable == before.stable else before.stable
     known = next((each for each in before.proven if each.revision == digest), None)
     if known and stable == before.stable:
@@ -55,6 +55,7 @@ def revisions(old: RevisionStatus | None, proven: ProvenRevision | None, *, roll
         previous=before.previous if before.current == digest else before.current,
         baseline=baseline,
         proven=[proven, *kept],
+        releases=before.releases,
     )
 
 

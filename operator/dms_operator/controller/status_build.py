@@ -1,13 +1,15 @@
 """The whole status, put together from what was surveyed."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from ..api import reasons
 from ..api.errors import InvalidSpec
 from ..api.reasons import Phase
+from ..api.rollout_status import Release
 from ..api.spec import DeploymentSpec
-from ..api.status import DeploymentStatus, StageStatus, TargetStatus
+from ..api.status import DeploymentStatus, ProvenRevision, RevisionStatus, StageStatus, TargetStatus
 from . import conditions
 from .conditions import Finding, Outlook
 from .facts import retry_of
@@ -15,7 +17,11 @@ from .observation import Observed
 from .outlook import outlook
 from .phases import working_phase
 from .proven import proven_revision
+from .releases import release_of, releases
 from .revision import Outcome, history, revision_digest, revisions
+from .rollout.messages import short
+from .rollout.plan import RolloutPlan
+from .rollout.verdict import outlook_with, rolled_out
 from .status_stages import bounded, stage_statuses
 from .status_targets import resolved_model, target_status, variants
 from .summary import summary
@@ -24,31 +30,72 @@ from .survey import Survey
 _OUTCOMES: dict[str, Outcome] = {"Ready": "Ready", "Failed": "Failed"}
 
 
-def built_status(
-    observed: Observed, spec: DeploymentSpec, survey: Survey, started: Mapping[str, str], now: datetime
-) -> DeploymentStatus:
-    """Status of a valid deployment; `started` holds names of Jobs that this plan creates, by recipe digest."""
-    old, generation = observed.status, observed.metadata.generation
+@dataclass(frozen=True)
+class Built:
+    """What the stages made so far, before any vehicle is looked at."""
+
+    survey: Survey
+    stages: list[StageStatus]
+    targets: list[TargetStatus]
+    outlook: Outlook
+    proven: ProvenRevision | None
+    """The figures of the revision, once every target is ready."""
+
+    @property
+    def release(self) -> Release | None:
+        """The revision as vehicles load it; None until it is built and has passed all gates."""
+        if self.proven is None or self.outlook.kind != "Ready":
+            return None
+        return release_of(self.proven.revision, self.targets)
+
+
+def built(observed: Observed, spec: DeploymentSpec, survey: Survey, started: Mapping[str, str], now: datetime) -> Built:
+    """Put together what is known of the stages; `started` names Jobs that this plan creates, by recipe digest."""
     stages = stage_statuses(survey.steps, observed, started, now)
     targets = [target_status(each, spec) for each in survey.targets]
-    made, model = variants(survey), resolved_model(survey)
-    view = outlook(survey, stages, targets, spec.suspend)
+    model = resolved_model(survey)
     digest = revision_digest(model, targets) if model else None
-    proven = proven_revision(digest, generation, targets, made) if digest else None
+    proven = proven_revision(digest, observed.metadata.generation, targets, variants(survey)) if digest else None
+    return Built(survey, stages, targets, outlook(survey, stages, targets, spec.suspend), proven)
+
+
+def built_status(
+    observed: Observed, spec: DeploymentSpec, made: Built, rollout: RolloutPlan, now: datetime
+) -> DeploymentStatus:
+    """Status of a valid deployment."""
+    old, generation, survey, targets = observed.status, observed.metadata.generation, made.survey, made.targets
+    view = outlook_with(made.outlook, rollout.status, rollout.problem) if spec.rollout else made.outlook
+    line = summary(spec, targets, variants(survey), view.message)
+    wave = short(rollout.status) if rollout.status else None
     return DeploymentStatus(
         observed_generation=generation,
-        phase=_phase(view, stages, spec.suspend),
-        conditions=conditions.merged(old.conditions, _findings(view, stages, targets, spec), generation, now),
-        revision=revisions(old.revision, proven, rolls_out=spec.rollout is not None),
-        summary=summary(spec, targets, made, view.message),
-        model=model,
-        variants=made,
+        phase=_phase(made, view, spec.suspend),
+        conditions=conditions.merged(old.conditions, _findings(made, view, spec, rollout), generation, now),
+        revision=_revision(old.revision, made, spec, rollout),
+        summary=line.model_copy(update={"wave": wave}),
+        model=resolved_model(survey),
+        variants=variants(survey),
         targets=targets,
-        stages=bounded(stages),
-        rollout=old.rollout,
+        stages=bounded(made.stages),
+        rollout=rollout.status,
         handled_retry=retry_of(observed) or None,
-        history=history(old, generation, _OUTCOMES.get(view.kind), digest, view.message, survey.steps, now),
+        history=history(old, generation, _OUTCOMES.get(view.kind), _digest(made), view.message, survey.steps, now),
     )
+
+
+def _digest(made: Built) -> str | None:
+    return made.proven.revision if made.proven else None
+
+
+def _revision(
+    old: RevisionStatus | None, made: Built, spec: DeploymentSpec, rollout: RolloutPlan
+) -> RevisionStatus | None:
+    """Without a rollout a revision is stable as soon as it is built and proven, else when its last wave is done."""
+    promotes = spec.rollout is None or (made.proven is not None and rollout.completed == made.proven.revision)
+    found = revisions(old, made.proven, promotes=promotes)
+    if found is None:
+        return None
+    return found.model_copy(update={"releases": releases(found, made.release, rollout.completed, spec.rollout)})
 
 
 def invalid_status(observed: Observed, error: InvalidSpec, now: datetime) -> DeploymentStatus:
@@ -67,16 +114,14 @@ def invalid_status(observed: Observed, error: InvalidSpec, now: datetime) -> Dep
     return old.model_copy(update=update)
 
 
-def _phase(view: Outlook, stages: list[StageStatus], suspended: bool) -> Phase:
+def _phase(made: Built, view: Outlook, suspended: bool) -> Phase:
     if suspended:
         return "Suspended"
-    if view.kind == "Ready":
-        return "Ready"
-    return "Failed" if view.kind == "Failed" else working_phase(stages)
+    if view.kind in ("Ready", "Failed"):
+        return "Ready" if view.kind == "Ready" else "Failed"
+    return "RollingOut" if made.outlook.kind == "Ready" else working_phase(made.stages)
 
 
-def _findings(
-    view: Outlook, stages: list[StageStatus], targets: list[TargetStatus], spec: DeploymentSpec
-) -> list[Finding]:
-    found = [*conditions.overall(view), *conditions.milestones(stages, targets)]
-    return [*found, conditions.rolled_out()] if spec.rollout else found
+def _findings(made: Built, view: Outlook, spec: DeploymentSpec, rollout: RolloutPlan) -> list[Finding]:
+    found = [*conditions.overall(view), *conditions.milestones(made.stages, made.targets)]
+    return [*found, rolled_out(rollout.status, rollout.problem)] if spec.rollout else found

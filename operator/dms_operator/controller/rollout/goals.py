@@ -1,0 +1,83 @@
+"""What a vehicle shall run, and the next stage on its way there."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from ...api.rollout_status import TargetRelease
+from ...api.stages import StageName, VehicleRecipe
+from ...api.vehicle import ActivateRecipe, DeactivateRecipe, PrefetchRecipe
+from ..settings import Images
+from .fleet import Vehicle
+from .ledger import Ledger, has_succeeded
+
+
+@dataclass(frozen=True)
+class Goal:
+    """One vehicle, and the revision that it shall run, or that shall leave it."""
+
+    vehicle: Vehicle
+    revision: str
+    release: TargetRelease
+    removes: bool = False
+    """The revision leaves it, and nothing takes its place."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """A stage that is to be started on a vehicle."""
+
+    goal: Goal
+    stage: StageName
+
+
+def starts(
+    goals: Iterable[Goal], ledger: Ledger, max_unavailable: int, max_prefetch: int, lost: frozenset[str], now: datetime
+) -> Iterator[Start]:
+    """What may be started now, in the order of the goals. Jobs on vehicles that are `lost` hold no slot."""
+    switching = sum(ledger.is_switching(node) for node in ledger.by_node if node not in lost)
+    prefetching = sum(ledger.is_prefetching(node) for node in ledger.by_node if node not in lost)
+    for goal in goals:
+        stage = next_stage(goal, ledger, now)
+        if stage == "prefetch" and prefetching < max_prefetch:
+            prefetching += 1
+            yield Start(goal, stage)
+        elif stage in ("activate", "deactivate") and switching < max_unavailable:
+            switching += 1
+            yield Start(goal, stage)
+
+
+def next_stage(goal: Goal, ledger: Ledger, now: datetime) -> StageName | None:
+    """The stage that a vehicle needs next; None while it is away, busy, done, or has failed."""
+    name = goal.vehicle.name
+    if goal.vehicle.away_since is not None or goal.vehicle.held:
+        return None
+    # One answer at a time: it is noted in the vehicle's label, and its Job gone, before another may come.
+    if ledger.is_busy(name, now) or ledger.has_switched(name) or has_failed(goal, ledger):
+        return None
+    stage: StageName = "deactivate" if goal.removes else "prefetch"
+    fetched = None if goal.removes else ledger.job(name, "prefetch", goal.revision)
+    if fetched is not None and has_succeeded(fetched):
+        stage = "activate"
+    return None if ledger.job(name, stage, goal.revision) else stage
+
+
+def has_failed(goal: Goal, ledger: Ledger) -> bool:
+    """Whether the goal cannot be reached in this try."""
+    stages: tuple[StageName, ...] = ("deactivate",) if goal.removes else ("prefetch", "activate")
+    jobs = (ledger.job(goal.vehicle.name, stage, goal.revision) for stage in stages)
+    return any(job is not None and ledger.has_failed_now(job) for job in jobs)
+
+
+def recipe(start: Start, deployment: str, images: Images) -> VehicleRecipe:
+    """What the stage is asked; `deployment` is `<namespace>/<name>`. There is an image for it: `without_image`."""
+    goal, release = start.goal, start.goal.release
+    image = images.of(start.stage, release.toolchain)
+    assert image is not None
+    asked = {"stage": start.stage, "image": image, "node": goal.vehicle.name, "deployment": deployment}
+    asked["revision"] = goal.revision
+    if start.stage == "deactivate":
+        return DeactivateRecipe.model_validate(asked)
+    kind: type[PrefetchRecipe | ActivateRecipe] = PrefetchRecipe if start.stage == "prefetch" else ActivateRecipe
+    parts = ("compiled", "benchmark", "board", "toolchain")
+    return kind.model_validate(asked | {part: getattr(release, part) for part in parts})

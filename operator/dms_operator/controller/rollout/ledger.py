@@ -1,0 +1,111 @@
+"""What the Jobs on vehicles say: who works where, what was answered, what failed."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ...api.stages import Failure, StageName
+from ..observation import JobView
+
+SWITCHES: tuple[StageName, ...] = ("activate", "deactivate")
+"""Stages that change what runs on a vehicle."""
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Jobs by vehicle. A failure counts only in the try (`dms.edge/retry`) that it happened in."""
+
+    by_node: dict[str, list[JobView]] = field(default_factory=dict)
+    attempt: str = ""
+
+    @classmethod
+    def of(cls, jobs: Iterable[JobView], attempt: str) -> "Ledger":
+        """Sort Jobs by vehicle."""
+        ledger = cls({}, attempt)
+        for job in jobs:
+            ledger.by_node.setdefault(job.node, []).append(job)
+        return ledger
+
+    def job(self, node: str, stage: StageName, revision: str) -> JobView | None:
+        """The Job of a stage and revision on a vehicle that is not on its way out."""
+        return next((job for job in self.jobs(node) if (job.stage, job.revision) == (stage, revision)), None)
+
+    def jobs(self, node: str) -> Iterator[JobView]:
+        """Jobs on a vehicle that are not on their way out."""
+        return (job for job in self.by_node.get(node, ()) if not job.deleting)
+
+    def is_busy(self, node: str, now: datetime) -> bool:
+        """Whether a Job may still do something on the vehicle, or say what it has done."""
+        return any(_is_open(job, now) for job in self.by_node.get(node, ()))
+
+    def is_switching(self, node: str) -> bool:
+        """Whether a Job that changes what runs there may still work: it holds a slot of maxUnavailable."""
+        return any(job.stage in SWITCHES and is_living(job) for job in self.by_node.get(node, ()))
+
+    def is_prefetching(self, node: str) -> bool:
+        """Whether a Job downloads there."""
+        return any(job.stage == "prefetch" and is_living(job) for job in self.by_node.get(node, ()))
+
+    def has_switched(self, node: str) -> bool:
+        """Whether a Job that changed what runs there has not been cleared away yet."""
+        return any(job.stage in SWITCHES and has_succeeded(job) for job in self.by_node.get(node, ()))
+
+    def answer(self, node: str) -> JobView | None:
+        """The Job that last told what runs on the vehicle."""
+        told = [job for job in self.by_node.get(node, ()) if job.stage in SWITCHES and has_succeeded(job)]
+        return max(told, key=lambda job: job.finished_at or "", default=None)
+
+    def runs(self, node: str, label: str) -> str:
+        """The revision that runs on a vehicle, by the last answer, else by its label; empty for none."""
+        told = self.answer(node)
+        if told is None:
+            return label
+        assert told.result and told.result.vehicle
+        return told.result.vehicle.revision or ""
+
+    def failure(self, node: str, revision: str) -> Failure | None:
+        """Why a revision could not be brought to a vehicle in this try."""
+        for job in self.jobs(node):
+            if job.revision == revision and self.has_failed_now(job):
+                return failure_of(job)
+        return None
+
+    def has_failed_now(self, job: JobView) -> bool:
+        """Whether a Job failed in this try."""
+        return has_failed(job) and not self.is_stale(job)
+
+    def is_stale(self, job: JobView) -> bool:
+        """Whether a Job failed in an earlier try."""
+        return has_failed(job) and job.attempt != self.attempt
+
+
+def is_living(job: JobView) -> bool:
+    """Whether the Job's pods may still work: one that is being deleted counts until it is gone."""
+    return job.state in ("Pending", "Running")
+
+
+def _is_open(job: JobView, now: datetime) -> bool:
+    return job.deleting or is_living(job) or (is_unanswered(job) and job.answer_grace(now) > 0)
+
+
+def is_unanswered(job: JobView) -> bool:
+    """Whether it completed, and what it said is not known."""
+    return job.state == "Complete" and job.result is None
+
+
+def has_succeeded(job: JobView) -> bool:
+    """Whether it did what it was asked, and told so."""
+    return job.state == "Complete" and job.result is not None and job.result.vehicle is not None
+
+
+def has_failed(job: JobView) -> bool:
+    """Whether all its attempts failed."""
+    return job.state == "Failed" or (
+        job.state == "Complete" and job.result is not None and job.result.failure is not None
+    )
+
+
+def failure_of(job: JobView) -> Failure:
+    """Why a Job failed."""
+    told = job.result.failure if job.result else job.failure
+    return told or Failure(reason="PodFailed", message=f"Job {job.name} failed", retryable=True)

@@ -1,0 +1,135 @@
+"""A cluster with vehicles, as the planner sees it: what lies on each disk is known beside what the labels say."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from controller.builders import SETTINGS, World, changed, deployment, spec
+from dms_operator.api.labels import revision_label
+from dms_operator.api.stages import Failure, Recipe, StageResult, recipe_digest
+from dms_operator.api.vehicle import VehicleFacts
+from dms_operator.controller.observation import Observed, observe
+from dms_operator.controller.plan import Plan
+from dms_operator.controller.rollout.fleet import Fleet, MetricName, Reading, Vehicle
+from dms_operator.controller.settings import Settings
+
+FLEET_SETTINGS = changed(SETTINGS, fleet={"volume": {"hostPath": {"path": "/var/lib/dms"}}})
+VEHICLE_STAGES = ("prefetch", "activate", "deactivate")
+X86: dict[str, Any] = {"name": "car", "board": "generic-x86", "precisions": ["fp32"]}
+WAVES = [{"name": "lab", "size": "1"}, {"name": "canary", "size": "50%"}, {"name": "fleet", "size": "100%"}]
+LABEL = revision_label("perception", "driver")
+
+
+@dataclass
+class FleetWorld(World):
+    """Vehicles by name; a Job on a vehicle does what it is asked unless its revision is among `broken`."""
+
+    settings: Settings = FLEET_SETTINGS
+    vehicles: dict[str, Vehicle] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+    disks: dict[str, str] = field(default_factory=dict)
+    prefetched: set[tuple[str, str]] = field(default_factory=set)
+    broken: set[tuple[str, str]] = field(default_factory=set)
+    """Vehicles and revisions that do not go together."""
+    readings: dict[MetricName, tuple[Reading, ...]] = field(default_factory=dict)
+
+    def observed(self) -> Observed:
+        pairs = [(job, self.pods.get(name, [])) for name, job in self.jobs.items()]
+        seen = tuple(self._with_label(each) for each in self.vehicles.values())
+        return observe(self.body, pairs, self.boards, fleet=Fleet(seen, self.readings))
+
+    def reconcile(self) -> Plan:
+        for name, marks in self.plan().node_labels.items():
+            self.note(name, marks[LABEL])
+        return super().reconcile()
+
+    def note(self, name: str, revision: str | None) -> None:
+        """Set a vehicle's label."""
+        self.labels.pop(name, None)
+        if revision is not None:
+            self.labels[name] = revision
+
+    def finish(self, name: str) -> None:
+        recipe = self.request(name).recipe
+        if recipe.stage not in VEHICLE_STAGES:
+            super().finish(name)
+            return
+        if not self._active(name):
+            self.start(name)
+        result = self.on_vehicle(recipe)
+        failed = result.failure is not None
+        self._end(name, 10 if failed else 0, json.dumps(result.to_wire()))
+        self.conclude(name, "Failed" if failed else "Complete")
+
+    def on_vehicle(self, recipe: Recipe) -> StageResult:
+        """Do what a vehicle's stage does, as api/vehicle.py says."""
+        assert recipe.stage in VEHICLE_STAGES
+        node, revision = recipe.node, recipe.revision
+        common: dict[str, Any] = {"stage": recipe.stage, "recipe": recipe_digest(recipe)}
+        if recipe.stage == "activate":
+            assert (node, revision) in self.prefetched, "nothing is activated that was not brought before"
+            if (node, revision) in self.broken:
+                failure = Failure(reason="GoldenMismatch", message="outputs differ by 3.1", retryable=False)
+                return StageResult(**common, failure=failure)
+            self.disks[node] = revision
+        elif recipe.stage == "deactivate":
+            self.disks.pop(node, None)
+        else:
+            self.prefetched.add((node, revision))
+        there = revision if recipe.stage == "prefetch" else self.disks.get(node)
+        return StageResult(**common, vehicle=VehicleFacts(node=node, revision=there))
+
+    def settle(self, limit: int = 400) -> "FleetWorld":
+        """Reconcile and finish Jobs until nothing moves any more, though time passes."""
+        for _ in range(limit):
+            writes, wanted = self.status_writes, self.reconcile()
+            if names := self.unfinished():
+                self.finish(names[0])
+            elif not (wanted.delete or wanted.create or wanted.node_labels or self.status_writes > writes):
+                return self
+            self.tick()
+        raise AssertionError(f"no end after {limit} steps: {self.status.get('rollout')}")
+
+    def run_until_built(self) -> None:
+        """Finish stages until the first Job on a vehicle is there."""
+        while not any(self.request(name).recipe.stage in VEHICLE_STAGES for name in self.jobs):
+            self.reconcile()
+            for name in self.unfinished():
+                if self.request(name).recipe.stage not in VEHICLE_STAGES:
+                    self.finish(name)
+            self.tick()
+
+    def switching(self) -> list[str]:
+        """Vehicles with a living Job that changes what runs there."""
+        requests = [self.request(name).recipe for name in self.unfinished()]
+        return [each.node for each in requests if each.stage in ("activate", "deactivate")]
+
+    def revision(self) -> str:
+        """The revision that the spec asks for."""
+        return str(self.status["revision"]["current"])
+
+    @property
+    def rollout(self) -> dict[str, Any]:
+        """status.rollout."""
+        return dict(self.status.get("rollout") or {})
+
+    def pauses(self) -> list[str]:
+        """Reasons for which nothing is started."""
+        return [each["reason"] for each in self.rollout.get("pauses", [])]
+
+    def _with_label(self, vehicle: Vehicle) -> Vehicle:
+        return Vehicle(
+            vehicle.name,
+            vehicle.board,
+            vehicle.labels,
+            vehicle.away_since,
+            vehicle.held,
+            self.labels.get(vehicle.name, ""),
+        )
+
+
+def fleet_world(number: int = 4, **rollout: Any) -> FleetWorld:
+    """A deployment for x86 vehicles, and so many of them."""
+    body = deployment(spec(X86, rollout={"waves": WAVES, **rollout}))
+    names = [f"car-{index}" for index in range(number)]
+    return FleetWorld(body, vehicles={name: Vehicle(name, "generic-x86") for name in names})

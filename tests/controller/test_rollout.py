@@ -1,0 +1,206 @@
+"""A revision goes over the fleet in waves, stops where it should, and finds its way back."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from controller.builders import ENTRY, world
+from controller.fleet_world import FleetWorld, fleet_world
+from dms_operator.api.labels import ABORT, APPROVE, RETRY
+from dms_operator.controller.rollout.fleet import Reading
+
+
+def next_revision(fleet: FleetWorld) -> FleetWorld:
+    """Ask for other bytes, and build them as far as the first Job on a vehicle."""
+    fleet.edit(model={"uri": "file:///models/other.pt2"})
+    fleet.reconcile()
+    fleet.run_until_built()
+    return fleet
+
+
+class TestForward:
+    def test_all_vehicles_run_the_revision_and_it_becomes_stable(self) -> None:
+        done = fleet_world().settle()
+        assert set(done.disks.values()) == set(done.labels.values()) == {done.revision()}
+        assert len(done.labels) == 4
+        assert done.status["phase"] == "Ready"
+        assert done.status["revision"]["stable"] == done.revision()
+        assert done.rollout["state"] == "Completed"
+        assert done.condition("RolledOut")["status"] == "True"  # type: ignore[index]
+        assert done.jobs.keys() == {name for name in done.jobs if not any(s in name for s in ("fetch", "activate"))}
+
+    def test_no_more_vehicles_are_switched_at_once_than_allowed(self) -> None:
+        fleet = fleet_world(12, waves=[{"name": "fleet", "size": "100%"}], maxUnavailable="25%")
+        most = 0
+        for _ in range(200):
+            fleet.reconcile()
+            most = max(most, len(fleet.switching()))
+            for name in [each for each in fleet.unfinished() if "activate" not in each] or fleet.unfinished():
+                fleet.finish(name)
+            fleet.tick()
+        assert most == 3
+        assert fleet.rollout["state"] == "Completed"
+
+    def test_a_wave_that_soaks_starts_nothing(self) -> None:
+        fleet = fleet_world(waves=[{"name": "lab", "size": "1", "soak": "1h"}, {"name": "fleet", "size": "100%"}])
+        fleet.settle()
+        assert (fleet.rollout["state"], len(fleet.labels), fleet.status["phase"]) == ("Soaking", 1, "RollingOut")
+        fleet.tick(3600)
+        assert len(fleet.settle().labels) == 4
+
+    def test_a_manual_wave_waits_for_its_approval(self) -> None:
+        waves = [{"name": "lab", "size": "1"}, {"name": "fleet", "size": "100%", "approval": "Manual"}]
+        fleet = fleet_world(waves=waves).settle()
+        assert (fleet.pauses(), len(fleet.labels)) == (["ApprovalRequired"], 1)
+        fleet.annotate(APPROVE, f"{fleet.revision()}/lab")
+        assert len(fleet.settle().labels) == 1
+        fleet.annotate(APPROVE, f"{fleet.revision()}/fleet")
+        assert fleet.settle().rollout["state"] == "Completed"
+
+    def test_outside_its_window_nothing_starts(self) -> None:
+        fleet = fleet_world(window={"start": "22:00", "end": "04:00"}).settle()
+        assert (fleet.pauses(), fleet.labels) == (["OutsideWindow"], {})
+        fleet.tick(10 * 3600)
+        assert fleet.settle().rollout["state"] == "Completed"
+
+    def test_a_fleet_without_vehicles_is_never_rolled_out(self) -> None:
+        fleet = fleet_world(0).settle()
+        assert fleet.pauses() == ["NoVehicle"]
+        assert fleet.condition("Ready")["status"] == "False"  # type: ignore[index]
+
+    def test_a_new_vehicle_gets_the_revision_after_the_rollout(self) -> None:
+        fleet = fleet_world().settle()
+        fleet.vehicles["new"] = replace(fleet.vehicles["car-0"], name="new")
+        fleet.settle()
+        assert fleet.labels["new"] == fleet.revision()
+        assert fleet.status["phase"] == "Ready"
+
+    def test_suspended_nothing_starts(self) -> None:
+        fleet = fleet_world()
+        next_state = fleet.settle().labels
+        assert next_state
+        fleet.edit(suspend=True)
+        fleet.vehicles["new"] = replace(fleet.vehicles["car-0"], name="new")
+        assert "new" not in fleet.settle().labels
+
+
+class TestDeferred:
+    def test_a_vehicle_that_is_away_holds_nobody_up_and_catches_up(self) -> None:
+        fleet = fleet_world()
+        fleet.vehicles["car-1"] = replace(fleet.vehicles["car-1"], away_since=fleet.now - timedelta(hours=2))
+        fleet.settle()
+        assert fleet.rollout["state"] == "Completed"
+        assert (fleet.rollout["vehicles"]["offline"], "car-1" in fleet.labels) == (1, False)
+        fleet.vehicles["car-1"] = replace(fleet.vehicles["car-1"], away_since=None)
+        assert fleet.settle().labels["car-1"] == fleet.revision()
+
+    def test_a_held_vehicle_is_left_alone(self) -> None:
+        fleet = fleet_world()
+        fleet.vehicles["car-2"] = replace(fleet.vehicles["car-2"], held=True)
+        fleet.settle()
+        assert "car-2" not in fleet.disks
+        assert fleet.rollout["vehicles"]["held"] == 1
+
+
+class TestBack:
+    def test_a_failed_vehicle_takes_the_first_revision_off_the_others(self) -> None:
+        fleet = fleet_world()
+        fleet.run_until_built()
+        fleet.broken = {("car-0", fleet.revision()), ("car-1", fleet.revision())}
+        fleet.settle()
+        assert fleet.rollout["state"] == "RolledBack"
+        assert (fleet.disks, fleet.labels) == ({}, {})
+        assert fleet.condition("Stalled")["reason"] == "RolledBack"  # type: ignore[index]
+
+    def test_the_fleet_goes_back_to_the_stable_revision_and_stays_there(self) -> None:
+        fleet = fleet_world().settle()
+        stable = fleet.revision()
+        next_revision(fleet)
+        fleet.broken = {(name, fleet.revision()) for name in ("car-0", "car-3")}
+        fleet.settle()
+        assert fleet.revision() != stable
+        assert set(fleet.disks.values()) == set(fleet.labels.values()) == {stable}
+        assert fleet.status["revision"]["stable"] == stable
+        assert fleet.rollout["refused"] == [fleet.revision()]
+        fleet.tick(7200)
+        assert set(fleet.settle().labels.values()) == {stable}
+
+    def test_a_retry_that_names_the_revision_tries_it_again(self) -> None:
+        fleet = fleet_world().settle()
+        next_revision(fleet)
+        fleet.broken = {(name, fleet.revision()) for name in fleet.vehicles}
+        fleet.settle()
+        fleet.broken = set()
+        fleet.annotate(RETRY, f"{fleet.revision()}/2")
+        fleet.settle()
+        assert set(fleet.labels.values()) == {fleet.revision()}
+        assert fleet.status["phase"] == "Ready"
+
+    def test_an_abort_takes_a_revision_back(self) -> None:
+        fleet = fleet_world().settle()
+        stable = fleet.revision()
+        fleet.edit(rollout={"waves": [{"name": "lab", "size": "2", "soak": "1h"}, {"name": "all", "size": "100%"}]})
+        fleet.settle()
+        next_revision(fleet).settle()
+        assert (fleet.rollout["state"], fleet.pauses()) == ("Soaking", [])
+        fleet.annotate(ABORT, fleet.revision())
+        fleet.settle()
+        assert (fleet.rollout["state"], set(fleet.disks.values())) == ("RolledBack", {stable})
+
+    def test_failures_within_the_budget_hold_nobody_up(self) -> None:
+        fleet = fleet_world(failurePolicy={"maxFailures": "1"})
+        fleet.run_until_built()
+        fleet.broken = {("car-0", fleet.revision())}
+        fleet.settle()
+        assert (fleet.rollout["state"], fleet.rollout["vehicles"]["failed"]) == ("Completed", 1)
+
+    def test_a_policy_of_pause_waits_for_a_person(self) -> None:
+        fleet = fleet_world(failurePolicy={"action": "Pause"})
+        fleet.run_until_built()
+        fleet.broken = {(name, fleet.revision()) for name in fleet.vehicles}
+        fleet.settle()
+        assert fleet.pauses() == ["FailureBudgetExceeded"]
+        fleet.broken = set()
+        fleet.annotate(RETRY, "once more")
+        assert fleet.settle().rollout["state"] == "Completed"
+
+
+class TestGates:
+    GATE: ClassVar[dict[str, Any]] = {"metric": "p99LatencyMs", "value": 33, "interval": "1m", "count": 3}
+    SOAK: ClassVar[list[dict[str, Any]]] = [
+        {"name": "lab", "size": "1", "soak": "10m"},
+        {"name": "fleet", "size": "100%"},
+    ]
+
+    def soaking(self) -> FleetWorld:
+        return fleet_world(waves=self.SOAK, gates=[self.GATE]).settle()
+
+    def readings(self, fleet: FleetWorld, *values: float) -> None:
+        fleet.readings = {"p99LatencyMs": tuple(Reading(fleet.now, value) for value in values)}
+
+    def test_no_data_is_no_pass(self) -> None:
+        fleet = self.soaking()
+        fleet.tick(3600)
+        assert fleet.settle().pauses() == ["GateInconclusive"]
+        assert len(fleet.labels) == 1
+        self.readings(fleet, 20, 21, 22)
+        assert len(fleet.settle().labels) == 4
+
+    def test_a_failed_gate_takes_the_revision_back_before_the_soak_ends(self) -> None:
+        fleet = self.soaking()
+        self.readings(fleet, 20, 34)
+        fleet.settle()
+        assert (fleet.rollout["state"], fleet.disks) == ("RolledBack", {})
+        assert "p99LatencyMs 34 is not <= 33" in fleet.rollout["message"]
+
+
+def test_without_a_folder_on_vehicles_the_message_says_what_to_set() -> None:
+    done = world(rollout={"waves": [{"name": "fleet", "size": "100%"}]}).run()
+    assert done.condition("Stalled")["reason"] == "FleetNotConfigured"  # type: ignore[index]
+    assert "fleet.volume" in done.condition("Stalled")["message"]  # type: ignore[index]
+
+
+def test_vehicles_without_a_target_are_not_of_the_rollout() -> None:
+    fleet = fleet_world(2)
+    fleet.vehicles["other"] = replace(fleet.vehicles["car-0"], name="other", board=ENTRY["board"])
+    assert "other" not in fleet.settle().labels
