@@ -24,6 +24,13 @@
 {{- with $stages.signing.secretName }}
 {{- $_ := set $settings "signing" (dict "secret" . "privateKey" $stages.signing.privateKey "publicKey" $stages.signing.publicKey) }}
 {{- end }}
+{{- if .Values.fleet.volume }}
+{{- $fleet := dict "volume" .Values.fleet.volume "queries" .Values.fleet.queries }}
+{{- with .Values.fleet.prometheus }}
+{{- $_ := set $fleet "prometheus" . }}
+{{- end }}
+{{- $_ := set $settings "fleet" $fleet }}
+{{- end }}
 {{- with .Values.tracing.endpoint }}
 {{- $_ := set $settings "tracing" (dict "endpoint" .) }}
 {{- end }}

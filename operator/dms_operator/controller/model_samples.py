@@ -8,6 +8,7 @@ from ..api.reasons import PHASES
 from ..api.stages import PROVENANCE_ORDER
 from ..api.status import CandidateStatus, DeploymentStatus, TargetStatus
 from .caches import ObjectName
+from .rollout_samples import ROLLOUT_FAMILIES, rollout_samples
 from .samples import OBJECT_LABELS, Family, Sample
 from .stage_samples import STAGE_FAMILIES, stage_samples
 
@@ -53,7 +54,7 @@ SIZE = Family("dms_artifact_size_bytes", "Bytes that the board loads", _TARGET)
 
 FAMILIES = (
     INFO, PHASE, CONDITION, LATENCY, BOUND, BUDGET, THROUGHPUT, POWER, ENERGY, ACCURACY, DROP, DROP_LIMIT,
-    DELEGATION, SIZE, *STAGE_FAMILIES,
+    DELEGATION, SIZE, *STAGE_FAMILIES, *ROLLOUT_FAMILIES,
 )  # fmt: skip
 
 
@@ -62,6 +63,7 @@ def samples_of(name: ObjectName, spec: Mapping[str, Any], status: DeploymentStat
     return [
         *_whole(name, spec, status),
         *stage_samples(name, status),
+        *rollout_samples(name, status.rollout),
         *(sample for target in status.targets for sample in _target(name, status, target)),
     ]
 
