@@ -237,9 +237,9 @@ class Operator:
         settings = {**SETTINGS, **more}
         self.process = OperatorProcess(kubectl.kubeconfig, settings, directory, [kubectl.namespace])
 
-    def start(self) -> None:
+    def start(self, patience: float = 60) -> None:
         self.process.start()
-        self.process.wait_ready()
+        self.process.wait_ready(patience)
 
     def samples(self) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
         families = text_string_to_metric_families(self.process.get("/metrics")[1])
@@ -314,6 +314,7 @@ async def operated(
             "peakMegabytes": operator.megabytes(peak=True),
             "megabytes": operator.megabytes(),
         }
+        print({name: round(value, 1) for name, value in found.items() if isinstance(value, float)}, flush=True)
         calm = await _calm(kubectl, operator, count, patience)
         return {**found, **calm, **await _idle(operator, idle), **await _restart(operator, count + FEW, patience)}
     finally:
@@ -349,7 +350,7 @@ async def _idle(operator: Operator, seconds: float) -> dict[str, float]:
 async def _restart(operator: Operator, count: int, patience: float) -> dict[str, float]:
     operator.process.stop()
     started = time.monotonic()
-    operator.start()
+    operator.start(patience)
     await until("every deployment was looked at", lambda: operator.reconciled() >= count, patience, count / 1000)
     return {
         "restart": time.monotonic() - started,

@@ -185,9 +185,9 @@ class OperatorProcess:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=_environment())
 
-    def wait_ready(self) -> None:
-        """Wait until its caches are filled."""
-        wait_for(lambda: self.get("/readyz")[0] == 200, 60, f"the operator is ready, see {self.log}")
+    def wait_ready(self, patience: float = 60) -> None:
+        """Wait until its caches are filled, for at most so many seconds."""
+        wait_for(lambda: self.get("/readyz")[0] == 200, patience, f"the operator is ready, see {self.log}")
 
     def stop(self) -> int:
         """SIGTERM; gives the exit code."""
