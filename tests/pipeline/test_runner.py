@@ -28,6 +28,7 @@ from dms_operator.api.stages import (
 from dms_operator.artifacts.store import Store
 from dms_operator.pipeline import pod, runner, termination
 from dms_operator.pipeline.context import StageContext, StageOutput
+from dms_operator.pipeline.golden import GOLDEN
 from dms_operator.pipeline.progress import ProgressPrinter
 from pipeline.stages import Stages, refused, succeeded
 
@@ -263,7 +264,9 @@ def test_a_noisy_benchmark_is_not_kept_as_the_answer_for_ever(stages: Stages, mo
         )
         report = context.scratch("benchmark") / "report.json"
         report.write_text("{}")
-        return {"report.json": report}, BenchmarkFacts(latencies=[figure])
+        golden = context.scratch("benchmark") / GOLDEN
+        golden.write_bytes(b"outputs")
+        return {"report.json": report, GOLDEN: golden}, BenchmarkFacts(latencies=[figure])
 
     monkeypatch.setattr(runner, "stage_function", lambda _: stage)
     assert [succeeded(stages.run(recipe)).cached for _ in range(3)] == [False, False, True]

@@ -7,20 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from dms_operator.pipeline.latency import PROFILES, Profile
 from pipeline.vehicle.disk import Release, Vehicle
-from pipeline.vehicle.releases import Factory, net
+from pipeline.vehicle.releases import Factory, build_machine, net
 
 OWN_BOARD = "generic-x86" if platform.machine() == "x86_64" else "generic-arm64"
 
 
 @pytest.fixture(scope="package")
-def factory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Factory]:
-    root = tmp_path_factory.mktemp("factory")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DMS_FILE_ROOTS", str(root))
-        patch.setitem(PROFILES, "rapid", Profile(64, 0.0))
-        yield Factory(root)
+def factory(tmp_path_factory: pytest.TempPathFactory) -> Factory:
+    return Factory(tmp_path_factory.mktemp("factory"))
+
+
+@pytest.fixture(autouse=True)
+def _on_the_build_machine(factory: Factory) -> Iterator[None]:
+    """For each test alone: the same process may run tests of other folders in between."""
+    with build_machine(factory.root):
+        yield
 
 
 @pytest.fixture(scope="package")
@@ -51,7 +53,7 @@ def driven(factory: Factory, releases: list[Release]) -> Path:
     fleet, scratch = factory.root / "fleet", factory.root / "fleet-scratch"
     fleet.mkdir()
     scratch.mkdir()
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, build_machine(factory.root):
         patch.setenv("DMS_FLEET_FOLDER", str(fleet))
         Vehicle(factory.store, fleet, scratch).update(releases[0])
     return fleet

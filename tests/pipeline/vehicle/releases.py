@@ -1,11 +1,14 @@
 """Revisions of a small net, made by the real stages."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import pytest
 from onnx import numpy_helper
 
 from dms_operator.api.stages import (
@@ -17,6 +20,7 @@ from dms_operator.api.stages import (
     StageResult,
 )
 from dms_operator.artifacts.store import open_store
+from dms_operator.pipeline.latency import PROFILES, Profile
 from dms_operator.pipeline.runner import run
 from model_fixtures import tiny_classifier, tiny_dataset
 from pipeline.stages import succeeded
@@ -34,6 +38,15 @@ def net(path: Path, number: int) -> Path:
     return path
 
 
+@contextmanager
+def build_machine(root: Path) -> Iterator[None]:
+    """Files below a folder may be read, and the shortest profile takes no longer than its queries."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DMS_FILE_ROOTS", str(root))
+        patch.setitem(PROFILES, "rapid", Profile(64, 0.0))
+        yield
+
+
 @dataclass
 class Factory:
     """The build machine: a folder with the store."""
@@ -49,10 +62,12 @@ class Factory:
         self.runs += 1
         workdir = self.root / f"scratch-{self.runs}"
         workdir.mkdir()
-        return run(StageRequest(deployment=DEPLOYMENT, store=self.store, recipe=recipe), workdir)
+        with build_machine(self.root):
+            return run(StageRequest(deployment=DEPLOYMENT, store=self.store, recipe=recipe), workdir)
 
     def files(self, digest: str) -> dict[str, Path]:
-        return open_store(self.store).fetch(digest, self.root / "files" / digest)
+        with build_machine(self.root):
+            return open_store(self.store).fetch(digest, self.root / "files" / digest)
 
     def made(self, recipe: Any) -> str:
         artifact = succeeded(self.run(recipe)).artifact
