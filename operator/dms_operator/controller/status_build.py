@@ -9,7 +9,15 @@ from ..api.errors import InvalidSpec
 from ..api.reasons import Phase
 from ..api.rollout_status import Release
 from ..api.spec import DeploymentSpec
-from ..api.status import DeploymentStatus, ProvenRevision, RevisionStatus, StageStatus, TargetStatus
+from ..api.status import (
+    DeploymentStatus,
+    ProvenRevision,
+    ResolvedModel,
+    RevisionStatus,
+    StageStatus,
+    TargetStatus,
+    VariantStatus,
+)
 from . import conditions
 from .conditions import Finding, Outlook
 from .facts import retry_of
@@ -37,6 +45,8 @@ class Built:
     survey: Survey
     stages: list[StageStatus]
     targets: list[TargetStatus]
+    model: ResolvedModel | None
+    variants: list[VariantStatus]
     outlook: Outlook
     proven: ProvenRevision | None
     """The figures of the revision, once every target is ready."""
@@ -53,10 +63,10 @@ def built(observed: Observed, spec: DeploymentSpec, survey: Survey, started: Map
     """Put together what is known of the stages; `started` names Jobs that this plan creates, by recipe digest."""
     stages = stage_statuses(survey.steps, observed, started, now)
     targets = [target_status(each, spec) for each in survey.targets]
-    model = resolved_model(survey)
+    model, made = resolved_model(survey), variants(survey)
     digest = revision_digest(model, targets) if model else None
-    proven = proven_revision(digest, observed.metadata.generation, targets, variants(survey)) if digest else None
-    return Built(survey, stages, targets, outlook(survey, stages, targets, spec.suspend), proven)
+    proven = proven_revision(digest, observed.metadata.generation, targets, made) if digest else None
+    return Built(survey, stages, targets, model, made, outlook(survey, stages, targets, spec.suspend), proven)
 
 
 def built_status(
@@ -65,7 +75,7 @@ def built_status(
     """Status of a valid deployment."""
     old, generation, survey, targets = observed.status, observed.metadata.generation, made.survey, made.targets
     view = outlook_with(made.outlook, rollout.status, rollout.problem) if spec.rollout else made.outlook
-    line = summary(spec, targets, variants(survey), view.message)
+    line = summary(spec, targets, made.variants, view.message)
     wave = short(rollout.status) if rollout.status else None
     return DeploymentStatus(
         observed_generation=generation,
@@ -73,8 +83,8 @@ def built_status(
         conditions=conditions.merged(old.conditions, _findings(made, view, spec, rollout), generation, now),
         revision=_revision(old.revision, made, spec, rollout),
         summary=line.model_copy(update={"wave": wave}),
-        model=resolved_model(survey),
-        variants=variants(survey),
+        model=made.model,
+        variants=made.variants,
         targets=targets,
         stages=bounded(made.stages),
         rollout=rollout.status,
