@@ -131,3 +131,18 @@ def test_a_flipped_byte_is_found_by_the_archives_checksum(tmp_path: Path) -> Non
     path.write_bytes(data)
     with pytest.raises(DatasetInvalid):
         load_dataset(path, [FRAMES], LIMIT)
+
+
+def test_two_members_that_mean_one_array_are_refused(tmp_path: Path) -> None:
+    path = saved(tmp_path / "data.npz", frames=np.zeros((4, 3, 16, 16), np.float32), labels=np.zeros(4, np.int64))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("frames", archive.read("frames.npy"))
+    with pytest.raises(DatasetInvalid, match="two arrays named frames"):
+        load_dataset(path, [FRAMES], LIMIT)
+
+
+@pytest.mark.parametrize("labels", [np.array(["a"] * 4), np.zeros(4, complex), np.zeros(4, "datetime64[s]")])
+def test_labels_that_are_no_numbers_are_refused(labels: np.ndarray, tmp_path: Path) -> None:
+    path = saved(tmp_path / "data.npz", frames=np.zeros((4, 3, 16, 16), np.float32), labels=labels)
+    with pytest.raises(DatasetInvalid, match="which is no number"):
+        load_dataset(path, [FRAMES], LIMIT)

@@ -50,7 +50,7 @@ def load_dataset(path: Path, inputs: list[TensorSpec], limit_bytes: int, labels_
         headers = _headers(path, limit_bytes)
         _check_names(headers, inputs, labels_required)
         count = _check_shapes(headers, inputs)
-        _check_label_count(headers, count)
+        _check_labels(headers, count)
         wanted = [*(spec.name for spec in inputs), *([LABELS] if LABELS in headers else [])]
         with np.load(path, allow_pickle=False) as file:
             arrays: dict[str, Array] = {name: file[name] for name in wanted}
@@ -73,7 +73,15 @@ def _headers(path: Path, limit_bytes: int) -> Headers:
                 f"the dataset unpacks to {unpacked} bytes, more than the limit of {limit_bytes}",
                 hint="Use fewer samples",
             )
-        return {info.filename.removesuffix(".npy"): _header(archive, info) for info in archive.infolist()}
+        found: Headers = {}
+        for info in archive.infolist():
+            name = info.filename.removesuffix(".npy")
+            if name in found:
+                raise DatasetInvalid(
+                    f"the dataset holds two arrays named {name}: which one is meant?", hint="Write it by numpy.savez"
+                )
+            found[name] = _header(archive, info)
+        return found
 
 
 def _header(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -139,7 +147,12 @@ def _shape_hint(shape: tuple[int, ...], accepted: list[tuple[int, ...]]) -> str:
     return "Resize the samples as in training"
 
 
-def _check_label_count(headers: Headers, count: int) -> None:
+def _check_labels(headers: Headers, count: int) -> None:
+    if LABELS in headers and headers[LABELS][1].kind not in "biuf":
+        raise DatasetInvalid(
+            f"the dataset's labels are {headers[LABELS][1]}, which is no number",
+            hint="Save class numbers as int64, or the values to be met as float32",
+        )
     if LABELS in headers and headers[LABELS][0][:1] != (count,):
         raise DatasetInvalid(
             f"the dataset has {count} samples, but labels of shape {list(headers[LABELS][0])}",
