@@ -1,9 +1,11 @@
 """Gates over live metrics: a real Prometheus scrapes what vehicles would export, and the operator asks it."""
 
 import asyncio
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -12,11 +14,47 @@ from dms_operator.controller.rollout.fleet import Fleet as Seen
 from dms_operator.controller.rollout.fleet import MetricName, ReadingsWanted
 from dms_operator.controller.rollout_readings import QUERIES, Readings
 from dms_operator.controller.settings import FleetSettings
-from e2e.running import end, wait_for
+from e2e.conftest import FakeStages
+from e2e.fleet import CARS, Fleet, fleet_cluster, new_namespace, settings
+from e2e.running import OperatorProcess, end, wait_for
 from e2e.vehicle_runtime import Runtimes, serving
 from observability.conftest import Prometheus
 
 VOLUME = {"emptyDir": {}}
+WAVES = [{"name": "lab", "size": "2", "soak": "8s"}, {"name": "fleet", "size": "100%"}]
+GATES = [
+    {"metric": "p99LatencyMs", "value": 50, "interval": "2s", "count": 3},
+    {"metric": "errorRate", "value": 0.01, "interval": "2s", "count": 3},
+    {"metric": "temperatureCelsius", "value": 90, "interval": "2s", "count": 3},
+]
+
+
+class Watched(NamedTuple):
+    """A fleet, and what its vehicles' runtimes tell."""
+
+    fleet: Fleet
+    runtimes: Runtimes
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Watched]:
+    folder = tmp_path / "fleet"
+    folder.mkdir()
+    runtimes = Runtimes(folder)
+    with fleet_cluster(tmp_path / "vehicles") as cluster, serving(runtimes) as address:
+        prometheus = Prometheus(tmp_path, address)
+        kubectl = new_namespace(cluster, tmp_path)
+        assert cluster.control is not None
+        stages = FakeStages(cluster.control, kubectl.namespace)
+        operator = OperatorProcess(cluster.kubeconfig, settings(folder, prometheus=prometheus.url), tmp_path, [])
+        operator.start()
+        try:
+            operator.wait_ready()
+            wait_for(prometheus.scrapes, 30, "Prometheus scrapes the vehicles")
+            yield Watched(Fleet(kubectl, operator, stages, folder), runtimes)
+        finally:
+            operator.stop()
+            end(prometheus.process)
 
 
 def test_the_default_queries_read_the_worst_vehicle_from_a_real_prometheus(tmp_path: Path) -> None:
@@ -47,3 +85,38 @@ def test_the_default_queries_read_the_worst_vehicle_from_a_real_prometheus(tmp_p
             assert read("unknown", 0) == {"p99LatencyMs": [], "errorRate": [], "temperatureCelsius": []}
         finally:
             end(prometheus.process)
+
+
+@pytest.mark.slow
+def test_a_wave_goes_on_while_vehicles_keep_within_bounds_and_is_taken_back_when_one_does_not(
+    watched: Watched,
+) -> None:
+    fleet, runtimes = watched
+    fleet.deploy(waves=WAVES, gates=GATES)
+    fleet.wait("Soaking", wave="lab")
+    assert len(fleet.labels()) == 2
+    stable = fleet.wait("Completed")["revision"]
+    assert fleet.labels() == dict.fromkeys(CARS, stable)
+
+    runtimes.latency.default_factory = lambda: 0.2
+    runtimes.latency[stable] = 0.015
+    fleet.deploy(2, waves=WAVES, gates=GATES)
+    bad = fleet.wait("RolledBack")["revision"]
+    assert bad != stable and fleet.labels() == fleet.links() == dict.fromkeys(CARS, stable)
+    assert len(set(fleet.runs("activate", revision=bad))) == 2, (
+        "the gate kept it from all vehicles after the first wave"
+    )
+    events = [event["message"] for event in fleet.kubectl.json("get", "events")["items"]]
+    assert any("p99LatencyMs" in message for message in events), events
+
+
+@pytest.mark.slow
+def test_without_readings_a_wave_waits_and_goes_on_by_itself_when_they_come(watched: Watched) -> None:
+    fleet, runtimes = watched
+    runtimes.silent = True
+    fleet.deploy(waves=WAVES, gates=GATES)
+    fleet.wait_paused("GateInconclusive")
+    assert len(fleet.labels()) == 2
+    runtimes.silent = False
+    fleet.wait("Completed")
+    assert set(fleet.labels()) == set(CARS)

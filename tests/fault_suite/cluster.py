@@ -19,6 +19,7 @@ _RESOURCES = {
     "jobs": "/apis/batch/v1/namespaces/{namespace}/jobs",
     "pods": "/api/v1/namespaces/{namespace}/pods",
     "configmaps": "/api/v1/namespaces/{namespace}/configmaps",
+    "nodes": "/api/v1/nodes",
 }
 _TRIES = 500
 _PAUSE_SECONDS = 0.05

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dms_operator.api.labels import MANAGER, RECIPE_DIGEST
+from fault_suite.vehicle_promises import VehiclePromises
 
 Event = dict[str, Any]
 _DONE = "Succeeded"
@@ -15,6 +16,7 @@ class Promises:
 
     def __init__(self) -> None:
         self.violations: list[str] = []
+        self._vehicles = VehiclePromises(self.violations)
         self.events = 0
         self._live: dict[str, dict[str, str]] = defaultdict(dict)
         self._finished: dict[str, tuple[int, frozenset[str]]] = {}
@@ -29,7 +31,9 @@ class Promises:
             self.violations.append(f"Job {metadata['name']} has {len(owners)} owners")
             return
         live = self._live[f"{owners[0]['uid']}/{metadata['annotations'][RECIPE_DIGEST]}"]
-        if event["type"] == "DELETED" or _has_ended(event["object"]):
+        lives = event["type"] != "DELETED" and not _has_ended(event["object"])
+        self._vehicles.job_changed(event["object"], owners[0]["uid"], lives=lives)
+        if not lives:
             live.pop(metadata["uid"], None)
             return
         live[metadata["uid"]] = metadata["name"]
@@ -74,7 +78,7 @@ def _has_ended(job: dict[str, Any]) -> bool:
     return ended or "deletionTimestamp" in job["metadata"]
 
 
-_TIMES = ("lastTransitionTime", "startedAt", "finishedAt")
+_TIMES = ("lastTransitionTime", "startedAt", "finishedAt", "reachedAt", "progressedAt")
 _PAST = ("history", "previous", "proven")
 _CIRCUMSTANCES = (*_TIMES, *_PAST, "attempts", "job", "handledRetry", "node", "observedGeneration")
 

@@ -12,15 +12,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from dms_operator.api.labels import revision_label
 from dms_operator.devcluster.faults.happenings import ReviveNode
 from dms_operator.devcluster.faults.rules import FaultPlan
-from e2e.conftest import FakeStages
+from e2e import fleet
 from e2e.running import AUDIT_LOG, REPOSITORY, Cluster, Kubectl, end, start_dev_cluster, wait_for
 from fault_suite.cluster import Client
 from fault_suite.edits import IMPOSSIBLE, base_spec, draw_edit, is_impossible
 from fault_suite.faults import NODES, draw_happening, draw_plan
 from fault_suite.killable import KillableOperator
 from fault_suite.promises import Promises, differences, essence
+from fault_suite.vehicle_promises import MAX_UNAVAILABLE, unprepared
 
 CLOCK_ERROR_SECONDS = 600.0
 """How wrong the clock of an operator's life may be, either way."""
@@ -29,6 +31,12 @@ _BYSTANDER = "bystander"
 """An object of somebody else's."""
 _BATCH_SECONDS = 180
 _BOARDS = (("qcs8255",), ("qcs8255", "tda4vm"))
+_VEHICLES = ("car-1", "car-2", "car-3")
+ROLLOUT = {
+    "waves": [{"name": "lab", "size": "1"}, {"name": "fleet", "size": "100%"}],
+    "maxUnavailable": str(MAX_UNAVAILABLE),
+    "failurePolicy": {"perNodeRetries": 10},
+}
 
 
 @dataclass
@@ -62,8 +70,14 @@ def deployment(namespace: str, number: int) -> dict[str, Any]:
         "artifacts": {"uri": "file:///artifacts"},
     }
     spec |= IMPOSSIBLE if is_impossible(number) else {}
+    spec |= {"rollout": ROLLOUT} if rolls_out(number) else {}
     metadata = {"name": f"driver-{number}", "namespace": namespace}
     return {"apiVersion": "dms.edge/v1alpha1", "kind": "DMSModelDeployment", "metadata": metadata, "spec": spec}
+
+
+def rolls_out(number: int) -> bool:
+    """Every third deployment goes to the vehicles."""
+    return number % 3 == 0
 
 
 class Storm:
@@ -74,6 +88,8 @@ class Storm:
         self._cluster, self._directory, self._report = cluster, directory, report
         self._promises = Promises()
         self._size = 0
+        self._fleet = directory / "fleet"
+        self._fleet.mkdir()
         self._client = Client(cluster.kubeconfig, _STORM, directory)
         self._wronged: set[str] = set()
         self._edited: set[str] = set()
@@ -100,6 +116,8 @@ class Storm:
         assert self._cluster.control is not None
         for line in (self._cluster.control / AUDIT_LOG).read_text().splitlines():
             self._promises.asked(json.loads(line))
+        runs = [json.loads(line) for line in (self._cluster.control / "runs.log").read_text().splitlines()]
+        self.summary.violations += unprepared(runs)
         if _BYSTANDER not in [one["metadata"]["name"] for one in self._client.list("configmaps")]:
             self.summary.violations.append(f"{_BYSTANDER} is gone")
 
@@ -129,6 +147,7 @@ class Storm:
         self._compare(found, undisturbed)
         for number in range(batch):
             self._client.delete("deployments", f"driver-{number}")
+            self._forget_vehicles(f"driver-{number}")
         for kind in ("deployments", "jobs", "pods"):
             self._gone(kind)
         operator.kill()
@@ -144,6 +163,7 @@ class Storm:
                     self.summary.runs += 1
                 self._edited.discard(name)
                 self._client.delete("deployments", name)
+                self._forget_vehicles(name)
                 self._client.create("deployments", deployment(_STORM, _number(body)))
 
     def _disturb(self) -> None:
@@ -194,8 +214,26 @@ class Storm:
             self._compare_one(f"driver-{number}", {"status": one}, other)
 
     def _compare_one(self, name: str, body: dict[str, Any], undisturbed: Any) -> None:
+        if rolls_out(_number({"metadata": {"name": name}})):
+            self._look_at_vehicles(name, body["status"]["revision"]["current"])
         for difference in differences(essence(body["status"]), essence(undisturbed)):
             self.summary.violations.append(f"{name} ended unlike the undisturbed run: {difference}")
+
+    def _look_at_vehicles(self, name: str, revision: str) -> None:
+        """A rollout that came to its end is on every vehicle, by its label and on its disk."""
+        for node in self._client.list("nodes"):
+            car, marks = node["metadata"]["name"], node["metadata"]["labels"]
+            if car not in _VEHICLES:
+                continue
+            label, link = marks.get(revision_label(_STORM, name)), self._fleet / car / _STORM / name / "current"
+            found = link.readlink().name if link.is_symlink() else None
+            if not label == found == revision:
+                self.summary.violations.append(f"{name}: {car} has {found}, its label {label} instead of {revision}")
+
+    def _forget_vehicles(self, name: str) -> None:
+        """As if another fleet had come: the next deployment of this name begins with vehicles that run nothing."""
+        for car in _VEHICLES:
+            self._client.patch("nodes", car, {"metadata": {"labels": {revision_label(_STORM, name): None}}})
 
     def _gone(self, kind: str) -> None:
         try:
@@ -205,7 +243,7 @@ class Storm:
             self.summary.violations.append(f"{kind} without owner: {left}")
 
     def _operator(self, namespace: str) -> KillableOperator:
-        return KillableOperator(self._cluster.kubeconfig, namespace, FakeStages.settings, self._directory)
+        return KillableOperator(self._cluster.kubeconfig, namespace, fleet.settings(self._fleet), self._directory)
 
     @contextmanager
     def _watching(self) -> Iterator[None]:
@@ -243,7 +281,7 @@ def blow(seed: int, kills: int, batch: int = 6, report: Callable[[str], None] = 
     """A storm on a dev cluster of its own."""
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch)
-        process, cluster = start_dev_cluster(directory)
+        process, cluster = start_dev_cluster(directory, vehicles=dict.fromkeys(_VEHICLES, fleet.BOARD))
         try:
             kubectl = Kubectl(cluster.kubeconfig, directory)
             kubectl("apply", "-f", str(REPOSITORY / "crds"))

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from dms_operator.api.labels import RECIPE_DIGEST
+from dms_operator.api.labels import NODE, RECIPE_DIGEST, STAGE
 from fault_suite.promises import Promises, differences, essence
+from fault_suite.vehicle_promises import unprepared
 
 
 def _job(name: str, *, recipe: str = "sha256:1", ended: bool = False, owners: int = 1) -> dict[str, Any]:
@@ -101,3 +102,37 @@ def test_differences_are_told_by_their_place() -> None:
     assert list(differences({"a": [1, {"b": 2}]}, {"a": [1, {"b": 3}]})) == ["status.a[1].b is 2 instead of 3"]
     assert list(differences({}, {"a": 1})) == ["status.a is 'absent' instead of 1"]
     assert list(differences({"a": None}, {})) == ["status.a is None instead of 'absent'"]
+
+
+def _on_vehicle(name: str, node: str, stage: str = "activate", *, ended: bool = False) -> dict[str, Any]:
+    job = _job(name, recipe=f"sha256:{name}", ended=ended)
+    job["metadata"]["annotations"][NODE] = node
+    job["metadata"]["labels"] = {STAGE: stage}
+    return job
+
+
+def test_two_live_jobs_on_one_vehicle_are_a_violation() -> None:
+    jobs = (_on_vehicle("one", "car", "prefetch"), _on_vehicle("two", "car"))
+    [violation] = _told_jobs(*(("ADDED", job) for job in jobs))
+    assert violation.startswith("two live Jobs on car")
+
+
+def test_more_vehicles_that_are_being_changed_than_allowed_are_a_violation() -> None:
+    [violation] = _told_jobs(("ADDED", _on_vehicle("one", "car")), ("ADDED", _on_vehicle("two", "van")))
+    assert violation.startswith("more than 1 vehicles are being changed")
+
+
+def test_one_vehicle_after_another_and_downloads_beside_them_are_none() -> None:
+    one, two = _on_vehicle("one", "car"), _on_vehicle("two", "van")
+    assert _told_jobs(("ADDED", one), ("MODIFIED", _on_vehicle("one", "car", ended=True)), ("ADDED", two)) == []
+    assert _told_jobs(("ADDED", one), ("ADDED", _on_vehicle("two", "van", "prefetch"))) == []
+
+
+def test_a_switch_to_what_was_not_brought_before_is_a_violation() -> None:
+    def run(stage: str, event: str, revision: str = "1") -> dict[str, Any]:
+        return {"deployment": "ns/driver", "stage": stage, "event": event, "node": "car", "revision": revision}
+
+    brought, switched = run("prefetch", "end"), run("activate", "start")
+    assert unprepared([run("prefetch", "start"), brought, switched, run("activate", "end")]) == []
+    assert len(unprepared([run("prefetch", "start"), switched, brought])) == 1
+    assert len(unprepared([brought, run("activate", "start", "2")])) == 1
