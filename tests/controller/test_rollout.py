@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 from controller.builders import ENTRY, world
-from controller.fleet_world import FleetWorld, fleet_world
+from controller.fleet_world import VEHICLE_STAGES, FleetWorld, fleet_world
 from dms_operator.api.labels import ABORT, APPROVE, RETRY
 from dms_operator.controller.rollout.fleet import Reading
 
@@ -164,6 +164,40 @@ class TestBack:
         fleet.annotate(RETRY, "once more")
         assert fleet.settle().rollout["state"] == "Completed"
 
+    def test_a_rollback_waits_for_no_window(self) -> None:
+        fleet = fleet_world(window={"start": "12:00", "end": "12:30"})
+        fleet.run_until_built()
+        fleet.broken = {("car-0", fleet.revision()), ("car-1", fleet.revision())}
+        while fleet.rollout["state"] != "RollingBack":
+            for name in fleet.unfinished():
+                fleet.finish(name)
+            fleet.reconcile()
+        fleet.tick(3600)
+        assert fleet.settle().rollout["state"] == "RolledBack"
+        assert fleet.disks == {}
+
+    def test_a_rollback_goes_on_while_another_revision_is_built(self) -> None:
+        fleet = fleet_world().settle()
+        stable = fleet.revision()
+        next_revision(fleet)
+        fleet.annotate(ABORT, fleet.revision())
+        fleet.edit(model={"uri": "file:///models/third.pt2"})
+        for _ in range(60):
+            fleet.reconcile()
+            for name in fleet.unfinished():
+                if fleet.request(name).recipe.stage in VEHICLE_STAGES:
+                    fleet.finish(name)
+            fleet.tick()
+        assert (fleet.rollout["state"], set(fleet.labels.values())) == ("RolledBack", {stable})
+
+    def test_a_vehicle_that_cannot_go_back_is_told(self) -> None:
+        fleet = fleet_world().settle()
+        stable = fleet.revision()
+        next_revision(fleet)
+        fleet.broken = {(name, fleet.revision()) for name in ("car-0", "car-3")} | {("car-3", stable)}
+        fleet.settle()
+        assert "vehicles that could not be brought back: 1" in fleet.rollout["message"]
+
 
 class TestGates:
     GATE: ClassVar[dict[str, Any]] = {"metric": "p99LatencyMs", "value": 33, "interval": "1m", "count": 3}
@@ -204,3 +238,13 @@ def test_vehicles_without_a_target_are_not_of_the_rollout() -> None:
     fleet = fleet_world(2)
     fleet.vehicles["other"] = replace(fleet.vehicles["car-0"], name="other", board=ENTRY["board"])
     assert "other" not in fleet.settle().labels
+
+
+def test_a_window_in_no_time_zone_is_refused_in_words() -> None:
+    waves = [{"name": "fleet", "size": "100%"}]
+    window = {"start": "01:00", "end": "02:00", "timeZone": "Europe/Atlantis"}
+    done = world(rollout={"waves": waves, "window": window}).run()
+    stalled = done.condition("Stalled")
+    assert stalled is not None
+    assert stalled["reason"] == "InvalidSpec"
+    assert "'Europe/Atlantis' is no IANA time zone" in stalled["message"]

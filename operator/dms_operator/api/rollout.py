@@ -1,8 +1,9 @@
 """`spec.rollout`: how a built model reaches the fleet (fields and state machine: docs/rollout.md)."""
 
 from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from .base import Model, Name
 from .quantities import Duration
@@ -71,6 +72,15 @@ class UpdateWindow(Model):
     """End, HH:MM; before start means the next day."""
     time_zone: str = Field(default="UTC", max_length=64)
     """IANA time zone."""
+
+    @field_validator("time_zone")
+    @classmethod
+    def _time_zone_is_known(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError(f"{name!r} is no IANA time zone: write for example Europe/Berlin, or UTC") from error
+        return name
 
 
 class MetricGate(Model):

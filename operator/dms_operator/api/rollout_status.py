@@ -1,6 +1,6 @@
 """`status.rollout`: how far a revision is over the fleet. Written by the operator alone (docs/rollout.md)."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field
 
@@ -21,17 +21,7 @@ PauseReason = Literal[
     "Rebuilding",
     "Suspended",
 ]
-PAUSE_REASONS: tuple[PauseReason, ...] = (
-    "ApprovalRequired",
-    "FailureBudgetExceeded",
-    "GateFailed",
-    "GateInconclusive",
-    "NoVehicle",
-    "OutsideWindow",
-    "ProgressDeadlineExceeded",
-    "Rebuilding",
-    "Suspended",
-)
+PAUSE_REASONS: tuple[PauseReason, ...] = get_args(PauseReason)
 
 
 class Pause(Observed):
@@ -102,6 +92,8 @@ class RolloutStatus(Observed):
     """The revision that the fleet was last brought to in all its waves: a rollback goes there."""
     refused: list[str] = Field(default=[], max_length=5)
     """Revisions that were rolled back, newest first: none of them is rolled out again until a retry names it."""
+    cause: str = Field(default="", max_length=512)
+    """Why the revision is taken back; empty while it is not."""
     message: str = Field(default="", max_length=512)
 
 

@@ -4,15 +4,14 @@ from dataclasses import dataclass
 
 from ...api.base import digest_of
 from ...api.rollout import RolloutSpec
-from ...api.rollout_status import RolloutState, RolloutStatus
-from ..text import parse_timestamp, timestamp
+from ...api.rollout_status import RolloutStatus
+from ..text import clip, parse_timestamp, timestamp
 from .choice import Choice, choose
 from .gates import Judgement, judged, soak_end
-from .pauses import Found, found_pauses, trouble
+from .pauses import FORWARD, Found, found_pauses, trouble
 from .scene import Scene
 
 REFUSED_LIMIT = 5
-_FORWARD: tuple[RolloutState, ...] = ("Waiting", "Updating", "Soaking")
 
 
 @dataclass(frozen=True)
@@ -36,11 +35,7 @@ def begun(scene: Scene, before: RolloutStatus | None) -> RolloutStatus:
         return fresh
     fresh = fresh.model_copy(update={"refused": before.refused, "completed": before.completed})
     if scene.revision in before.refused:
-        if not scene.retry.startswith(scene.revision):
-            same = before.revision == scene.revision and before.state in ("RollingBack", "RolledBack")
-            return before if same else fresh.model_copy(update={"state": "RollingBack"})
-        left = [revision for revision in before.refused if revision != scene.revision]
-        return fresh.model_copy(update={"refused": left})
+        return _of_refused(scene, before, fresh)
     if before.revision != scene.revision:
         return fresh
     if before.waves_hash != fresh.waves_hash and (before.state != "Completed" or not _is_there_already(scene)):
@@ -50,6 +45,16 @@ def begun(scene: Scene, before: RolloutStatus | None) -> RolloutStatus:
     update |= {"reached_at": timestamp(scene.now)} if soaks_anew else {}
     update |= {"progressed_at": timestamp(scene.now)} if scene.retry else {}
     return before.model_copy(update=update)
+
+
+def _of_refused(scene: Scene, before: RolloutStatus, fresh: RolloutStatus) -> RolloutStatus:
+    """A revision that was taken back stays so, until a retry names it."""
+    if scene.retry.startswith(scene.revision):
+        left = [revision for revision in before.refused if revision != scene.revision]
+        return fresh.model_copy(update={"refused": left})
+    if before.revision == scene.revision and before.state in ("RollingBack", "RolledBack"):
+        return before
+    return fresh.model_copy(update={"state": "RollingBack", "cause": "it was taken back before"})
 
 
 def _is_there_already(scene: Scene) -> bool:
@@ -86,7 +91,7 @@ def is_soaked(scene: Scene, status: RolloutStatus) -> bool:
 
 def _following(scene: Scene, status: RolloutStatus, choice: Choice, judgement: Judgement) -> RolloutStatus | None:
     """The next state, if its time has come."""
-    if status.state not in _FORWARD:
+    if status.state not in FORWARD:
         return None
     if scene.is_aborted and can_go_back(scene, status):
         return going_back(scene, status, "a person asked for it")
@@ -127,4 +132,6 @@ def can_go_back(scene: Scene, status: RolloutStatus) -> bool:
 def going_back(scene: Scene, status: RolloutStatus, why: str) -> RolloutStatus:
     """The rollback begins; its revision is refused from now on."""
     refused = [scene.revision, *(each for each in status.refused if each != scene.revision)][:REFUSED_LIMIT]
-    return status.model_copy(update={"state": "RollingBack", "refused": refused, "message": why, "reached_at": None})
+    return status.model_copy(
+        update={"state": "RollingBack", "refused": refused, "cause": clip(why, 512), "reached_at": None}
+    )

@@ -1,21 +1,19 @@
 """One line about a rollout: where it stands, and what it waits for."""
 
 from ...api.rollout_status import RolloutStatus
-from .scene import Scene
 
 
-def message(scene: Scene, status: RolloutStatus, why: str) -> str:
-    """The line; `why` is the reason of a rollback, as it was when that began."""
+def message(status: RolloutStatus, lost: int) -> str:
+    """The line; `lost` vehicles cannot be brought back in this try."""
     figures = status.vehicles
-    share = f"{figures.updated}/{figures.total} vehicles run {scene.revision}"
-    match status.state:
-        case "Completed":
-            late = f"; {figures.total - figures.updated} to follow" if figures.updated < status.desired else ""
-            return share + late
-        case "RollingBack":
-            return why if why.startswith("rolling back") else f"rolling back {scene.revision}: {why}"
-        case "RolledBack":
-            return why.replace("rolling back", "rolled back", 1)
+    share = f"{figures.updated}/{figures.total} vehicles run {status.revision}"
+    if status.state in ("RollingBack", "RolledBack"):
+        doing = "rolling back" if status.state == "RollingBack" else "rolled back"
+        stuck = f"; vehicles that could not be brought back: {lost}, see their Jobs" if lost else ""
+        return f"{doing} {status.revision}: {status.cause}{stuck}"
+    if status.state == "Completed":
+        late = min(figures.total, status.desired) - figures.updated
+        return share + (f"; {late} to follow" if late > 0 else "")
     if status.pauses:
         return f"{share}; {status.pauses[0].message}"
     doing = "soaks" if status.state == "Soaking" else "is being updated"

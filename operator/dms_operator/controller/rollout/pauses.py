@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from ...api.labels import APPROVE, RETRY
-from ...api.rollout_status import Pause, PauseReason, RolloutStatus
+from ...api.rollout_status import Pause, PauseReason, RolloutState, RolloutStatus
 from ..text import clip, parse_timestamp, timestamp
 from .choice import Choice
 from .gates import Judgement
@@ -12,6 +12,9 @@ from .scene import Scene
 from .windows import is_open
 
 Found = tuple[PauseReason, str]
+FORWARD: tuple[RolloutState, ...] = ("Waiting", "Updating", "Soaking")
+_STARTS: tuple[RolloutState, ...] = ("Waiting", "Updating", "Completed")
+"""States in which the window matters: a rollback waits for none."""
 
 
 def found_pauses(scene: Scene, status: RolloutStatus, choice: Choice, judgement: Judgement) -> list[Found]:
@@ -58,13 +61,13 @@ def merged(found: list[Found], before: list[Pause], now: datetime) -> list[Pause
 def _asked_for(scene: Scene, status: RolloutStatus, choice: Choice) -> Iterator[Found]:
     if scene.spec.suspend:
         yield "Suspended", "spec.suspend is true: nothing is started until it is false"
-    if scene.building and status.state != "Completed":
+    if scene.building and status.state in FORWARD:
         yield "Rebuilding", f"{scene.revision} is not what the spec asks for any more: the new revision is being built"
     wave = scene.wave(status)
     if status.state == "Waiting" and not scene.is_approved(wave):
         wanted = f"{APPROVE}={scene.revision}/{wave.name}"
         yield "ApprovalRequired", f"wave {wave.name} waits for a person: annotate the deployment with {wanted}"
-    if choice.chosen and status.state != "Soaking" and not is_open(scene.rollout.window, scene.now):
+    if choice.chosen and status.state in _STARTS and not is_open(scene.rollout.window, scene.now):
         yield "OutsideWindow", f"updates start at {scene.rollout.window.start if scene.rollout.window else ''}"
     if status.state in ("Waiting", "Updating") and not choice.chosen and not choice.updated:
         yield "NoVehicle", _nobody(scene, choice)
@@ -79,7 +82,7 @@ def _nobody(scene: Scene, choice: Choice) -> str:
 
 
 def _troubles(scene: Scene, status: RolloutStatus, choice: Choice, judgement: Judgement) -> Iterator[Found]:
-    if status.state not in ("Waiting", "Updating", "Soaking"):
+    if status.state not in FORWARD:
         return
     found = trouble(scene, status, choice, judgement)
     if found:

@@ -26,7 +26,7 @@ from .goals import Goal, Start, has_failed, recipe, starts
 from .ledger import Ledger
 from .members import Member, members
 from .messages import message
-from .pauses import Found, merged
+from .pauses import merged
 from .rollback import ways_back
 from .scene import Scene
 
@@ -145,37 +145,25 @@ def _planned(
     course = advanced(scene, begun(scene, before))
     goals = list(_goals(scene, course))
     status = _ended(scene, course.status, goals)
-    goes = not course.pauses and not (scene.spec.suspend)
-    lost = frozenset(
-        each.name for each in scene.fleet.vehicles if is_lost(each, scene.rollout.offline_policy, scene.now)
-    )
-    begin: Iterable[Start] = ()
-    if goes:
-        limits = (scene.max_unavailable, scene.rollout.max_prefetch)
-        begin = starts(goals, scene.ledger, *limits, lost, scene.now)
-    deployment = f"{observed.metadata.namespace}/{observed.metadata.name}"
-    create = [
-        vehicle_job_manifest(
-            recipe(start, deployment, settings.images),
-            next(each for each in scene.spec.targets if each.name == _target(scene, start)),
-            observed.metadata,
-            scene.spec,
-            settings,
-            scene.ledger.attempt,
-        )
-        for start in begin
-    ]
+    goes = not course.pauses
+    policy = scene.rollout.offline_policy
+    lost = frozenset(each.name for each in scene.fleet.vehicles if is_lost(each, policy, scene.now))
+    limits = (scene.max_unavailable, scene.rollout.max_prefetch)
+    begin = list(starts(goals, scene.ledger, *limits, lost, scene.now)) if goes else []
+    create = [_manifest(scene, start, observed, settings) for start in begin]
     vehicles = {each.name: each for each in scene.fleet.vehicles}
     delete = cleared(scene.ledger, vehicles, {goal.vehicle.name: goal for goal in goals}, goes, scene.now)
-    after = _told(scene, status, course, before, started=bool(create))
+    stuck = sum(has_failed(goal, scene.ledger) for goal in goals)
+    after = _told(scene, status, course, before, stuck, started=bool(create))
     return RolloutPlan(after, create, list(delete), labels, wakeups.next_look(scene, after))
 
 
-def _target(scene: Scene, start: Start) -> str:
-    """The target that a Job is told to work for; a former one's name may be gone from the spec."""
-    names = [each.name for each in scene.spec.targets]
-    fitting = [each.name for each in scene.spec.targets if each.board == start.goal.vehicle.board]
-    return start.goal.release.target if start.goal.release.target in names else (fitting or names)[0]
+def _manifest(scene: Scene, start: Start, observed: Observed, settings: Settings) -> dict[str, Any]:
+    deployment = f"{observed.metadata.namespace}/{observed.metadata.name}"
+    asked = recipe(start, deployment, settings.images)
+    # A rollback's target may be gone from the spec: its Job is then nobody's.
+    target = next((each for each in scene.spec.targets if each.name == start.goal.release.target), None)
+    return vehicle_job_manifest(asked, target, observed.metadata, scene.spec, settings, scene.ledger.attempt)
 
 
 def _goals(scene: Scene, course: Course) -> Iterator[Goal]:
@@ -218,24 +206,22 @@ def _ended(scene: Scene, status: RolloutStatus, goals: list[Goal]) -> RolloutSta
 
 
 def _told(
-    scene: Scene, status: RolloutStatus, course: Course, before: RolloutStatus | None, *, started: bool
+    scene: Scene, status: RolloutStatus, course: Course, before: RolloutStatus | None, stuck: int, *, started: bool
 ) -> RolloutStatus:
     """The status with its figures and its line."""
-    found: list[Found] = course.pauses
-    figures = counts(course.choice, scene.ledger)
     wave = scene.wave(status)
     update = {
         "wave": wave.name,
         "waves": len(scene.rollout.waves),
         "desired": min(scene.desired(wave), len(scene.members)),
-        "vehicles": figures,
+        "vehicles": counts(course.choice, scene.ledger),
         "failed_vehicles": shown_failures(course.choice),
-        "pauses": merged(found, status.pauses, scene.now),
+        "pauses": merged(course.pauses, status.pauses, scene.now),
     }
     after = status.model_copy(update=update)
     if before is None or _went_forward(before, after, started):
         after = after.model_copy(update={"progressed_at": timestamp(scene.now)})
-    return after.model_copy(update={"message": clip(message(scene, after, status.message), 512)})
+    return after.model_copy(update={"message": clip(message(after, stuck), 512)})
 
 
 def _went_forward(before: RolloutStatus, after: RolloutStatus, started: bool) -> bool:
