@@ -171,7 +171,9 @@ def _anonymous(recorded: Exchange, value: Any) -> Any:
     prefix = (body.get("metadata") or {}).get("generateName") if isinstance(body, dict) else None
     if not prefix or value is None:
         return value
-    return json.loads(re.sub(f"{re.escape(prefix)}[{_ALPHABET}]{{5}}", f"{prefix}*****", json.dumps(value)))
+    # Where a name begins: `e-` stands within many a uid, too.
+    generated = rf"(?<![\w-]){re.escape(prefix)}[{_ALPHABET}]{{5}}"
+    return json.loads(re.sub(generated, f"{prefix}*****", json.dumps(value)))
 
 
 def _are_texts(*values: Any) -> bool:
