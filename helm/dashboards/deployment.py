@@ -4,6 +4,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from .page import OBJECT, dashboard
 from .panels import BLUE, GREEN, RED, figure, graph, rows, states
+from .rollout import with_rollout
 
 
 def deployment() -> Dashboard:
@@ -14,7 +15,7 @@ def deployment() -> Dashboard:
     board = dashboard(
         "DMS / Deployment", "dms-deployment", "One deployment in depth.", ("namespace", "deployment"), single=True
     )
-    return (
+    return with_rollout(
         board.with_panel(figure("Ready", ready, "bool_yes_no", "Condition Ready", (None, RED), (1, GREEN)))
         .with_panel(
             figure(

@@ -4,6 +4,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from .page import OBJECT, dashboard
 from .panels import BLUE, GREEN, ORANGE, RED, figure, graph, rows
+from .rollout import with_rollouts
 
 _BY = "namespace, deployment, target"
 _LATENCY = f"dms_model_latency_bound_seconds{{{OBJECT}}}"
@@ -25,7 +26,7 @@ def fleet() -> Dashboard:
         steps = ((None, BLUE), (1, colour))
         board = board.with_panel(figure(text, query, "short", f"Deployments that are {phase}", *steps))
     working = 'phase=~"Pending|Resolving|Quantizing|Converting|Benchmarking|RollingOut"'
-    return (
+    return with_rollouts(
         board.with_panel(
             figure("In progress", f"sum(dms_deployment_phase{{{OBJECT}, {working}}})", "short", "Deployments under way")
         )

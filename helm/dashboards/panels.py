@@ -10,6 +10,7 @@ from grafana_foundation_sdk.models.common import (
     BigValueGraphMode,
     LegendDisplayMode,
     LegendPlacement,
+    StackingMode,
     TableCellHeight,
     TooltipDisplayMode,
     VisibilityMode,
@@ -53,9 +54,15 @@ def figure(
 
 
 def graph(
-    title: str, unit: str, help_text: str, *queries: Query, width: int = 12, limit: bool = False
+    title: str,
+    unit: str,
+    help_text: str,
+    *queries: Query,
+    width: int = 12,
+    limit: bool = False,
+    stacked: bool = False,
 ) -> timeseries.Panel:
-    """Series over time; with `limit` the last query is drawn as a dashed red line."""
+    """Series over time; with `limit` the last query is drawn as a dashed red line; `stacked` where they sum up."""
     panel = (
         timeseries.Panel()
         .title(title)
@@ -75,6 +82,8 @@ def graph(
         .height(8)
         .span(width)
     )
+    if stacked:
+        panel = panel.stacking(common.StackingConfig().mode(StackingMode.NORMAL)).fill_opacity(40)
     for index, (expression, legend) in enumerate(queries):
         panel = panel.with_target(_range(expression, legend, index))
     return panel.override_by_query(chr(ord("A") + len(queries) - 1), _LIMIT_LINE) if limit else panel

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from e2e.conftest import FakeStages, cluster, install
+from e2e.fleet import BOARD, settings
 from e2e.running import (
     REPOSITORY,
     Cluster,
@@ -29,6 +30,7 @@ from e2e.running import (
 from tools import get_prometheus
 
 __all__ = ["cluster"]
+_PATIENCE = "--timeout=60s"
 RULES = REPOSITORY / "helm" / "dms-operator" / "files" / "rules" / "dms-operator.yaml"
 MEASURED = {
     "power": "0.8W",
@@ -88,7 +90,7 @@ def _deployment(namespace: str, name: str, **changes: Any) -> dict[str, Any]:
     spec = {
         "model": {"uri": f"file:///models/{namespace}/{name}.onnx"},
         "dataset": {"uri": "file:///data/dms.npz"},
-        "targets": [{"name": "cockpit", "board": "qcs8255"}],
+        "targets": [{"name": "cockpit", "board": BOARD}],
         "artifacts": {"uri": "file:///artifacts"},
         **changes,
     }
@@ -107,10 +109,11 @@ class Scene:
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """One deployment ready, one too slow, one that converts, one that holds the board, one suspended.
 
-    In a cluster of its own: nobody else should wait for that board.
+    One is rolled out as far as its approval, one was taken back. In a cluster of its own: nobody else should wait for
+    that board.
     """
     directory = tmp_path_factory.mktemp("observability")
-    process, cluster = start_dev_cluster(directory)
+    process, cluster = start_dev_cluster(directory, vehicles=dict.fromkeys(("car-1", "car-2"), BOARD))
     try:
         install(cluster, directory)
         yield from _scene(cluster, directory)
@@ -132,7 +135,9 @@ def _scene(cluster: Cluster, directory: Path) -> Iterator[Scene]:
         converting__convert=hold,
         benching__benchmark=hold,
     )
-    operator = OperatorProcess(cluster.kubeconfig, FakeStages.settings, directory, [namespace])
+    vehicles = directory / "vehicles"
+    vehicles.mkdir()
+    operator = OperatorProcess(cluster.kubeconfig, settings(vehicles), directory, [namespace])
     operator.start()
     operator.wait_ready()
     prometheus = Prometheus(directory, operator.url.removeprefix("http://"))
@@ -149,7 +154,13 @@ def _play(kubectl: Kubectl, prometheus: Prometheus, namespace: str) -> None:
     """One after the other, so that counters exist before they grow: a rate is blind to the first step."""
     for name in ("ready", "flaky"):
         kubectl.apply(_deployment(namespace, name))
-        kubectl("wait", "--for=condition=Ready", f"dmsd/{name}", "--timeout=60s")
+        kubectl("wait", "--for=condition=Ready", f"dmsd/{name}", _PATIENCE)
+    rollout = {"waves": [{"name": "lab", "size": "1"}, {"name": "fleet", "size": "100%", "approval": "Manual"}]}
+    kubectl.apply(*(_deployment(namespace, name, rollout=rollout) for name in ("rolling", "aborted")))
+    waiting = 'sum(dms_rollout_paused{reason="ApprovalRequired"}) == 2'
+    wait_for(lambda: prometheus.query(waiting), 60, "both rollouts wait for their second wave's approval")
+    revision = kubectl.json("get", "dmsd", "aborted")["status"]["rollout"]["revision"]
+    kubectl("annotate", "dmsd", "aborted", f"dms.edge/abort={revision}")
     kubectl.apply(_deployment(namespace, "slow", benchmark={"latencyBudget": "1ms"}))
     kubectl.apply(_deployment(namespace, "parked", suspend=True))
     kubectl.apply(_deployment(namespace, "converting"))
@@ -159,6 +170,8 @@ def _play(kubectl: Kubectl, prometheus: Prometheus, namespace: str) -> None:
         'dms_deployment_phase{deployment="parked", phase="Suspended"} == 1',
         'dms_stage_started_timestamp_seconds{deployment="converting", stage="convert"} > 0',
         'dms_stage_active{deployment="benching", stage="benchmark", state="Running"} > 0',
+        'dms_rollout_paused{deployment="rolling", reason="ApprovalRequired"} == 1',
+        'dms_rollout_rolled_back{deployment="aborted"} == 1',
     }
     wait_for(lambda: all(prometheus.query(one) for one in shown), 60, "Prometheus has seen every deployment's state")
     time.sleep(2)  # two more scrapes
