@@ -56,7 +56,7 @@ def recorded(path: Path) -> list[dict[str, Any]]:
 
 
 def verdicts(body: dict[str, Any]) -> tuple[str, str, str]:
-    by_flux = {flux.health(body, checks) for checks in flux.expressions()}
+    by_flux = {flux.health(body, checks) for checks in flux.expressions().values()}
     return kstatus(body), *by_flux, argocd.health(body).status
 
 

@@ -17,10 +17,10 @@ VARIABLES = ("apiVersion", "kind", "metadata", "spec", "status")
 Verdict = Literal["InProgress", "Failed", "Current"]
 
 
-def expressions() -> list[dict[str, str]]:
-    """The checks that the examples ship, one for each Flux Kustomization."""
-    found = [body["spec"] for body in yaml.safe_load_all(EXAMPLE.read_text()) if body["kind"] == "Kustomization"]
-    return [check for spec in found for check in spec["healthCheckExprs"]]
+def expressions() -> dict[str, dict[str, str]]:
+    """The checks that the examples ship, by Flux Kustomization."""
+    found = [body for body in yaml.safe_load_all(EXAMPLE.read_text()) if body["kind"] == "Kustomization"]
+    return {body["metadata"]["name"]: check for body in found for check in body["spec"]["healthCheckExprs"]}
 
 
 def health(body: dict[str, Any], checks: dict[str, str]) -> Verdict:

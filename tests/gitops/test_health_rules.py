@@ -45,7 +45,7 @@ def test_every_tool_says_the_same_of_a_deployment(
     found: dict[str, Any], by_kstatus: str, by_flux: str, by_argocd: str
 ) -> None:
     assert kstatus(found) == by_kstatus
-    assert {flux.health(found, checks) for checks in flux.expressions()} == {by_flux}
+    assert {flux.health(found, checks) for checks in flux.expressions().values()} == {by_flux}
     assert argocd.health(found).status == by_argocd
 
 

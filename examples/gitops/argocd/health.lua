@@ -18,7 +18,10 @@ if found.Stalled ~= nil then
   return { status = "Degraded", message = found.Stalled.message }
 end
 if found.Reconciling ~= nil then
-  return { status = "Progressing", message = found.Reconciling.message }
+  -- A rollout that was told to wait: for a person, or for its window.
+  local waits = { ApprovalRequired = true, OutsideWindow = true }
+  local status = waits[found.Reconciling.reason] and "Suspended" or "Progressing"
+  return { status = status, message = found.Reconciling.message }
 end
 if found.Ready ~= nil then
   return { status = "Healthy", message = found.Ready.message }
