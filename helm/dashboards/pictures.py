@@ -1,6 +1,6 @@
 """Draws what the dashboards show of a Prometheus: `python -m dashboards.pictures URL DIRECTORY DEPLOYMENT`.
 
-Not Grafana: panels, queries, units and places are the dashboards' own, the drawing is matplotlib's (extra `pictures`).
+Not Grafana: panels, queries, units and places are the dashboards' own, the drawing is matplotlib's.
 """
 
 import json
@@ -99,11 +99,19 @@ def _graph(axes: Axes, panel: Panel, source: Source) -> None:
     unit = panel["fieldConfig"]["defaults"].get("unit", "short")
     now = time.time()
     limit = {override["matcher"]["options"] for override in panel["fieldConfig"]["overrides"]}
+    stacked = "stacking" in panel["fieldConfig"]["defaults"].get("custom", {})
+    below: dict[float, float] = {}
     for target in panel["targets"]:
         for series in source.range(target):
-            points = [((moment - now) / 60, float(value)) for moment, value in series["values"]]
+            heights = {moment: float(value) + below.get(moment, 0) for moment, value in series["values"]}
+            minutes = [(moment - now) / 60 for moment in heights]
             style: dict[str, Any] = {"linestyle": "--", "color": _COLOURS["red"]} if target["refId"] in limit else {}
-            axes.plot(*zip(*points, strict=True), label=_legend(target, series["metric"]), linewidth=1.2, **style)
+            label = _legend(target, series["metric"])
+            [line] = axes.plot(minutes, [*heights.values()], label=label, linewidth=1.2, **style)
+            if stacked:
+                floor = [below.get(moment, 0) for moment in heights]
+                axes.fill_between(minutes, floor, [*heights.values()], color=line.get_color(), alpha=0.4)
+                below |= heights
     axes.set_xlim(-MINUTES, 0)
     axes.set_ylim(bottom=0)
     axes.grid(color="#25282d")
@@ -150,7 +158,14 @@ def _states(axes: Axes, panel: Panel, source: Source) -> None:
         for moment, value in one["values"]:
             colour = _COLOURS[texts[str(int(float(value)))]["color"]]
             axes.barh(row, 2.2 / 60, left=(moment - now) / 60, color=colour, height=0.7)
-        axes.text(0.1 - MINUTES, row, one["metric"].get("type", ""), color=_COLOURS["text"], fontsize=8, va="center")
+        axes.text(
+            0.1 - MINUTES,
+            row,
+            _legend(panel["targets"][0], one["metric"]),
+            color=_COLOURS["text"],
+            fontsize=8,
+            va="center",
+        )
     axes.set_yticks([])
     axes.set_xlim(-MINUTES, 0)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0f} min")
@@ -178,9 +193,13 @@ def _shown(value: float, unit: str) -> str:
     return f"{value * factor:.3g}{text}"
 
 
-if __name__ == "__main__":
-    directory = Path(sys.argv[2])
+def draw_all(url: str, directory: Path, deployment: str) -> None:
+    """A picture of each dashboard that the chart ships; that of one deployment shows the one named."""
     directory.mkdir(parents=True, exist_ok=True)
     for file in sorted(FILES.glob("*.json")):
-        source = Source(sys.argv[1], sys.argv[3] if file.stem == "dms-deployment" else ".*")
+        source = Source(url, deployment if file.stem == "dms-deployment" else ".*")
         draw(json.loads(file.read_text()), source, directory / f"{file.stem}.png")
+
+
+if __name__ == "__main__":
+    draw_all(sys.argv[1], Path(sys.argv[2]), sys.argv[3])
