@@ -220,6 +220,31 @@ class TestGates:
         self.readings(fleet, 20, 21, 22)
         assert len(fleet.settle().labels) == 4
 
+    def test_status_tells_what_a_gate_has_read_while_its_wave_soaks(self) -> None:
+        fleet = self.soaking()
+        self.readings(fleet, 20, 32)
+        [gate] = fleet.settle().rollout["gates"]
+        bound = {"metric": "p99LatencyMs", "op": "<=", "value": 33, "count": 3, "failureLimit": 0}
+        assert gate == bound | {"passed": 2, "failed": 0, "worst": "32"}
+        self.readings(fleet, 20, 32, 21)
+        for _ in fleet.body["spec"]["rollout"]["waves"]:
+            fleet.tick(600)
+            fleet.settle()
+        assert (fleet.rollout["state"], fleet.rollout["gates"]) == ("Completed", [])
+
+    def test_readings_that_are_needed_no_more_change_nothing_in_status(self) -> None:
+        fleet = self.soaking()
+        self.readings(fleet, 20, 32, 21)
+        writes = fleet.settle().status_writes
+        self.readings(fleet, 20, 32, 21, 22, 23)
+        assert fleet.settle().status_writes == writes
+
+    def test_a_reading_beyond_all_bounds_is_told_as_such(self) -> None:
+        gates = [self.GATE | {"failureLimit": 1}]
+        fleet = fleet_world(waves=self.SOAK, gates=gates).settle()
+        self.readings(fleet, 20, float("inf"))
+        assert [gate["worst"] for gate in fleet.settle().rollout["gates"]] == ["inf"]
+
     def test_a_failed_gate_takes_the_revision_back_before_the_soak_ends(self) -> None:
         fleet = self.soaking()
         self.readings(fleet, 20, 34)

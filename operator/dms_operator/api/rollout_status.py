@@ -62,6 +62,24 @@ class FailedVehicle(Observed):
     message: str = Field(default="", max_length=512)
 
 
+class GateReadings(Observed):
+    """What a gate has read of the present soak."""
+
+    metric: str = Field(max_length=64)
+    op: str = Field(default="<=", max_length=2)
+    value: float
+    """The bound."""
+    passed: int = 0
+    """Readings within the bound, as far as they are needed: beyond `count` none is counted."""
+    count: int = 1
+    """Readings that must pass."""
+    failed: int = 0
+    failure_limit: int = 0
+    """Readings that may fail."""
+    worst: str = Field(default="", max_length=24)
+    """The reading nearest to the bound or farthest beyond it, which may be `inf`; empty before the first one."""
+
+
 class RolloutStatus(Observed):
     """Progress of one revision over the fleet."""
 
@@ -79,6 +97,8 @@ class RolloutStatus(Observed):
     vehicles: VehicleCounts = VehicleCounts()
     failed_vehicles: list[FailedVehicle] = Field(default=[], max_length=20)
     """The first of them by name; `vehicles.failed` counts them all."""
+    gates: list[GateReadings] = Field(default=[], max_length=10)
+    """One for each of spec.rollout.gates while the present wave soaks, else none."""
     pauses: list[Pause] = Field(default=[], max_length=8)
     """All reasons for which nothing is started now; empty while it goes on."""
     started_at: str | None = Field(default=None, max_length=40)

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from ...api.rollout import MetricGate, RolloutSpec, WaveSpec
+from ...api.rollout_status import GateReadings
 from ..text import number
 from .fleet import Fleet, MetricName, Reading, ReadingsWanted
 
@@ -41,12 +42,32 @@ def judged(rollout: RolloutSpec, fleet: Fleet, over: bool) -> Judgement:
     return max(found, key=lambda each: _WORST.index(each.verdict), default=Judgement("Passed"))
 
 
+def gate_readings(rollout: RolloutSpec, fleet: Fleet) -> list[GateReadings]:
+    """What each gate has read, for the user. It changes no more once a gate has what it needs, unless for the worse."""
+    return [_readings(gate, fleet.readings.get(gate.metric, ())) for gate in rollout.gates]
+
+
+def _readings(gate: MetricGate, readings: Sequence[Reading]) -> GateReadings:
+    good = sum(_passes(gate, reading) for reading in readings)
+    return GateReadings(
+        metric=gate.metric,
+        op=gate.op,
+        value=gate.value,
+        passed=min(good, gate.count),
+        count=gate.count,
+        failed=len(readings) - good,
+        failure_limit=gate.failure_limit,
+        worst=f"{_worst(gate, readings):.6g}" if readings else "",
+    )
+
+
 def _judged(gate: MetricGate, fleet: Fleet, over: bool) -> Judgement:
     readings = fleet.readings.get(gate.metric, ())
     bad = [reading for reading in readings if not _passes(gate, reading)]
     good = len(readings) - len(bad)
     if len(bad) > gate.failure_limit:
-        return Judgement("Failed", f"{gate.metric} {_worst(gate, bad)} is not {gate.op} {number(gate.value, 4)}")
+        worst = number(_worst(gate, bad), 4)
+        return Judgement("Failed", f"{gate.metric} {worst} is not {gate.op} {number(gate.value, 4)}")
     if good >= gate.count:
         return Judgement("Passed" if over else "Waiting")
     seen = f"{gate.metric}: {good} of {gate.count} readings passed"
@@ -58,6 +79,6 @@ def _passes(gate: MetricGate, reading: Reading) -> bool:
     return reading.value <= gate.value if gate.op == "<=" else reading.value >= gate.value
 
 
-def _worst(gate: MetricGate, readings: Sequence[Reading]) -> str:
+def _worst(gate: MetricGate, readings: Sequence[Reading]) -> float:
     values = [reading.value for reading in readings]
-    return number(max(values) if gate.op == "<=" else min(values), 4)
+    return max(values) if gate.op == "<=" else min(values)

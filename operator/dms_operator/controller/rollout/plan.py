@@ -21,7 +21,7 @@ from .choice import Choice, choose, counts, is_lost, shown_failures
 from .clearing import cleared
 from .course import Course, advanced, begun
 from .fleet import ReadingsWanted
-from .gates import readings_of
+from .gates import gate_readings, readings_of
 from .goals import Goal, Start, has_failed, recipe, starts
 from .ledger import Ledger
 from .members import Member, members
@@ -216,6 +216,7 @@ def _told(
         "desired": min(scene.desired(wave), len(scene.members)),
         "vehicles": counts(course.choice, scene.ledger),
         "failed_vehicles": shown_failures(course.choice),
+        "gates": gate_readings(scene.rollout, scene.fleet) if status.state == "Soaking" else [],
         "pauses": merged(course.pauses, status.pauses, scene.now),
     }
     after = status.model_copy(update=update)
