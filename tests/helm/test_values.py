@@ -38,6 +38,7 @@ def operator_pod(manifests: list[Manifest]) -> Any:
         ({"watchNamespaces": "perception"}, "watchNamespaces", "array"),
         ({"metrics": {"port": 80}}, "port", "024"),
         ({"artifactStore": {"persistence": {"size": "lots"}}}, "size", ""),
+        ({"networkPolicy": {"prometheus": {"to": [{"namespace": "monitoring"}]}}}, "to", "namespace"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_place(
@@ -192,6 +193,52 @@ def test_stage_pods_reach_what_the_values_say_and_nobody_reaches_them() -> None:
         "ports": [{"protocol": "TCP", "port": 6443}],
         "to": [{"ipBlock": {"cidr": "10.0.0.0/28"}}],
     }
+
+
+def test_the_operator_reaches_the_prometheus_that_its_gates_ask() -> None:
+    policy = next(each for each in of_kind(way("locked-down"), "NetworkPolicy") if "ingress" in each["spec"])
+    assert policy["spec"]["egress"][2:] == [
+        {
+            "ports": [{"protocol": "TCP", "port": 9090}],
+            "to": [
+                {
+                    "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}},
+                    "podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}},
+                }
+            ],
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("url", "more", "port"),
+    [
+        ("http://prometheus.monitoring:9090", [], 9090),
+        ("https://metrics.example.com:8443/prometheus", [], 8443),
+        ("http://[fd00::1]:9091/", [], 9091),
+        ("http://prometheus.monitoring/", [], 80),
+        ("https://metrics.example.com", [], 443),
+        ("https://[fd00::1]", [], 443),
+        ("http://thanos.monitoring", ["--set=networkPolicy.prometheus.port=10902"], 10902),
+    ],
+)
+def test_the_port_of_prometheus_is_the_urls_unless_its_pods_have_another(url: str, more: list[str], port: int) -> None:
+    assert _egress_besides_api(f"--set=fleet.prometheus={url}", "--set=fleet.volume.hostPath.path=/dms", *more) == [
+        {"ports": [{"protocol": "TCP", "port": port}]}
+    ]
+
+
+def test_without_gates_that_ask_it_no_prometheus_is_reached() -> None:
+    assert _egress_besides_api("--set=fleet.volume.hostPath.path=/dms") == []
+    assert _egress_besides_api("--set=fleet.prometheus=http://prometheus.monitoring:9090") == []
+
+
+def _egress_besides_api(*options: str) -> list[Manifest]:
+    """Where the operator may go besides DNS and the API server."""
+    manifests = render(None, f"--set=images.registry={REGISTRY}", "--set=networkPolicy.enabled=true", *options)
+    [policy] = of_kind(manifests, "NetworkPolicy")
+    found: list[Manifest] = policy["spec"]["egress"][2:]
+    return found
 
 
 def test_rules_and_dashboards_are_taken_from_their_files_as_they_are() -> None:
