@@ -60,9 +60,12 @@ def graph(
     *queries: Query,
     width: int = 12,
     limit: bool = False,
-    stacked: bool = False,
+    stacked: Mapping[str, str] = {},
 ) -> timeseries.Panel:
-    """Series over time; with `limit` the last query is drawn as a dashed red line; `stacked` where they sum up."""
+    """Series over time; with `limit` the last query is drawn as a dashed red line.
+
+    `stacked`: where they sum up to something, the colour of each by its legend.
+    """
     panel = (
         timeseries.Panel()
         .title(title)
@@ -86,6 +89,9 @@ def graph(
         panel = panel.stacking(common.StackingConfig().mode(StackingMode.NORMAL)).fill_opacity(40)
     for index, (expression, legend) in enumerate(queries):
         panel = panel.with_target(_range(expression, legend, index))
+    for legend, colour in stacked.items():
+        fixed = models.DynamicConfigValue("color", {"mode": "fixed", "fixedColor": colour})
+        panel = panel.override_by_name(legend, [fixed])
     return panel.override_by_query(chr(ord("A") + len(queries) - 1), _LIMIT_LINE) if limit else panel
 
 

@@ -23,6 +23,7 @@ MINUTES = 10
 """How far back a picture looks."""
 VARIABLES = {"$__rate_interval": "15s", "$namespace": ".*", "$board": ".*", "[1h]": "[10m]"}
 _COLOURS = {"green": "#73bf69", "orange": "#ff9830", "red": "#f2495c", "blue": "#5794f2", "text": "#ccccdc"}
+_COLOURS |= {"light-blue": "#8ab8ff", "yellow": "#fade2a"}
 _COLUMNS, _CELL_WIDTH, _CELL_HEIGHT = 24, 0.7, 0.42
 """Grafana's grid, and inches of one of its cells."""
 
@@ -98,16 +99,22 @@ def _figure(axes: Axes, panel: Panel, source: Source) -> None:
 def _graph(axes: Axes, panel: Panel, source: Source) -> None:
     unit = panel["fieldConfig"]["defaults"].get("unit", "short")
     now = time.time()
-    limit = {override["matcher"]["options"] for override in panel["fieldConfig"]["overrides"]}
+    colours = {
+        override["matcher"]["options"]: _COLOURS[each["value"]["fixedColor"]]
+        for override in panel["fieldConfig"]["overrides"]
+        for each in override["properties"]
+        if each["id"] == "color"
+    }
     stacked = "stacking" in panel["fieldConfig"]["defaults"].get("custom", {})
     below: dict[float, float] = {}
     for target in panel["targets"]:
         for series in source.range(target):
             heights = {moment: float(value) + below.get(moment, 0) for moment, value in series["values"]}
             minutes = [(moment - now) / 60 for moment in heights]
-            style: dict[str, Any] = {"linestyle": "--", "color": _COLOURS["red"]} if target["refId"] in limit else {}
             label = _legend(target, series["metric"])
-            [line] = axes.plot(minutes, [*heights.values()], label=label, linewidth=1.2, **style)
+            colour = colours.get(target["refId"]) or colours.get(label)
+            style = "--" if target["refId"] in colours else "-"
+            [line] = axes.plot(minutes, [*heights.values()], style, label=label, linewidth=1.2, color=colour)
             if stacked:
                 floor = [below.get(moment, 0) for moment in heights]
                 axes.fill_between(minutes, floor, [*heights.values()], color=line.get_color(), alpha=0.4)

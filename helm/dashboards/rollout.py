@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from .page import OBJECT
-from .panels import BLUE, GREEN, ORANGE, RED, figure, graph, rows, states
+from .panels import BLUE, GREEN, GREY, ORANGE, RED, figure, graph, rows, states
 
 _BY = "namespace, deployment"
 _NODES = f"dms_rollout_nodes{{{OBJECT}}}"
@@ -14,6 +14,15 @@ _APPROVAL = f'dms_rollout_paused{{{OBJECT}, reason="ApprovalRequired"}}'
 _ROLLED_BACK = f"dms_rollout_rolled_back{{{OBJECT}}}"
 _UPDATED = f'dms_rollout_nodes{{{OBJECT}, state="updated"}}'
 _FAILED = f'dms_rollout_nodes{{{OBJECT}, state="failed"}}'
+_STATES = {
+    "updated": GREEN,
+    "updating": BLUE,
+    "prefetching": "light-blue",
+    "pending": GREY,
+    "failed": RED,
+    "offline": ORANGE,
+    "held": "yellow",
+}
 _VEHICLES_HELP = "By how they stand towards the revision that is rolled out; together they are all vehicles chosen"
 
 
@@ -105,7 +114,7 @@ def with_rollouts(board: Dashboard) -> Dashboard:
                 f"{_VEHICLES_HELP}, of all deployments",
                 (f"sum by (state) ({_NODES})", "{{state}}"),
                 width=24,
-                stacked=True,
+                stacked=_STATES,
             )
         )
     )
@@ -155,7 +164,11 @@ def with_rollout(board: Dashboard) -> Dashboard:
         )
         .with_panel(
             graph(
-                "Vehicles by state", "short", _VEHICLES_HELP, (f"sum by (state) ({_NODES})", "{{state}}"), stacked=True
+                "Vehicles by state",
+                "short",
+                _VEHICLES_HELP,
+                (f"sum by (state) ({_NODES})", "{{state}}"),
+                stacked=_STATES,
             )
         )
         .with_panel(
