@@ -48,7 +48,7 @@ async def test_probes_answer_over_http() -> None:
     state = {"lag": 0.0}
     health = Health(lambda: False, dict, lambda: state["lag"])
     async with (
-        serving(application(health, CollectorRegistry()), "127.0.0.1", 0) as port,
+        serving(application(health, CollectorRegistry(), lambda: iter(())), "127.0.0.1", 0) as port,
         aiohttp.ClientSession() as http,
     ):
         base = f"http://127.0.0.1:{port}"

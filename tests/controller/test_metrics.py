@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
 
 from controller.builders import COCKPIT, Script, spec, world
 from dms_operator.api.quantities import Power
@@ -25,8 +26,12 @@ class Shown:
         self.registry = CollectorRegistry()
         self.metrics = Metrics(caches or Caches(), lambda: 3, self.registry)
 
+    def text(self) -> str:
+        return (generate_latest(self.registry) + b"".join(self.metrics.deployments.pieces())).decode()
+
     def __call__(self, name: str, **labels: str) -> float | None:
-        return self.registry.get_sample_value(name, labels)
+        samples = (sample for family in text_string_to_metric_families(self.text()) for sample in family.samples)
+        return next((each.value for each in samples if (each.name, each.labels) == (name, labels)), None)
 
 
 @pytest.fixture
@@ -79,7 +84,7 @@ def test_an_invalid_budget_is_not_shown(shown: Shown) -> None:
 def test_all_series_of_a_deployment_vanish_with_it(shown: Shown) -> None:
     shown.metrics.status_known(NAME, SPEC, _ready())
     shown.metrics.forget(NAME)
-    assert 'deployment="driver"' not in generate_latest(shown.registry).decode()
+    assert 'deployment="driver"' not in shown.text()
 
 
 def test_every_finished_stage_is_observed_once(shown: Shown) -> None:

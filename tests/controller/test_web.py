@@ -7,15 +7,16 @@ from dms_operator.controller.health import Health
 from dms_operator.controller.web import application, serving
 
 
-async def test_metrics_that_come_family_by_family_are_the_text_of_them_all() -> None:
+async def test_metrics_are_the_text_of_the_registry_and_all_pieces_besides() -> None:
     registry = CollectorRegistry()
     Gauge("boards", "Boards", ["board"], registry=registry).labels("qcs8255").set(2)
     Counter("errors", "Errors", registry=registry).inc()
-    app = application(Health(lambda: True, dict, lambda: 0.0), registry)
+    pieces = [b"# HELP one One\n# TYPE one gauge\n", b'one{a="b"} 1.0\n', b""]
+    app = application(Health(lambda: True, dict, lambda: 0.0), registry, lambda: iter(pieces))
     async with (
         serving(app, "127.0.0.1", 0) as port,
         aiohttp.ClientSession() as session,
         session.get(f"http://127.0.0.1:{port}/metrics") as answer,
     ):
         assert answer.headers["Content-Type"] == CONTENT_TYPE_LATEST
-        assert await answer.read() == generate_latest(registry)
+        assert await answer.read() == generate_latest(registry) + b"".join(pieces)

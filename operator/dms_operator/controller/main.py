@@ -202,7 +202,8 @@ async def run(
     stop_on_signals(stop)
     load = partial(load_configuration, kubeconfig)
     operator = Operator(settings, Credentials(await load(), load), namespaces, lease)
-    async with serving(application(operator.health, operator.prometheus), host, port) as actual_port:
+    app = application(operator.health, operator.prometheus, operator.metrics.deployments.pieces)
+    async with serving(app, host, port) as actual_port:
         _log.info("serving /metrics, /healthz and /readyz on http://%s:%d", host or "*", actual_port)
         await operator.run(stop)
 

@@ -1,7 +1,7 @@
 """The operator's own Prometheus metrics, and those of the deployments that it knows."""
 
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -14,8 +14,8 @@ from ..api.status import DeploymentStatus, StageStatus
 from .board_queue import lines
 from .boards import board_type, count_boards, is_disabled
 from .caches import Caches, ObjectName, Raw
+from .exposition import Exposition
 from .model_samples import FAMILIES, samples_of
-from .samples import Family, Sample
 
 _STAGE_SECONDS = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 3 * 3600, 12 * 3600)
 _RECONCILE_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
@@ -23,12 +23,13 @@ _WAIT_SECONDS = (1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 24 * 3600)
 
 
 class Metrics(Collector):
-    """Counters and histograms of this process, and gauges made from the present state at each scrape."""
+    """Counters and histograms of this process, gauges of its present state, and the series of deployments."""
 
     def __init__(self, caches: Caches, queue_depth: Callable[[], int], registry: CollectorRegistry) -> None:
         self._caches = caches
         self._queue_depth = queue_depth
-        self._samples: dict[Family, dict[ObjectName, list[Sample]]] = {family: {} for family in FAMILIES}
+        self.deployments = Exposition(FAMILIES)
+        """Their series, apart from the registry: many, and made when they change instead of at each scrape."""
         self.reconcile_seconds = Histogram(
             "dms_reconcile_duration_seconds",
             "Time of one reconcile",
@@ -60,14 +61,11 @@ class Metrics(Collector):
 
     def status_known(self, name: ObjectName, spec: Raw, status: DeploymentStatus) -> None:
         """Replace a deployment's series by those of its present status."""
-        self.forget(name)
-        for sample in samples_of(name, spec, status):
-            self._samples[sample.family].setdefault(name, []).append(sample)
+        self.deployments.put(name, samples_of(name, spec, status))
 
     def forget(self, name: ObjectName) -> None:
         """Remove a deployment's series."""
-        for by_name in self._samples.values():
-            by_name.pop(name, None)
+        self.deployments.forget(name)
 
     def status_written(self, name: ObjectName, before: DeploymentStatus, after: DeploymentStatus) -> None:
         """Observe the stages that finished, and the pods that failed, between two statuses: each once."""
@@ -99,9 +97,7 @@ class Metrics(Collector):
             self._board_wait.labels(board).observe(seconds)
 
     def collect(self) -> Iterator[Metric]:
-        """Gauges of the present state (called by the registry at each scrape)."""
-        for family, by_name in self._samples.items():
-            yield _gauge(family, by_name.values())
+        """Gauges of boards and queue (called by the registry at each scrape)."""
         yield from self._boards()
         yield GaugeMetricFamily("dms_queue_depth", "Keys that are due", value=self._queue_depth())
 
@@ -145,15 +141,6 @@ class Metrics(Collector):
 def _is_ready(node: Raw) -> bool:
     conditions = (node.get("status") or {}).get("conditions") or []
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
-
-
-def _gauge(family: Family, found: Iterable[list[Sample]]) -> GaugeMetricFamily:
-    """Made one family at a time: the client library's samples of all at once are most of a scrape's memory."""
-    gauge = GaugeMetricFamily(family.name, family.help, labels=family.labels)
-    for samples in found:
-        for sample in samples:
-            gauge.add_metric(sample.labels, sample.value)
-    return gauge
 
 
 def _is_over(stage: StageStatus | None) -> bool:
