@@ -120,9 +120,42 @@ class Fleet:
         """Annotate the deployment."""
         self.kubectl("annotate", "--overwrite", "dmsd", name, *marks)
 
+    def command(self, *arguments: str, code: int = 0) -> str:
+        """What `kubectl dms rollout` prints; raises AssertionError when it ends with another code."""
+        verb, *options = arguments
+        done = self.kubectl.dms("rollout", verb, "driver", *options)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
     def happen(self, what: str, **about: Any) -> None:
         """Let something happen to the cluster."""
         self.kubectl("create", "--raw", "/-/happenings", "-f", "-", stdin=json.dumps({"what": what, **about}))
+
+
+@contextmanager
+def fleet_operator(cluster: Cluster, directory: Path) -> Iterator[OperatorProcess]:
+    """One operator for all tests of a file: each has a namespace of its own."""
+    (directory / "fleet").mkdir()
+    process = OperatorProcess(cluster.kubeconfig, settings(directory / "fleet"), directory, [])
+    process.start()
+    try:
+        process.wait_ready()
+        yield process
+    finally:
+        process.stop()
+
+
+@contextmanager
+def fleet_in_namespace(cluster: Cluster, operator: OperatorProcess, scratch: Path) -> Iterator[Fleet]:
+    """The fleet in a namespace of a test's own, with stages that behave."""
+    kubectl = new_namespace(cluster, scratch)
+    assert cluster.control is not None
+    stages = FakeStages(cluster.control, kubectl.namespace)
+    stages.behave()
+    yield Fleet(kubectl, operator, stages, operator.log.parent / "fleet")
+    stages.behave()
+    kubectl("delete", "dmsd", "--all", "--timeout=60s")
+    kubectl("delete", "namespace", kubectl.namespace, "--wait=false")
 
 
 def new_namespace(cluster: Cluster, scratch: Path) -> Kubectl:

@@ -67,6 +67,13 @@ class Kubectl:
         assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}{done.stdout}"
         return done.stdout
 
+    def dms(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run our plugin, `kubectl dms`, whatever comes out. kubectl takes no options of its own before a plugin."""
+        tools = Path(sys.executable).parent
+        environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig), "PATH": f"{tools}:{os.environ['PATH']}"}
+        command = [str(tools / "kubectl"), "dms", *arguments, f"--namespace={self.namespace}"]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+
     def json(self, *arguments: str) -> Any:
         """Run it with `-o json`."""
         return json.loads(self(*arguments, "-o", "json"))

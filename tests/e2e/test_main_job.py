@@ -1,7 +1,6 @@
 """The main job on real input: the example makes a benchmarked SA8255 artifact of the committed model."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -177,10 +176,7 @@ def test_metrics_tell_the_same_story(job: Job) -> None:
 
 def plugin(job: Job, *arguments: str) -> str:
     """What `kubectl dms ...` prints."""
-    tools = Path(sys.executable).parent
-    environment = {**os.environ, "KUBECONFIG": str(job.kubectl.kubeconfig), "PATH": f"{tools}:{os.environ['PATH']}"}
-    command = [str(tools / "kubectl"), "dms", *arguments, f"--namespace={job.kubectl.namespace}"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    done = job.kubectl.dms(*arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

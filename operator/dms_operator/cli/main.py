@@ -13,6 +13,7 @@ from .boards import boards
 from .compare.command import compare
 from .profile import profile
 from .report.command import report
+from .rollout import command as rollout
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Takes a DMS model to the cars' chips.")
 _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -23,6 +24,7 @@ app.add_typer(operator_app, name="operator")
 app.add_typer(devcluster.app, name="devcluster")
 app.add_typer(board.app, name="board")
 app.add_typer(artifact.app, name="artifact")
+app.add_typer(rollout.app, name="rollout")
 app.command()(profile)
 app.command()(compare)
 app.command()(report)

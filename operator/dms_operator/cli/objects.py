@@ -8,11 +8,13 @@ from typing import Any
 
 import yaml
 
-from dms_operator.api.errors import SourceNotFound, SourceUnavailable
+from dms_operator.api.errors import SourceNotFound
 from dms_operator.api.labels import GROUP, KIND, PLURAL, VERSION
 from dms_operator.api.resource import Metadata, parse_spec, parse_status
 from dms_operator.api.spec import DeploymentSpec
 from dms_operator.api.status import DeploymentStatus
+
+from .cluster import TIMEOUT, ClusterAccess, Connection, connected
 
 
 @dataclass(frozen=True)
@@ -69,65 +71,32 @@ def _items(document: Any) -> list[dict[str, Any]]:
     return [item for item in items or [] if isinstance(item, dict)]
 
 
-@dataclass(frozen=True)
-class ClusterAccess:
-    """Which cluster and namespace; None stands for what kubeconfig says."""
-
-    kubeconfig: Path | None = None
-    context: str | None = None
-    namespace: str | None = None
-
-
 def from_cluster(access: ClusterAccess, names: Sequence[str]) -> list[Deployment]:
     """Deployments of a namespace by name; no names: all. Raises SourceNotFound, SourceUnavailable, InvalidSpec."""
-    import kubernetes
-    import urllib3
-
-    try:
-        namespace = access.namespace or _namespace(access)
-        client = kubernetes.config.new_client_from_config(
-            config_file=str(access.kubeconfig) if access.kubeconfig else None, context=access.context
-        )
-        bodies = _get(kubernetes.client.CustomObjectsApi(client), namespace, names)
-    except kubernetes.config.ConfigException as error:
+    with connected(access) as connection:
+        found = [get(connection, name) for name in names] if names else _all(connection)
+    if not found:
         raise SourceNotFound(
-            f"no cluster is known: {error}", hint="Set KUBECONFIG or --kubeconfig, or read a file with --filename"
-        ) from error
-    except kubernetes.client.ApiException as error:
-        raise _refused(error, namespace) from error
-    except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise SourceUnavailable(f"the cluster does not answer: {error}") from error
-    if not bodies:
-        raise SourceNotFound(f"namespace {namespace} holds no {KIND}", hint="Name another one with --namespace")
-    return [parse_deployment(body) for body in bodies]
-
-
-def _namespace(access: ClusterAccess) -> str:
-    """Namespace of the context, as kubectl takes it."""
-    from kubernetes.config import list_kube_config_contexts
-
-    contexts, active = list_kube_config_contexts(str(access.kubeconfig) if access.kubeconfig else None)
-    chosen = next((each for each in contexts if each["name"] == access.context), active)
-    return str(chosen["context"].get("namespace") or "default")
-
-
-def _get(api: Any, namespace: str, names: Sequence[str]) -> list[dict[str, Any]]:
-    timeout = {"_request_timeout": 30}
-    if not names:
-        return list(api.list_namespaced_custom_object(GROUP, VERSION, namespace, PLURAL, **timeout)["items"])
-    return [api.get_namespaced_custom_object(GROUP, VERSION, namespace, PLURAL, name, **timeout) for name in names]
-
-
-def _refused(error: Any, namespace: str) -> SourceNotFound | SourceUnavailable:
-    if error.status == 404:
-        return SourceNotFound(
-            f"not found in namespace {namespace}: {_message(error)}", hint="kubectl get dmsd -A shows what there is"
+            f"namespace {connection.namespace} holds no {KIND}", hint="Name another one with --namespace"
         )
-    return SourceUnavailable(f"the cluster refused ({error.status}): {_message(error)}")
+    return found
 
 
-def _message(error: Any) -> str:
-    try:
-        return str(yaml.safe_load(error.body)["message"])
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError):
-        return str(error.reason)
+def get(connection: Connection, name: str) -> Deployment:
+    """One deployment as it is now."""
+    return parse_deployment(_api(connection).get_namespaced_custom_object(*_where(connection), name, **TIMEOUT))
+
+
+def _all(connection: Connection) -> list[Deployment]:
+    listed = _api(connection).list_namespaced_custom_object(*_where(connection), **TIMEOUT)
+    return [parse_deployment(body) for body in listed["items"]]
+
+
+def _api(connection: Connection) -> Any:
+    from kubernetes.client import CustomObjectsApi
+
+    return CustomObjectsApi(connection.client)
+
+
+def _where(connection: Connection) -> tuple[str, str, str, str]:
+    return GROUP, VERSION, connection.namespace, PLURAL

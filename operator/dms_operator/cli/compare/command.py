@@ -1,7 +1,6 @@
 """`dms compare`."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -10,7 +9,8 @@ from rich.console import Console
 from dms_operator.api.errors import DMSError
 from dms_operator.api.quantities import Duration, Power
 
-from ..objects import ClusterAccess, Deployment, from_cluster, from_file
+from ..cluster import ClusterAccess, Context, Kubeconfig, Namespace
+from ..objects import Deployment, from_cluster, from_file
 from .cells import sections
 from .recommendation import recommend
 from .render import as_json, as_markdown, as_text
@@ -23,9 +23,9 @@ WIDTH = 160
 def compare(
     names: Annotated[list[str] | None, typer.Argument(help="Deployments; none: all of the namespace.")] = None,
     filename: Annotated[str, typer.Option("-f", "--filename", help="A saved `kubectl get -o json`; - is stdin.")] = "",
-    namespace: Annotated[str | None, typer.Option("-n", "--namespace", help="Default: the context's.")] = None,
-    context: Annotated[str | None, typer.Option(help="Context of kubeconfig.")] = None,
-    kubeconfig: Annotated[Path | None, typer.Option(help="Default: KUBECONFIG, then ~/.kube/config.")] = None,
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
     output: Annotated[Literal["text", "json", "markdown"], typer.Option("-o", "--output")] = "text",
     latency_budget: Annotated[str, typer.Option(help="Judge by another budget, such as 20ms.")] = "",
     power_budget: Annotated[str, typer.Option(help="Judge by another budget, such as 800mW.")] = "",

@@ -7,7 +7,8 @@ import typer
 
 from dms_operator.api.errors import DMSError
 
-from ..objects import ClusterAccess, from_cluster, from_file
+from ..cluster import ClusterAccess, Context, Kubeconfig, Namespace
+from ..objects import from_cluster, from_file
 from .contents import report as contents
 from .evidence import gather
 from .html import as_html
@@ -17,9 +18,9 @@ from .markdown import as_markdown
 def report(
     name: Annotated[str, typer.Argument(help="The deployment.")],
     filename: Annotated[str, typer.Option("-f", "--filename", help="A saved `kubectl get -o json`; - is stdin.")] = "",
-    namespace: Annotated[str | None, typer.Option("-n", "--namespace", help="Default: the context's.")] = None,
-    context: Annotated[str | None, typer.Option(help="Context of kubeconfig.")] = None,
-    kubeconfig: Annotated[Path | None, typer.Option(help="Default: KUBECONFIG, then ~/.kube/config.")] = None,
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
     store: Annotated[str, typer.Option(help="URI of the artifact store as seen from here; default: the spec's.")] = "",
     output: Annotated[Literal["html", "markdown"], typer.Option("-o", "--output")] = "html",
     to: Annotated[Path | None, typer.Option(help="File to write; default: standard output.")] = None,

@@ -4,7 +4,7 @@ from ...api import reasons
 from ...api.rollout_status import PauseReason, RolloutStatus
 from ..conditions import Finding, Outlook
 
-_NEEDS_A_PERSON: tuple[PauseReason, ...] = ("FailureBudgetExceeded", "GateFailed", "ProgressDeadlineExceeded")
+NEEDS_A_PERSON: tuple[PauseReason, ...] = ("FailureBudgetExceeded", "GateFailed", "ProgressDeadlineExceeded")
 """Pauses that do not end by themselves and that nobody asked for."""
 
 
@@ -25,7 +25,7 @@ def _under_way(status: RolloutStatus) -> Outlook:
     paused = [pause.reason for pause in status.pauses]
     if "Suspended" in paused:
         return Outlook("Suspended", reasons.SUSPENDED, status.message)
-    stuck = next((reason for reason in paused if reason in _NEEDS_A_PERSON), None)
+    stuck = next((reason for reason in paused if reason in NEEDS_A_PERSON), None)
     if stuck:
         return Outlook("Failed", stuck, status.message)
     return Outlook("Working", paused[0] if paused else status.state, status.message)

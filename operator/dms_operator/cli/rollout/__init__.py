@@ -1,0 +1,1 @@
+"""`dms rollout`: a rollout as its people meet it. They see where it stands, and say how it goes on."""
