@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from controller.builders import COCKPIT, Script, spec, world
+from controller.fleet_world import fleet_world
 from dms_operator.api.quantities import Power
 from dms_operator.api.status import DeploymentStatus
 from dms_operator.controller.caches import Caches, ObjectName
@@ -83,6 +84,23 @@ def test_an_invalid_budget_is_not_shown(shown: Shown) -> None:
 
 def test_all_series_of_a_deployment_vanish_with_it(shown: Shown) -> None:
     shown.metrics.status_known(NAME, SPEC, _ready())
+    shown.metrics.forget(NAME)
+    assert 'deployment="driver"' not in shown.text()
+
+
+def test_the_series_of_a_rollout_go_with_it_or_with_the_deployment(shown: Shown) -> None:
+    fleet = fleet_world().settle()
+
+    def know() -> None:
+        shown.metrics.status_known(NAME, fleet.body["spec"], DeploymentStatus.model_validate(fleet.status))
+
+    know()
+    assert shown("dms_rollout_nodes", **OBJECT, state="updated") == 4
+    del fleet.body["spec"]["rollout"]
+    fleet.edit()
+    fleet.reconcile()
+    know()
+    assert "dms_rollout_nodes{" not in shown.text() and shown("dms_deployment_phase", **OBJECT, phase="Ready") == 1
     shown.metrics.forget(NAME)
     assert 'deployment="driver"' not in shown.text()
 

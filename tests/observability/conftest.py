@@ -30,6 +30,8 @@ from e2e.running import (
 from tools import get_prometheus
 
 __all__ = ["cluster"]
+GONE = "gone"
+"""A deployment that was rolled out, and deleted."""
 _PATIENCE = "--timeout=60s"
 RULES = REPOSITORY / "helm" / "dms-operator" / "files" / "rules" / "dms-operator.yaml"
 MEASURED = {
@@ -74,9 +76,10 @@ class Prometheus:
         with urllib.request.urlopen(query, timeout=10) as answer:
             return json.load(answer)["data"]
 
-    def query(self, expression: str) -> list[dict[str, Any]]:
-        """Series of an instant query."""
-        result: list[dict[str, Any]] = self.get("query", query=expression)["result"]
+    def query(self, expression: str, at: float | None = None) -> list[dict[str, Any]]:
+        """Series of an instant query, of now or of another time."""
+        when = {} if at is None else {"time": f"{at:.3f}"}
+        result: list[dict[str, Any]] = self.get("query", query=expression, **when)["result"]
         return result
 
     def scrapes(self) -> bool:
@@ -103,14 +106,16 @@ class Scene:
 
     def __init__(self, kubectl: Kubectl, operator: OperatorProcess, prometheus: Prometheus) -> None:
         self.kubectl, self.operator, self.prometheus = kubectl, operator, prometheus
+        self.at = time.time()
+        """When everything had just happened: rates of a few seconds have something to tell."""
 
 
 @pytest.fixture(scope="session")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """One deployment ready, one too slow, one that converts, one that holds the board, one suspended.
 
-    One is rolled out as far as its approval, one was taken back. In a cluster of its own: nobody else should wait for
-    that board.
+    One is rolled out as far as its approval, one was taken back, one was deleted. In a cluster of its own: nobody else
+    should wait for that board.
     """
     directory = tmp_path_factory.mktemp("observability")
     process, cluster = start_dev_cluster(directory, vehicles=dict.fromkeys(("car-1", "car-2"), BOARD))
@@ -156,10 +161,11 @@ def _play(kubectl: Kubectl, prometheus: Prometheus, namespace: str) -> None:
         kubectl.apply(_deployment(namespace, name))
         kubectl("wait", "--for=condition=Ready", f"dmsd/{name}", _PATIENCE)
     rollout = {"waves": [{"name": "lab", "size": "1"}, {"name": "fleet", "size": "100%", "approval": "Manual"}]}
-    kubectl.apply(*(_deployment(namespace, name, rollout=rollout) for name in ("rolling", "aborted")))
-    waiting = 'sum(dms_rollout_paused{reason="ApprovalRequired"}) == 2'
-    wait_for(lambda: prometheus.query(waiting), 60, "both rollouts wait for their second wave's approval")
+    kubectl.apply(*(_deployment(namespace, name, rollout=rollout) for name in ("rolling", "aborted", GONE)))
+    waiting = 'sum(dms_rollout_paused{reason="ApprovalRequired"}) == 3'
+    wait_for(lambda: prometheus.query(waiting), 60, "all rollouts wait for their second wave's approval")
     revision = kubectl.json("get", "dmsd", "aborted")["status"]["rollout"]["revision"]
+    kubectl("delete", "dmsd", GONE, _PATIENCE)
     kubectl("annotate", "dmsd", "aborted", f"dms.edge/abort={revision}")
     kubectl.apply(_deployment(namespace, "slow", benchmark={"latencyBudget": "1ms"}))
     kubectl.apply(_deployment(namespace, "parked", suspend=True))

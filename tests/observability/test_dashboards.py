@@ -49,7 +49,7 @@ def test_the_shipped_files_are_what_the_code_makes(tmp_path: Path) -> None:
 def test_every_query_gives_data_on_a_real_run(file: Path, scene: Scene) -> None:
     empty = {}
     for panel, expression in _queries(file):
-        values = [float(series["value"][1]) for series in scene.prometheus.query(expression)]
+        values = [float(series["value"][1]) for series in scene.prometheus.query(expression, scene.at)]
         if not any(math.isfinite(value) for value in values):
             empty[panel] = expression
     assert empty == {}

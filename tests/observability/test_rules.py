@@ -1,13 +1,16 @@
-"""Alerting and recording rules, by Prometheus' own tools."""
+"""Alerting and recording rules, and the metrics that they go by, by Prometheus' own tools."""
 
+import re
 import subprocess
 from pathlib import Path
 
 import yaml
 
-from observability.conftest import RULES, Scene
+from e2e.running import REPOSITORY
+from observability.conftest import GONE, RULES, Scene
 from tools import get_prometheus
 
+DOCS = REPOSITORY / "docs" / "observability.md"
 TESTS = Path(__file__).with_name("rules_test.yaml")
 
 
@@ -39,6 +42,21 @@ def test_no_alert_is_without_a_test() -> None:
 def test_the_operators_metrics_follow_prometheus_conventions(scene: Scene) -> None:
     done = promtool("check", "metrics", stdin=scene.operator.get("/metrics")[1])
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_the_docs_name_every_metric_and_no_other(scene: Scene) -> None:
+    exported = set(re.findall(r"^# TYPE (dms_\w+)", scene.operator.get("/metrics")[1], re.MULTILINE))
+    table = [line.split("|")[1] for line in DOCS.read_text().splitlines() if line.startswith("| `dms_")]
+    assert {name for cell in table for name in re.findall(r"`(dms_\w+)`", cell)} == exported
+
+
+def test_nothing_is_left_of_a_deployment_that_is_gone(scene: Scene) -> None:
+    series = f'deployment="{GONE}"'
+    past = scene.prometheus.query(f'last_over_time({{{series}, __name__=~"dms_.+"}}[1h])')
+    names = {each["metric"]["__name__"] for each in past}
+    assert {"dms_deployment_phase", "dms_model_latency_seconds", "dms_rollout_nodes", "dms_rollout_paused"} <= names
+    assert series not in scene.operator.get("/metrics")[1]
+    assert scene.prometheus.query(f"{{{series}}}") == []
 
 
 def test_a_real_prometheus_evaluates_every_rule_on_a_real_run(scene: Scene) -> None:
