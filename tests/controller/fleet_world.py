@@ -1,7 +1,7 @@
 """A cluster with vehicles, as the planner sees it: what lies on each disk is known beside what the labels say."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from controller.builders import SETTINGS, World, changed, deployment, spec
@@ -31,6 +31,10 @@ class FleetWorld(World):
     prefetched: set[tuple[str, str]] = field(default_factory=set)
     broken: set[tuple[str, str]] = field(default_factory=set)
     """Vehicles and revisions that do not go together."""
+    unfetchable: set[tuple[str, str]] = field(default_factory=set)
+    """Vehicles and revisions that no prefetch brings together."""
+    damages: dict[tuple[str, str], int] = field(default_factory=dict)
+    """How often a revision is still found damaged when a vehicle is to be switched to it."""
     readings: dict[MetricName, tuple[Reading, ...]] = field(default_factory=dict)
 
     def observed(self) -> Observed:
@@ -68,12 +72,17 @@ class FleetWorld(World):
         common: dict[str, Any] = {"stage": recipe.stage, "recipe": recipe_digest(recipe)}
         if recipe.stage == "activate":
             assert (node, revision) in self.prefetched, "nothing is activated that was not brought before"
+            if self.damages.get((node, revision)):
+                self.damages[node, revision] -= 1
+                self.prefetched.discard((node, revision))
+                return StageResult(**common, failure=_failure("DigestMismatch", "model.onnx is not what was signed"))
             if (node, revision) in self.broken:
-                failure = Failure(reason="GoldenMismatch", message="outputs differ by 3.1", retryable=False)
-                return StageResult(**common, failure=failure)
+                return StageResult(**common, failure=_failure("GoldenMismatch", "outputs differ by 3.1"))
             self.disks[node] = revision
         elif recipe.stage == "deactivate":
             self.disks.pop(node, None)
+        elif (node, revision) in self.unfetchable:
+            return StageResult(**common, failure=_failure("VehicleFolderUnusable", "/fleet may not be written"))
         else:
             self.prefetched.add((node, revision))
         there = revision if recipe.stage == "prefetch" else self.disks.get(node)
@@ -99,6 +108,33 @@ class FleetWorld(World):
                     self.finish(name)
             self.tick()
 
+    def run_vehicle(self, name: str, until: str) -> None:
+        """Finish this vehicle's Jobs alone, until a Job of the stage `until` runs there; that one is started."""
+        for _ in range(20):
+            self.reconcile()
+            for job in self.unfinished():
+                recipe = self.request(job).recipe
+                if getattr(recipe, "node", "") != name:
+                    continue
+                if recipe.stage == until:
+                    self.start(job)
+                    return
+                self.finish(job)
+            self.tick()
+        raise AssertionError(f"no {until} on {name}: {self.rollout}")
+
+    def move(self, name: str, **fields: Any) -> None:
+        """Change what is seen of a vehicle."""
+        self.vehicles[name] = replace(self.vehicles[name], **fields)
+
+    def go_away(self, name: str) -> None:
+        """A vehicle's kubelet is not heard of any more."""
+        self.move(name, away_since=self.now)
+
+    def come_back(self, name: str) -> None:
+        """It is heard of again."""
+        self.move(name, away_since=None, here_since=self.now)
+
     def switching(self) -> list[str]:
         """Vehicles with a living Job that changes what runs there."""
         requests = [self.request(name).recipe for name in self.unfinished()]
@@ -118,14 +154,11 @@ class FleetWorld(World):
         return [each["reason"] for each in self.rollout.get("pauses", [])]
 
     def _with_label(self, vehicle: Vehicle) -> Vehicle:
-        return Vehicle(
-            vehicle.name,
-            vehicle.board,
-            vehicle.labels,
-            vehicle.away_since,
-            vehicle.held,
-            self.labels.get(vehicle.name, ""),
-        )
+        return replace(vehicle, revision=self.labels.get(vehicle.name, ""))
+
+
+def _failure(reason: str, message: str) -> Failure:
+    return Failure(reason=reason, message=message, retryable=False)
 
 
 def fleet_world(number: int = 4, **rollout: Any) -> FleetWorld:

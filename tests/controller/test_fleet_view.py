@@ -57,6 +57,21 @@ def test_a_node_that_was_never_heard_of_is_away_since_it_was_made() -> None:
     assert vehicle_of(silent).away_since == datetime(2026, 11, 29, 6, 0, tzinfo=UTC)
 
 
+def test_a_vehicle_that_is_heard_of_is_here_since_its_node_became_ready() -> None:
+    fleet, _ = view(node("car"))
+    (vehicle,) = fleet.of(DRIVER)
+    assert vehicle.here_since == datetime(2026, 11, 29, 6, 30, tzinfo=UTC)
+
+
+def test_a_cordoned_node_is_held_since_it_takes_no_pods() -> None:
+    cordoned = node("car")
+    cordoned["spec"]["unschedulable"] = True
+    fleet, caches = view(cordoned)
+    assert fleet.of(DRIVER)[0].held
+    caches.vehicles.put(node("car", 2))
+    assert not fleet.of(DRIVER)[0].held
+
+
 @pytest.mark.parametrize(("mark", "held"), [("true", True), ("", True), ("in-workshop", True), ("false", False)])
 def test_a_label_or_an_annotation_holds_a_vehicle(mark: str, held: bool) -> None:
     assert vehicle_of(node("car", marks={"dms.edge/hold": mark})).held is held

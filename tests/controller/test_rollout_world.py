@@ -75,7 +75,7 @@ class Fleets(RuleBasedStateMachine):
 
     @rule(pick=picks)
     def come_back(self, pick: int) -> None:
-        self.change(pick, away_since=None)
+        self.fleet.come_back(self.name(pick))
 
     @rule(pick=picks, held=st.booleans())
     def hold(self, pick: int, held: bool) -> None:
@@ -128,7 +128,7 @@ class Fleets(RuleBasedStateMachine):
         fleet = self.fleet
         fleet.broken.clear()
         for name, vehicle in fleet.vehicles.items():
-            fleet.vehicles[name] = replace(vehicle, away_since=None, held=False)
+            fleet.vehicles[name] = replace(vehicle, away_since=None, here_since=fleet.now, held=False)
         self.approve()
         for _ in range(3):
             fleet.settle()

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from controller.builders import COCKPIT, START, changed, deployment, spec
 from controller.recording import RecordingCluster, relist
 from controller.test_fleet_view import node
-from controller.test_vehicle_jobs import ACTIVATE, DIGEST, FLEET, job
+from controller.test_vehicle_jobs import ACTIVATE, DIGEST, FLEET, PREFETCH, job
 from dms_operator.api.stages import Recipe, StageRequest, StageResult, recipe_digest
 from dms_operator.api.vehicle import DeactivateRecipe, VehicleFacts
 from dms_operator.controller.caches import Caches, ObjectName
@@ -200,8 +200,11 @@ async def test_a_dead_vehicle_holds_nothing_up_for_longer_than_the_deadline() ->
     leaving.now += timedelta(seconds=SETTINGS.deadline("deactivate") + 61)
     await leaving.settle()
     assert leaving.is_gone
-    assert leaving.told == ["Warning model removed from 1 vehicle; it stays on dead (no answer in time)"]
-    assert leaving.label_of("dead") == ONE
+    assert leaving.told == [
+        "Warning model removed from 1 vehicle; it stays on dead (no answer in time); "
+        f"kubectl get nodes -l {LABEL} names those that nobody tried"
+    ]
+    assert leaving.label_of("dead") == ONE, "nothing was done there"
 
 
 async def test_a_held_vehicle_is_not_touched_and_one_that_fails_is_not_waited_for() -> None:
@@ -214,6 +217,21 @@ async def test_a_held_vehicle_is_not_touched_and_one_that_fails_is_not_waited_fo
     [told] = leaving.told
     assert told.startswith("Warning model removed from 0 vehicles; it stays on ")
     assert "held (held)" in told and "broken (" in told
+    assert leaving.label_of("held") == ONE
+    assert leaving.label_of("broken") is None, "nobody knows what its Job has left"
+
+
+async def test_the_job_that_switched_a_vehicle_tells_what_lies_there_and_not_the_one_that_fetched() -> None:
+    for order in ((ACTIVATE, PREFETCH), (PREFETCH, ACTIVATE)):
+        leaving = Leaving().put(going()).vehicle("car-7")
+        for recipe in order:
+            body = leaving.cluster.stamp(job(recipe))
+            body["metadata"]["uid"] = f"uid-of-{recipe.stage}"
+            leaving.cluster.jobs[ObjectName.of(body)] = body
+            facts = VehicleFacts(node="car-7", revision=recipe.revision)
+            leaving.end(body, StageResult(stage=recipe.stage, recipe=recipe_digest(recipe), vehicle=facts))
+        await leaving.reconcile()
+        assert leaving.label_of("car-7") == ACTIVATE.revision
 
 
 async def test_an_answer_that_is_lost_is_asked_for_again() -> None:
@@ -277,5 +295,6 @@ async def test_without_settings_for_a_fleet_it_is_told_what_stays() -> None:
     await leaving.settle()
     assert leaving.is_gone
     assert leaving.told == [
-        "Warning model removed from 0 vehicles; it stays on car (no image and volume for it in the settings)"
+        "Warning model removed from 0 vehicles; it stays on car (no image and volume for it in the settings); "
+        f"kubectl get nodes -l {LABEL} names those that nobody tried"
     ]

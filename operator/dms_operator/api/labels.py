@@ -48,6 +48,9 @@ NODE = f"{GROUP}/node"
 REVISION = f"{GROUP}/revision"
 """Annotation on a vehicle's Job: the revision that it brings, switches to or takes away."""
 
+ROUND = f"{GROUP}/round"
+"""Annotation on a vehicle's Job: how often the revision was brought there before, and found damaged."""
+
 APPROVE = f"{GROUP}/approve"
 """Annotation on a deployment, `<revision>/<wave>`: this wave may start."""
 ABORT = f"{GROUP}/abort"

@@ -99,6 +99,8 @@ class RolloutStatus(Observed):
     """The first of them by name; `vehicles.failed` counts them all."""
     gates: list[GateReadings] = Field(default=[], max_length=10)
     """One for each of spec.rollout.gates while the present wave soaks, else none."""
+    fetched_again: list[FailedVehicle] = Field(default=[], max_length=20)
+    """Vehicles, the first by name, whose disk did not hold the revision as it was brought: it is brought once more."""
     pauses: list[Pause] = Field(default=[], max_length=8)
     """All reasons for which nothing is started now; empty while it goes on."""
     started_at: str | None = Field(default=None, max_length=40)

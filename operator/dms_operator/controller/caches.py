@@ -77,14 +77,16 @@ def cut_node(body: Raw) -> dict[str, Any]:
 
 
 def cut_vehicle(body: Raw) -> dict[str, Any]:
-    """All labels, which people choose vehicles by; our annotations; since when it is ready, or is not."""
+    """All labels, which people choose vehicles by; our annotations; whether it takes pods, and since when."""
     metadata = _cut(body, {"metadata": (*_IDENTITY, "creationTimestamp")})["metadata"]
     conditions = (body.get("status") or {}).get("conditions") or []
     # without its heartbeat, which changes all the time
     read = ("type", "status", "lastTransitionTime")
     seen = [{name: each.get(name, "") for name in read} for each in conditions if each["type"] == "Ready"]
     labels_of_all = body["metadata"].get("labels") or {}
-    return {"metadata": {**metadata, **_marks(body), "labels": labels_of_all}, "status": {"conditions": seen}}
+    cordon = _cut(body, {"spec": ("unschedulable",)})["spec"]
+    kept = {"metadata": {**metadata, **_marks(body), "labels": labels_of_all}, "status": {"conditions": seen}}
+    return kept | ({"spec": cordon} if cordon else {})
 
 
 def has_rollout(deployment: Raw) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..api import reasons
-from ..api.rollout_status import RolloutStatus
+from ..api.rollout_status import FailedVehicle, RolloutStatus
 from ..api.status import Condition, DeploymentStatus, GateStatus, StageStatus, TargetStatus
 from .text import clip
 
@@ -112,10 +112,8 @@ def _rollout(old: RolloutStatus | None, new: RolloutStatus | None) -> Iterator[E
             yield _warning(reasons.EVENT_ROLLOUT_PAUSED, f"{pause.reason}: {pause.message}")
     if known and not new.pauses:
         yield _normal(reasons.EVENT_ROLLOUT_RESUMED, new.message)
-    told = {each.node for each in before.failed_vehicles}
-    for vehicle in new.failed_vehicles:
-        if vehicle.node not in told:
-            yield _warning(reasons.EVENT_VEHICLE_FAILED, f"{vehicle.node}: {vehicle.reason}: {vehicle.message}")
+    yield from _vehicles(reasons.EVENT_VEHICLE_FAILED, before.failed_vehicles, new.failed_vehicles)
+    yield from _vehicles(reasons.EVENT_FETCHED_AGAIN, before.fetched_again, new.fetched_again)
     ends = {
         "Completed": (_normal, reasons.EVENT_ROLLOUT_COMPLETED),
         "RollingBack": (_warning, reasons.EVENT_ROLLING_BACK),
@@ -124,6 +122,14 @@ def _rollout(old: RolloutStatus | None, new: RolloutStatus | None) -> Iterator[E
     if new.state != before.state and new.state in ends:
         kind, reason = ends[new.state]
         yield kind(reason, new.message)
+
+
+def _vehicles(reason: str, before: list[FailedVehicle], after: list[FailedVehicle]) -> Iterator[Event]:
+    """Vehicles that were not told of before."""
+    told = {each.node for each in before}
+    for each in after:
+        if each.node not in told:
+            yield _warning(reason, f"{each.node}: {each.reason}: {each.message}")
 
 
 def _ends(old: DeploymentStatus, new: DeploymentStatus) -> Iterator[Event]:

@@ -60,6 +60,8 @@ class JobView:
     """The vehicle that it works on; empty for every other stage."""
     revision: str = ""
     """The revision that it brings to, switches to on, or takes away from the vehicle."""
+    round: int = 0
+    """How often the revision was brought to the vehicle again before."""
 
     def age(self, now: datetime) -> float:
         """Seconds since the Job was made; 0 when that is not known."""
@@ -171,6 +173,7 @@ def job_view(job: Raw, job_pods: Iterable[Raw], place: Callable[[Raw], Place | N
         place=next(filter(None, map(place, seen)), None) if state == "Pending" else None,
         node=annotations.get(labels.NODE, ""),
         revision=annotations.get(labels.REVISION, ""),
+        round=int(annotations.get(labels.ROUND, "0")),
     )
 
 

@@ -13,11 +13,9 @@ def release_of(revision: str, targets: list[TargetStatus]) -> Release:
 def releases(
     revision: RevisionStatus, release: Release | None, completed: str | None, rollout: RolloutSpec | None
 ) -> list[Release]:
-    """Those that may be asked for: the current one, and the one that a rollback goes to. None without a rollout."""
-    if rollout is None:
-        return []
+    """Those that may be asked for: the current one, and the one that a rollback goes to; it alone without a rollout."""
     known = {each.revision: each for each in [*revision.releases, *([release] if release else [])]}
-    wanted = dict.fromkeys(name for name in (revision.current, completed) if name)
+    wanted = dict.fromkeys(name for name in (revision.current if rollout else None, completed) if name)
     return [known[name] for name in wanted if name in known]
 
 

@@ -96,17 +96,19 @@ def removal(
     if isinstance(observed.spec, InvalidSpec):
         return Removal(done=[_given_up("", f"the spec is invalid ({observed.spec.message})")])
     told: list[Event] = []
+    labels: dict[str, dict[str, str | None]] = {}
     if observed.spec.rollout and observed.spec.rollout.deletion_policy == "Remove":
         vehicles = vehicle_step(observed, observed.spec, deactivations, settings, now)
         if vehicles.done is None:
             stages = [one.name for one in observed.jobs.values() if not one.deleting]
             delete = [*vehicles.delete, *stages]
             return Removal(delete, vehicles.create, [], vehicles.requeue_after, vehicles.node_labels)
-        told = [vehicles.done]
+        told, labels = [vehicles.done], vehicles.node_labels
     if not takes_artifacts(observed.metadata):
-        return Removal(done=told or [_kept(f"annotation {DELETE_ARTIFACTS} is not true (any more)")])
+        done = told or [_kept(f"annotation {DELETE_ARTIFACTS} is not true (any more)")]
+        return Removal(done=done, node_labels=labels)
     artifacts = _artifacts_step(observed, observed.spec, job, used, settings, now)
-    return replace(artifacts, done=[*told, *artifacts.done]) if artifacts.done else artifacts
+    return replace(artifacts, done=[*told, *artifacts.done], node_labels=labels) if artifacts.done else artifacts
 
 
 def _artifacts_step(

@@ -24,7 +24,7 @@ _STATES = tuple(name for name in VehicleCounts.model_fields if name != "total")
 
 def rollout_samples(name: ObjectName, status: RolloutStatus | None) -> Iterator[Sample]:
     """Samples of a deployment that is rolled out; none of another."""
-    if status is None:
+    if status is None or not status.waves:
         return
     for state in _STATES:
         yield Sample(NODES, (*name, state), getattr(status.vehicles, state))

@@ -38,13 +38,19 @@ def vehicle_job_manifest(
     spec: DeploymentSpec,
     settings: Settings,
     attempt: str,
+    fetched_before: int = 0,
 ) -> dict[str, Any]:
-    """The Job that runs a stage on the recipe's vehicle. Raises ValueError without settings.fleet."""
+    """The Job that runs a stage on the recipe's vehicle. Raises ValueError without settings.fleet.
+
+    `fetched_before`: how often the revision was brought there already, and found damaged.
+    """
     if settings.fleet is None:
         raise ValueError("no vehicle can be reached without settings.fleet")
     step = Step(recipe.stage, recipe, recipe_digest(recipe), target, None)
     manifest = job_manifest(step, metadata, spec, _cut_down(settings, settings.fleet, recipe, spec), attempt)
-    manifest["metadata"]["annotations"] |= {labels.NODE: recipe.node, labels.REVISION: recipe.revision}
+    marks = {labels.NODE: recipe.node, labels.REVISION: recipe.revision}
+    marks |= {labels.ROUND: str(fetched_before)} if fetched_before else {}
+    manifest["metadata"]["annotations"] |= marks
     return manifest
 
 

@@ -2,6 +2,8 @@
 
 A vehicle's revision label says that something lies there; a deactivate Job takes it away, and its success the label. No
 vehicle can hold up the deletion: what is held, fails, or does not come back in time keeps its model, and that is told.
+Its label stays where nothing was tried, and goes where nobody knows what a Job has left: a deployment of the same name
+that comes later would take it for granted, and leave the vehicle alone.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,6 +18,7 @@ from ..api.vehicle import DeactivateRecipe
 from .events import MESSAGE_LIMIT, Event
 from .observation import JobView, Observed
 from .rollout.fleet import Vehicle
+from .rollout.ledger import SWITCHES, has_succeeded
 from .settings import Settings
 from .text import clip, parse_timestamp
 from .vehicle_jobs import deactivation_manifest
@@ -66,9 +69,14 @@ class _Leaving:
     @property
     def told(self) -> str | None:
         """The revision that lies there by the last that was heard; None for none."""
-        heard = self.busy if self.busy and self.busy.stage == "activate" else self.job
+        heard = self.busy if self.busy and self.busy.stage in SWITCHES else self.job
         facts = heard.result.vehicle if heard and heard.result else None
         return facts.revision if facts else self.revision
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether a Job may have taken away what the label says, and nobody can tell."""
+        return self.job is not None and self.job.state != "Pending"
 
     def grace(self, now: datetime) -> float:
         """Seconds for which the answer of its Job is still waited for."""
@@ -98,20 +106,30 @@ def vehicle_step(
     waits = left > 0 and any(not each.failure for each in leaving)
     if not (labels or delete or waits):
         freed = sum(job.state == "Complete" for job in jobs.values())
-        return VehicleStep(done=_event(freed, leaving))
+        label = revision_label(observed.metadata.namespace, observed.metadata.name)
+        unknown: dict[str, dict[str, str | None]] = {
+            each.vehicle.name: {label: None} for each in leaving if each.is_unknown
+        }
+        return VehicleStep(unknown, done=_event(freed, leaving, label))
     create = [_manifest(each, observed, spec, settings) for each in leaving if left > 0 and _starts(each)]
     graces = [grace for each in leaving if (grace := each.grace(now)) > 0]
     return VehicleStep(labels, delete, create, requeue_after=max(1.0, min([left, *graces])))
 
 
 def _leaving(observed: Observed, jobs: dict[tuple[str, str], JobView], settings: Settings) -> Iterator[_Leaving]:
-    busy = {job.node: job for job in observed.vehicle_jobs.values() if job.state != "Pending"}
+    working = [job for job in observed.vehicle_jobs.values() if job.state != "Pending"]
+    busy = {job.node: job for job in sorted(working, key=_says_more)}
     for vehicle in observed.fleet.vehicles:
         worker = busy.get(vehicle.name)
         revision = vehicle.revision or (worker.revision if worker else "")
         if revision:
             image = _image(observed, vehicle.board, settings)
             yield _Leaving(vehicle, revision, worker, jobs.get((vehicle.name, revision)), image)
+
+
+def _says_more(job: JobView) -> tuple[bool, bool]:
+    """Of a vehicle's Jobs the one that switched it tells what lies there."""
+    return job.stage in SWITCHES, has_succeeded(job)
 
 
 def _image(observed: Observed, board: str, settings: Settings) -> str | None:
@@ -150,10 +168,13 @@ def _time_left(observed: Observed, settings: Settings, now: datetime) -> float:
     return (limit - (now - parse_timestamp(since))).total_seconds() if since else limit.total_seconds()
 
 
-def _event(freed: int, left: list[_Leaving]) -> Event:
+def _event(freed: int, left: list[_Leaving], label: str) -> Event:
     text = f"model removed from {freed} vehicle{'s' if freed != 1 else ''}"
     if not left:
         return Event("Normal", EVENT_CLEANED_UP, text)
     named = [f"{each.vehicle.name} ({each.failure or 'no answer in time'})" for each in left[:_NAMED]]
     more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
-    return Event("Warning", EVENT_CLEANUP_FAILED, clip(f"{text}; it stays on {', '.join(named)}{more}", MESSAGE_LIMIT))
+    labelled = any(not each.is_unknown for each in left)
+    found = f"; kubectl get nodes -l {label} names those that nobody tried" if labelled else ""
+    stays = f"{text}; it stays on {', '.join(named)}{more}{found}"
+    return Event("Warning", EVENT_CLEANUP_FAILED, clip(stays, MESSAGE_LIMIT))

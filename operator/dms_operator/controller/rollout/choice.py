@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
 
-from ...api.rollout import OfflinePolicy
 from ...api.rollout_status import FailedVehicle, VehicleCounts
 from ..text import clip
-from .fleet import Vehicle
-from .ledger import Ledger
+from .goals import Goal
+from .ledger import Ledger, failure_of
 from .members import Member
+from .scene import Scene
 
 SHOWN_FAILURES = 20
 """Failed vehicles that status names, the bound of its list."""
@@ -33,37 +32,50 @@ class Choice:
         return bool(self.updated) and not self.chosen
 
 
-def choose(
-    members: Iterable[Member], revision: str, desired: int, ledger: Ledger, offline: OfflinePolicy, now: datetime
-) -> Choice:
-    """Sort the vehicles into groups: those that run the revision count first, then `desired` is filled up in order."""
-    choice, others = Choice(), []
-    for member in members:
+def choose(scene: Scene, revision: str, desired: int) -> Choice:
+    """Sort the vehicles into groups: those that run the revision count first, then `desired` is filled up in order.
+
+    Vehicles that the revision is on its way to come before others, so that none is exchanged for one that comes back.
+    """
+    choice, ledger, others = Choice(), scene.ledger, []
+    for member in scene.members:
         runs = ledger.runs(member.name, member.vehicle.revision) == revision
         if runs and not ledger.is_switching(member.name):
             choice.updated.append(member)
         else:
             others.append(member)
-    for member in others:
+    for member in sorted(others, key=lambda each: not ledger.is_coming(each.name, revision)):
         has_room = len(choice.updated) + len(choice.chosen) < desired
-        failure = ledger.failure(member.name, revision)
-        if failure:
-            choice.failed.append(_failed(member, failure.reason, failure.message))
+        if failure := _failure(scene, member, revision, has_room):
+            choice.failed.append(failure)
         elif member.vehicle.held:
             choice.held.append(member)
-        elif not is_lost(member.vehicle, offline, now):
-            (choice.chosen if has_room else choice.later).append(member)
-        elif offline.action == "Fail" and has_room:
-            choice.failed.append(_failed(member, "Offline", f"away for longer than {offline.grace}"))
-        else:
+        elif scene.is_lost(member.vehicle):
             choice.offline.append(member)
+        else:
+            (choice.chosen if has_room else choice.later).append(member)
     return choice
 
 
-def is_lost(vehicle: Vehicle, offline: OfflinePolicy, now: datetime) -> bool:
-    """Whether a vehicle has been away for longer than the grace."""
-    away = vehicle.away_since
-    return away is not None and (now - away).total_seconds() >= offline.grace.value
+def _failure(scene: Scene, member: Member, revision: str, has_room: bool) -> FailedVehicle | None:
+    """Why a vehicle counts as failed, if it does."""
+    ledger, rollout, name = scene.ledger, scene.rollout, member.name
+    if told := ledger.failure(name, revision):
+        return _failed(name, told.reason, told.message)
+    if member.vehicle.held:
+        return None
+    if scene.is_lost(member.vehicle):
+        grace = rollout.offline_policy.grace
+        # Nobody knows what runs there, and it may be the revision that keeps it from coming back.
+        if ledger.is_switching(name) and ledger.is_coming(name, revision):
+            return _failed(name, "Offline", f"it went away while it was switched, longer than {grace} ago")
+        fails = rollout.offline_policy.action == "Fail" and has_room
+        return _failed(name, "Offline", f"away for longer than {grace}") if fails else None
+    if scene.is_stuck(member.vehicle) and ledger.is_coming(name, revision):
+        why = ledger.waiting(name)
+        told_why = f" ({why})" if why else ""
+        return _failed(name, "NotStarted", f"its pod has not started for {rollout.progress_deadline}{told_why}")
+    return None
 
 
 def counts(choice: Choice, ledger: Ledger) -> VehicleCounts:
@@ -92,5 +104,12 @@ def shown_failures(choice: Choice) -> list[FailedVehicle]:
     return sorted(choice.failed, key=lambda each: each.node)[:SHOWN_FAILURES]
 
 
-def _failed(member: Member, reason: str, message: str) -> FailedVehicle:
-    return FailedVehicle(node=member.name, reason=clip(reason, 128), message=clip(message, 512))
+def fetched_again(goals: Iterable[Goal], ledger: Ledger) -> list[FailedVehicle]:
+    """Vehicles to which a revision is brought once more, and why; no more of them than status names."""
+    jobs = ((goal.vehicle.name, ledger.damage(goal.vehicle.name, goal.revision)) for goal in goals)
+    found = [_failed(name, failure_of(job).reason, failure_of(job).message) for name, job in jobs if job]
+    return sorted(found, key=lambda each: each.node)[:SHOWN_FAILURES]
+
+
+def _failed(node: str, reason: str, message: str) -> FailedVehicle:
+    return FailedVehicle(node=node, reason=clip(reason, 128), message=clip(message, 512))

@@ -37,7 +37,7 @@ def begun(scene: Scene, before: RolloutStatus | None) -> RolloutStatus:
     if scene.revision in before.refused:
         return _of_refused(scene, before, fresh)
     if before.revision != scene.revision:
-        return fresh
+        return _returning(scene, fresh) if scene.revision == before.completed else fresh
     if before.waves_hash != fresh.waves_hash and (before.state != "Completed" or not _is_there_already(scene)):
         return fresh.model_copy(update={"pauses": before.pauses})
     soaks_anew = before.state == "Soaking" and scene.retry
@@ -45,6 +45,20 @@ def begun(scene: Scene, before: RolloutStatus | None) -> RolloutStatus:
     update |= {"reached_at": timestamp(scene.now)} if soaks_anew else {}
     update |= {"progressed_at": timestamp(scene.now)} if scene.retry else {}
     return before.model_copy(update=update)
+
+
+def remembered(before: RolloutStatus | None) -> RolloutStatus | None:
+    """What stays known while the spec has no rollout: what the whole fleet has, and what was refused."""
+    if before is None or not (before.completed or before.refused):
+        return None
+    return RolloutStatus(completed=before.completed, refused=before.refused)
+
+
+def _returning(scene: Scene, fresh: RolloutStatus) -> RolloutStatus:
+    """What the whole fleet had before needs no proof again: it begins with the last wave, and waits for nobody."""
+    now = timestamp(scene.now)
+    update = {"state": "Updating", "wave_index": len(scene.rollout.waves) - 1, "started_at": now, "progressed_at": now}
+    return fresh.model_copy(update=update)
 
 
 def _of_refused(scene: Scene, before: RolloutStatus, fresh: RolloutStatus) -> RolloutStatus:
@@ -59,17 +73,13 @@ def _of_refused(scene: Scene, before: RolloutStatus, fresh: RolloutStatus) -> Ro
 
 def _is_there_already(scene: Scene) -> bool:
     """Whether edited waves of a completed rollout ask for nothing more."""
-    return not _chosen(scene, scene.desired(scene.rollout.waves[-1])).chosen
-
-
-def _chosen(scene: Scene, desired: int) -> Choice:
-    return choose(scene.members, scene.revision, desired, scene.ledger, scene.rollout.offline_policy, scene.now)
+    return not choose(scene, scene.revision, scene.desired(scene.rollout.waves[-1])).chosen
 
 
 def advanced(scene: Scene, status: RolloutStatus) -> Course:
     """Go on as far as the facts allow."""
     while True:
-        choice = _chosen(scene, scene.desired(scene.wave(status)))
+        choice = choose(scene, scene.revision, scene.desired(scene.wave(status)))
         judgement = _judgement(scene, status)
         following = _following(scene, status, choice, judgement)
         if following is None:
@@ -109,11 +119,18 @@ def _forward(scene: Scene, status: RolloutStatus, choice: Choice, judgement: Jud
         case "Waiting":
             started = status.started_at or now
             return status.model_copy(update={"state": "Updating", "started_at": started, "progressed_at": now})
+        case "Updating" if choice.reached and _was_shown(scene, status):
+            return _after_wave(scene, status)
         case "Updating" if choice.reached:
             return status.model_copy(update={"state": "Soaking", "reached_at": now})
         case "Soaking" if judgement.verdict == "Passed" and is_soaked(scene, status):
             return _after_wave(scene, status)
     return None
+
+
+def _was_shown(scene: Scene, status: RolloutStatus) -> bool:
+    """Whether the last wave of a revision that was completed before is under way: nothing is left to be shown."""
+    return status.completed == scene.revision and status.wave_index >= len(scene.rollout.waves) - 1
 
 
 def _after_wave(scene: Scene, status: RolloutStatus) -> RolloutStatus:

@@ -18,8 +18,10 @@ class Vehicle:
     labels: Mapping[str, str] = field(default_factory=dict)
     away_since: datetime | None = None
     """Since when its kubelet has not been heard of; None while it is Ready."""
+    here_since: datetime | None = None
+    """Since when it is Ready; None while it is not, or when that is not known."""
     held: bool = False
-    """Whether its people keep every change away from it."""
+    """Whether its people keep every change away from it; a cordoned node takes no pods either."""
     revision: str = ""
     """What the deployment runs there, by the revision label; empty for nothing."""
 

@@ -4,12 +4,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from ...api.rollout_status import TargetRelease
+from ...api.rollout_status import Release, TargetRelease
 from ...api.stages import StageName, VehicleRecipe
 from ...api.vehicle import ActivateRecipe, DeactivateRecipe, PrefetchRecipe
 from ..settings import Images
 from .fleet import Vehicle
 from .ledger import Ledger, has_succeeded
+from .members import Member
 
 
 @dataclass(frozen=True)
@@ -29,22 +30,49 @@ class Start:
 
     goal: Goal
     stage: StageName
+    round: int = 0
+    """How often the revision was brought there before."""
 
 
-def starts(
-    goals: Iterable[Goal], ledger: Ledger, max_unavailable: int, max_prefetch: int, lost: frozenset[str], now: datetime
-) -> Iterator[Start]:
-    """What may be started now, in the order of the goals. Jobs on vehicles that are `lost` hold no slot."""
-    switching = sum(ledger.is_switching(node) for node in ledger.by_node if node not in lost)
-    prefetching = sum(ledger.is_prefetching(node) for node in ledger.by_node if node not in lost)
+@dataclass(frozen=True)
+class Slots:
+    """How many vehicles may be at work at the same time."""
+
+    switching: int
+    prefetching: int
+    released: frozenset[str] = frozenset()
+    """Vehicles whose Jobs hold none."""
+
+
+def goals_of(chosen: Iterable[Member], release: Release) -> Iterator[Goal]:
+    """The vehicles that are chosen, each with its target's part of the revision."""
+    targets = {each.target: each for each in release.targets}
+    for member in chosen:
+        target = targets.get(member.target.name)
+        if target is not None:
+            yield Goal(member.vehicle, release.revision, target)
+
+
+def starts(goals: Iterable[Goal], ledger: Ledger, slots: Slots, now: datetime) -> Iterator[Start]:
+    """What may be started now, in the order of the goals."""
+    holders = [node for node in ledger.by_node if node not in slots.released]
+    switching = sum(map(ledger.is_switching, holders))
+    prefetching = sum(map(ledger.is_prefetching, holders))
     for goal in goals:
         stage = next_stage(goal, ledger, now)
-        if stage == "prefetch" and prefetching < max_prefetch:
+        if stage == "prefetch" and prefetching < slots.prefetching:
             prefetching += 1
-            yield Start(goal, stage)
-        elif stage in ("activate", "deactivate") and switching < max_unavailable:
+            yield Start(goal, stage, _round(goal, ledger))
+        elif stage in ("activate", "deactivate") and switching < slots.switching:
             switching += 1
-            yield Start(goal, stage)
+            yield Start(goal, stage, _round(goal, ledger))
+
+
+def _round(goal: Goal, ledger: Ledger) -> int:
+    """A damaged revision is brought in a new round; it is switched to in the round in which it was brought."""
+    damage = ledger.damage(goal.vehicle.name, goal.revision)
+    fetched = ledger.job(goal.vehicle.name, "prefetch", goal.revision)
+    return damage.round + 1 if damage else fetched.round if fetched else 0
 
 
 def next_stage(goal: Goal, ledger: Ledger, now: datetime) -> StageName | None:

@@ -4,11 +4,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from ...api.errors import DigestMismatch, NotPrefetched
 from ...api.stages import Failure, StageName
 from ..observation import JobView
 
 SWITCHES: tuple[StageName, ...] = ("activate", "deactivate")
 """Stages that change what runs on a vehicle."""
+DAMAGED = (NotPrefetched.reason, DigestMismatch.reason)
+"""Why an activation ends before it changes anything: what was brought to the disk is not there, or not whole."""
 
 
 @dataclass(frozen=True)
@@ -17,11 +20,13 @@ class Ledger:
 
     by_node: dict[str, list[JobView]] = field(default_factory=dict)
     attempt: str = ""
+    rounds: int = 0
+    """How often a revision that was damaged on a disk is brought again before that counts as a failure."""
 
     @classmethod
-    def of(cls, jobs: Iterable[JobView], attempt: str) -> "Ledger":
+    def of(cls, jobs: Iterable[JobView], attempt: str, rounds: int = 0) -> "Ledger":
         """Sort Jobs by vehicle."""
-        ledger = cls({}, attempt)
+        ledger = cls({}, attempt, rounds)
         for job in jobs:
             ledger.by_node.setdefault(job.node, []).append(job)
         return ledger
@@ -50,6 +55,10 @@ class Ledger:
         """Whether a Job that changed what runs there has not been cleared away yet."""
         return any(job.stage in SWITCHES and has_succeeded(job) for job in self.by_node.get(node, ()))
 
+    def has_answer(self, node: str) -> bool:
+        """Whether a Job that tells what runs there is still to be cleared away."""
+        return any(job.stage in SWITCHES and has_succeeded(job) for job in self.jobs(node))
+
     def answer(self, node: str) -> JobView | None:
         """The Job that last told what runs on the vehicle."""
         told = [job for job in self.by_node.get(node, ()) if job.stage in SWITCHES and has_succeeded(job)]
@@ -71,8 +80,30 @@ class Ledger:
         return None
 
     def has_failed_now(self, job: JobView) -> bool:
-        """Whether a Job failed in this try."""
-        return has_failed(job) and not self.is_stale(job)
+        """Whether a Job failed in this try, for good."""
+        return has_failed(job) and not self.is_stale(job) and not self.is_damage(job)
+
+    def is_damage(self, job: JobView) -> bool:
+        """Whether a Job failed for what lay on the disk, which is brought again."""
+        return job.round < self.rounds and not self.is_stale(job) and found_damage(job)
+
+    def damage(self, node: str, revision: str) -> JobView | None:
+        """The Job for which a revision is brought to a vehicle once more."""
+        found = self.job(node, "activate", revision)
+        return found if found and self.is_damage(found) else None
+
+    def is_coming(self, node: str, revision: str) -> bool:
+        """Whether a revision is on its way to a vehicle, or lies there."""
+        return any(job.revision == revision and job.stage != "deactivate" for job in self.jobs(node))
+
+    def waiting(self, node: str) -> str:
+        """What the cluster says of a pod that has not started on the vehicle."""
+        return next((job.waiting for job in self.by_node.get(node, ()) if job.waiting), "")
+
+    def waits_since(self, node: str) -> str | None:
+        """Since when a Job has waited for its pod to start on the vehicle; None while none does."""
+        jobs = self.by_node.get(node, ())
+        return min((job.created_at for job in jobs if job.state == "Pending" and job.created_at), default=None)
 
     def is_stale(self, job: JobView) -> bool:
         """Whether a Job failed in an earlier try."""
@@ -103,6 +134,11 @@ def has_failed(job: JobView) -> bool:
     return job.state == "Failed" or (
         job.state == "Complete" and job.result is not None and job.result.failure is not None
     )
+
+
+def found_damage(job: JobView) -> bool:
+    """Whether an activation found something else on the disk than what was brought there."""
+    return job.stage == "activate" and has_failed(job) and failure_of(job).reason in DAMAGED
 
 
 def failure_of(job: JobView) -> Failure:

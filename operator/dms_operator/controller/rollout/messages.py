@@ -5,12 +5,16 @@ from ...api.rollout_status import RolloutStatus
 
 def message(status: RolloutStatus, lost: int) -> str:
     """The line; `lost` vehicles cannot be brought back in this try."""
+    stuck = f"; vehicles that could not be brought back: {lost}, see their Jobs" if lost else ""
+    return f"{_line(status)}{stuck}"
+
+
+def _line(status: RolloutStatus) -> str:
     figures = status.vehicles
     share = f"{figures.updated}/{figures.total} vehicles run {status.revision}"
     if status.state in ("RollingBack", "RolledBack"):
         doing = "rolling back" if status.state == "RollingBack" else "rolled back"
-        stuck = f"; vehicles that could not be brought back: {lost}, see their Jobs" if lost else ""
-        return f"{doing} {status.revision}: {status.cause}{stuck}"
+        return f"{doing} {status.revision}: {status.cause}"
     if status.state == "Completed":
         late = min(figures.total, status.desired) - figures.updated
         return share + (f"; {late} to follow" if late > 0 else "")

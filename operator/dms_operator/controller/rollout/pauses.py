@@ -8,13 +8,17 @@ from ...api.rollout_status import Pause, PauseReason, RolloutState, RolloutStatu
 from ..text import clip, parse_timestamp, timestamp
 from .choice import Choice
 from .gates import Judgement
+from .motion import absent, can_move, has_moved
 from .scene import Scene
 from .windows import is_open
 
 Found = tuple[PauseReason, str]
 FORWARD: tuple[RolloutState, ...] = ("Waiting", "Updating", "Soaking")
+BACKWARD: tuple[RolloutState, ...] = ("RollingBack", "RolledBack")
 _STARTS: tuple[RolloutState, ...] = ("Waiting", "Updating", "Completed")
 """States in which the window matters: a rollback waits for none."""
+_NAMED = 3
+"""Vehicles that a message names."""
 
 
 def found_pauses(scene: Scene, status: RolloutStatus, choice: Choice, judgement: Judgement) -> list[Found]:
@@ -30,15 +34,20 @@ def trouble(scene: Scene, status: RolloutStatus, choice: Choice, judgement: Judg
         return "FailureBudgetExceeded", f"{what}; {choice.failed[0].node}: {choice.failed[0].message}"
     if judgement.verdict == "Failed":
         return "GateFailed", judgement.message
-    if is_overdue(scene, status):
+    if is_overdue(scene, status, choice):
         return "ProgressDeadlineExceeded", f"no vehicle went forward for {scene.rollout.progress_deadline}"
     return None
 
 
-def is_overdue(scene: Scene, status: RolloutStatus) -> bool:
-    """Whether something should have gone forward by now. The clock stands still while anything else pauses."""
+def is_overdue(scene: Scene, status: RolloutStatus, choice: Choice) -> bool:
+    """Whether something should have gone forward by now.
+
+    The clock stands still while anything else pauses. An operator that was away itself finds something to do.
+    """
     since = overdue_at(scene, status)
-    return since is not None and scene.now >= since
+    if since is None or scene.now < since:
+        return False
+    return not (has_moved(status, choice) or can_move(scene, choice) or absent(scene, choice))
 
 
 def overdue_at(scene: Scene, status: RolloutStatus) -> datetime | None:
@@ -71,6 +80,9 @@ def _asked_for(scene: Scene, status: RolloutStatus, choice: Choice) -> Iterator[
         yield "OutsideWindow", f"updates start at {scene.rollout.window.start if scene.rollout.window else ''}"
     if status.state in ("Waiting", "Updating") and not choice.chosen and not choice.updated:
         yield "NoVehicle", _nobody(scene, choice)
+    elif status.state == "Updating" and (away := absent(scene, choice)):
+        more = f" and {len(away) - _NAMED} more" if len(away) > _NAMED else ""
+        yield "NoVehicle", f"waits for vehicles that are away: {', '.join(away[:_NAMED])}{more}"
 
 
 def _nobody(scene: Scene, choice: Choice) -> str:

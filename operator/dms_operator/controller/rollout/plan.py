@@ -1,6 +1,5 @@
 """The rollout's part of a plan: what to start and clear away on vehicles, what to note of them, and status.rollout."""
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,18 +16,19 @@ from ..settings import Settings
 from ..text import clip, timestamp
 from ..vehicle_jobs import vehicle_job_manifest
 from . import wakeups
-from .choice import Choice, choose, counts, is_lost, shown_failures
-from .clearing import cleared
-from .course import Course, advanced, begun
+from .choice import choose, counts, fetched_again, shown_failures
+from .clearing import Wanted, cleared
+from .course import Course, advanced, begun, remembered
 from .fleet import ReadingsWanted
 from .gates import gate_readings, readings_of
-from .goals import Goal, Start, has_failed, recipe, starts
+from .goals import Goal, Start, goals_of, has_failed, recipe, starts
 from .ledger import Ledger
-from .members import Member, members
+from .members import members
 from .messages import message
-from .pauses import merged
+from .pauses import BACKWARD, merged
 from .rollback import ways_back
 from .scene import Scene
+from .windows import is_open
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,10 @@ def rollout_plan(
     before = observed.status.rollout
     if spec.rollout is None or settings.fleet is None:
         pending = [job.name for job in observed.vehicle_jobs.values() if job.state == "Pending" and not job.deleting]
-        return RolloutPlan(before if spec.rollout else None, delete=pending, problem=_unequipped(spec))
-    ledger = Ledger.of(observed.vehicle_jobs.values(), retry_of(observed))
+        kept = before if spec.rollout else remembered(before)
+        return RolloutPlan(kept, delete=pending, problem=_unequipped(spec))
+    rounds = spec.rollout.failure_policy.per_node_retries
+    ledger = Ledger.of(observed.vehicle_jobs.values(), retry_of(observed), rounds)
     scene = _scene(observed, spec, spec.rollout, release, ledger, now)
     labels = _node_labels(observed, ledger)
     if scene is None:
@@ -97,7 +99,7 @@ def _scene(
         spec=spec,
         rollout=rollout,
         release=current,
-        fallback=known.get(completed) if completed and completed != current.revision else None,
+        completed={**known, current.revision: current}.get(completed or ""),
         building=release is None,
         members=members(spec, observed.fleet.vehicles, observed.metadata.uid),
         ledger=ledger,
@@ -132,10 +134,11 @@ def _undeployable(scene: Scene, settings: Settings) -> Outlook | None:
 
 
 def _node_labels(observed: Observed, ledger: Ledger) -> dict[str, dict[str, str | None]]:
-    """What the last answers said and no label says yet."""
+    """What the last answers said and no label says yet. A node that is no vehicle now may be one again."""
     label = revision_label(observed.metadata.namespace, observed.metadata.name)
-    runs = {each.name: (ledger.runs(each.name, each.revision), each.revision) for each in observed.fleet.vehicles}
-    return {name: {label: told or None} for name, (told, noted) in runs.items() if told != noted}
+    vehicles = {each.name: each.revision for each in observed.fleet.vehicles}
+    told = {node: ledger.runs(node, vehicles.get(node, "")) for node in ledger.by_node if ledger.has_answer(node)}
+    return {node: {label: runs or None} for node, runs in told.items() if vehicles.get(node) != runs}
 
 
 def _planned(
@@ -143,19 +146,26 @@ def _planned(
 ) -> RolloutPlan:
     before = observed.status.rollout
     course = advanced(scene, begun(scene, before))
-    goals = list(_goals(scene, course))
-    status = _ended(scene, course.status, goals)
-    goes = not course.pauses
-    policy = scene.rollout.offline_policy
-    lost = frozenset(each.name for each in scene.fleet.vehicles if is_lost(each, policy, scene.now))
-    limits = (scene.max_unavailable, scene.rollout.max_prefetch)
-    begin = list(starts(goals, scene.ledger, *limits, lost, scene.now)) if goes else []
+    back, forward = _back(scene, course), _forward(scene, course)
+    goals, status = [*back, *forward], _ended(scene, course.status, back)
+    going = [*(back if not scene.spec.suspend else []), *(forward if _goes(course) else [])]
+    begin = list(starts(going, scene.ledger, scene.slots, scene.now))
     create = [_manifest(scene, start, observed, settings) for start in begin]
-    vehicles = {each.name: each for each in scene.fleet.vehicles}
-    delete = cleared(scene.ledger, vehicles, {goal.vehicle.name: goal for goal in goals}, goes, scene.now)
-    stuck = sum(has_failed(goal, scene.ledger) for goal in goals)
-    after = _told(scene, status, course, before, stuck, started=bool(create))
-    return RolloutPlan(after, create, list(delete), labels, wakeups.next_look(scene, after))
+    delete = list(cleared(scene.ledger, scene.vehicles, _wanted(scene, course, goals, going), scene.now))
+    after = _told(scene, status, course, goals, before, started=bool(create))
+    return RolloutPlan(after, create, delete, labels, wakeups.next_look(scene, after))
+
+
+def _goes(course: Course) -> bool:
+    """Whether anything may start. Where vehicles are waited for there is nothing to start, until there is."""
+    return all(reason == "NoVehicle" for reason, _ in course.pauses)
+
+
+def _wanted(scene: Scene, course: Course, goals: list[Goal], going: list[Goal]) -> Wanted:
+    by_node = {goal.vehicle.name: goal for goal in goals}
+    failed = {each.node for each in course.choice.failed} if course.status.state not in BACKWARD else set()
+    may_start = {goal.vehicle.name for goal in going} | (failed if not scene.spec.suspend else set())
+    return Wanted(by_node, may_start, failed - by_node.keys(), scene.revision)
 
 
 def _manifest(scene: Scene, start: Start, observed: Observed, settings: Settings) -> dict[str, Any]:
@@ -163,50 +173,52 @@ def _manifest(scene: Scene, start: Start, observed: Observed, settings: Settings
     asked = recipe(start, deployment, settings.images)
     # A rollback's target may be gone from the spec: its Job is then nobody's.
     target = next((each for each in scene.spec.targets if each.name == start.goal.release.target), None)
-    return vehicle_job_manifest(asked, target, observed.metadata, scene.spec, settings, scene.ledger.attempt)
+    attempt = scene.ledger.attempt
+    return vehicle_job_manifest(asked, target, observed.metadata, scene.spec, settings, attempt, start.round)
 
 
-def _goals(scene: Scene, course: Course) -> Iterator[Goal]:
-    """What vehicles shall run now; a rollback concerns vehicles that the spec does not choose (any more), too."""
-    if course.status.state in ("RollingBack", "RolledBack"):
-        back = list(ways_back(scene))
-        yield from back
-        if course.status.state == "RolledBack" and scene.fallback is not None:
-            there = {goal.vehicle.name for goal in back}
-            late = _choice(scene, scene.fallback.revision).chosen
-            yield from _goals_of((each for each in late if each.name not in there), scene.fallback)
-        return
-    yield from _goals_of(course.choice.chosen, scene.release)
+def _back(scene: Scene, course: Course) -> list[Goal]:
+    """Vehicles from which a refused revision is taken, but those that get the present one."""
+    chosen = {member.name for member in course.choice.chosen} if course.status.state not in BACKWARD else set()
+    return [goal for goal in ways_back(scene, course.status.refused) if goal.vehicle.name not in chosen]
 
 
-def _choice(scene: Scene, revision: str) -> Choice:
-    desired = scene.desired(scene.rollout.waves[-1])
-    return choose(scene.members, revision, desired, scene.ledger, scene.rollout.offline_policy, scene.now)
+def _forward(scene: Scene, course: Course) -> list[Goal]:
+    """Vehicles that get the present revision; after a rollback those that lack what the others went back to."""
+    if course.status.state not in BACKWARD:
+        return list(goals_of(course.choice.chosen, scene.release))
+    late = course.status.state == "RolledBack" and is_open(scene.rollout.window, scene.now)
+    if not late or scene.fallback is None:
+        return []
+    back = {goal.vehicle.name for goal in ways_back(scene, course.status.refused)}
+    found = choose(scene, scene.fallback.revision, scene.desired(scene.rollout.waves[-1])).chosen
+    return list(goals_of((each for each in found if each.name not in back), scene.fallback))
 
 
-def _goals_of(chosen: Iterable[Member], release: Release) -> Iterator[Goal]:
-    targets = {each.target: each for each in release.targets}
-    for member in chosen:
-        target = targets.get(member.target.name)
-        if target is not None:
-            yield Goal(member.vehicle, release.revision, target)
-
-
-def _ended(scene: Scene, status: RolloutStatus, goals: list[Goal]) -> RolloutStatus:
+def _ended(scene: Scene, status: RolloutStatus, back: list[Goal]) -> RolloutStatus:
     """A rollback has ended when no vehicle that can be reached is left; those that come back later follow."""
-    if status.state != "RollingBack":
-        return status
-    policy = scene.rollout.offline_policy
-    left = [
-        goal for goal in goals if not is_lost(goal.vehicle, policy, scene.now) and not has_failed(goal, scene.ledger)
-    ]
-    if left:
+    if status.state != "RollingBack" or not all(_is_beyond_reach(scene, goal) for goal in back):
         return status
     return status.model_copy(update={"state": "RolledBack", "finished_at": timestamp(scene.now)})
 
 
+def _is_beyond_reach(scene: Scene, goal: Goal) -> bool:
+    return scene.is_lost(goal.vehicle) or _is_left(scene, goal)
+
+
+def _is_left(scene: Scene, goal: Goal) -> bool:
+    """Whether a vehicle that is here cannot be brought back in this try."""
+    return has_failed(goal, scene.ledger) or scene.is_stuck(goal.vehicle)
+
+
 def _told(
-    scene: Scene, status: RolloutStatus, course: Course, before: RolloutStatus | None, stuck: int, *, started: bool
+    scene: Scene,
+    status: RolloutStatus,
+    course: Course,
+    goals: list[Goal],
+    before: RolloutStatus | None,
+    *,
+    started: bool,
 ) -> RolloutStatus:
     """The status with its figures and its line."""
     wave = scene.wave(status)
@@ -217,12 +229,14 @@ def _told(
         "vehicles": counts(course.choice, scene.ledger),
         "failed_vehicles": shown_failures(course.choice),
         "gates": gate_readings(scene.rollout, scene.fleet) if status.state == "Soaking" else [],
+        "fetched_again": fetched_again(goals, scene.ledger),
         "pauses": merged(course.pauses, status.pauses, scene.now),
     }
     after = status.model_copy(update=update)
     if before is None or _went_forward(before, after, started):
         after = after.model_copy(update={"progressed_at": timestamp(scene.now)})
-    return after.model_copy(update={"message": clip(message(after, stuck), 512)})
+    left = sum(_is_left(scene, goal) for goal in goals)
+    return after.model_copy(update={"message": clip(message(after, left), 512)})
 
 
 def _went_forward(before: RolloutStatus, after: RolloutStatus, started: bool) -> bool:

@@ -1,6 +1,6 @@
-"""The way back: every vehicle that the revision may run on gets what ran before, or nothing."""
+"""The way back: every vehicle that a refused revision may run on gets what ran before, or nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from ...api.rollout_status import Release, TargetRelease
 from .fleet import Vehicle
@@ -9,31 +9,34 @@ from .ledger import Ledger
 from .scene import Scene
 
 
-def affected(scene: Scene) -> list[Vehicle]:
-    """Vehicles that run the revision, or on which a Job may have switched to it. Chosen by the spec or not."""
-    return [vehicle for vehicle in scene.fleet.vehicles if _is_affected(vehicle, scene.ledger, scene.revision)]
+def ways_back(scene: Scene, refused: Collection[str]) -> Iterator[Goal]:
+    """What the vehicles that may run a refused revision shall run, chosen by the spec or not; held ones are left alone.
 
-
-def _is_affected(vehicle: Vehicle, ledger: Ledger, revision: str) -> bool:
-    if ledger.runs(vehicle.name, vehicle.revision) == revision:
-        return True
-    if vehicle.name not in ledger.by_node:
-        return False
-    tried = any((job.stage, job.revision) == ("activate", revision) for job in ledger.by_node[vehicle.name])
-    return tried and not ledger.has_switched(vehicle.name)
-
-
-def ways_back(scene: Scene) -> Iterator[Goal]:
-    """What the affected vehicles shall run; a held one is left alone."""
+    While the fleet goes on to another revision, too: nobody who comes back late keeps what was taken back.
+    """
+    if not refused:
+        return
     names = {member.name: member.target.name for member in scene.members}
-    for vehicle in affected(scene):
-        if vehicle.held:
+    for vehicle in scene.fleet.vehicles:
+        runs = _refused_one(vehicle, scene.ledger, refused)
+        if runs is None or vehicle.held:
             continue
-        before = _release(scene.fallback, vehicle, names.get(vehicle.name)) if scene.fallback else None
-        if before is not None and scene.fallback is not None:
-            yield Goal(vehicle, scene.fallback.revision, before)
+        before = _release(scene.completed, vehicle, names.get(vehicle.name)) if scene.completed else None
+        if before is not None and scene.completed is not None:
+            yield Goal(vehicle, scene.completed.revision, before)
         elif (mine := _release(scene.release, vehicle, names.get(vehicle.name))) is not None:
-            yield Goal(vehicle, scene.revision, mine, removes=True)
+            yield Goal(vehicle, runs, mine, removes=True)
+
+
+def _refused_one(vehicle: Vehicle, ledger: Ledger, refused: Collection[str]) -> str | None:
+    """The refused revision that a vehicle runs, or that a Job may have switched it to; None for none."""
+    runs = ledger.runs(vehicle.name, vehicle.revision)
+    if runs in refused:
+        return runs
+    if vehicle.name not in ledger.by_node or ledger.has_switched(vehicle.name):
+        return None
+    tried = (job.revision for job in ledger.by_node[vehicle.name] if job.stage == "activate")
+    return next((revision for revision in tried if revision in refused), None)
 
 
 def _release(release: Release, vehicle: Vehicle, target: str | None) -> TargetRelease | None:

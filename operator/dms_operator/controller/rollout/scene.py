@@ -9,8 +9,10 @@ from ...api.labels import ABORT, APPROVE
 from ...api.rollout import RolloutSpec, WaveSpec
 from ...api.rollout_status import Release, RolloutStatus
 from ...api.spec import DeploymentSpec
+from ..text import parse_timestamp
 from .amounts import at_least, at_most
-from .fleet import Fleet
+from .fleet import Fleet, Vehicle
+from .goals import Slots
 from .ledger import Ledger
 from .members import Member
 
@@ -23,8 +25,8 @@ class Scene:
     rollout: RolloutSpec
     release: Release
     """The revision that is rolled out."""
-    fallback: Release | None
-    """The one that a rollback goes to; None: to nothing."""
+    completed: Release | None
+    """The one that the whole fleet was last brought to; None for none. It may be the one that is rolled out."""
     building: bool
     """Whether the spec asks for another revision by now, which is not built yet."""
     members: list[Member]
@@ -39,6 +41,43 @@ class Scene:
     def revision(self) -> str:
         """The revision that is rolled out."""
         return self.release.revision
+
+    @property
+    def fallback(self) -> Release | None:
+        """The one that a rollback goes to; None: to nothing."""
+        return self.completed if self.completed and self.completed.revision != self.revision else None
+
+    @cached_property
+    def vehicles(self) -> dict[str, Vehicle]:
+        """All vehicles by name, whether the rollout is about them or not."""
+        return {vehicle.name: vehicle for vehicle in self.fleet.vehicles}
+
+    @cached_property
+    def slots(self) -> Slots:
+        """How many vehicles may be at work; who is lost, or no pod gets onto, keeps no slot from the others."""
+        released = (node for node in self.ledger.by_node if node in self.vehicles and self._is_out(self.vehicles[node]))
+        return Slots(self.max_unavailable, self.rollout.max_prefetch, frozenset(released))
+
+    def _is_out(self, vehicle: Vehicle) -> bool:
+        return self.is_lost(vehicle) or self.is_stuck(vehicle)
+
+    def is_lost(self, vehicle: Vehicle) -> bool:
+        """Whether a vehicle has been away for longer than the grace."""
+        away = vehicle.away_since
+        return away is not None and (self.now - away).total_seconds() >= self.rollout.offline_policy.grace.value
+
+    def is_stuck(self, vehicle: Vehicle) -> bool:
+        """Whether a vehicle is here, but a pod has not started on it for as long as a wave may make no progress."""
+        since = self.stuck_since(vehicle)
+        return since is not None and (self.now - since).total_seconds() >= self.rollout.progress_deadline.value
+
+    def stuck_since(self, vehicle: Vehicle) -> datetime | None:
+        """Since when a pod could have started on a vehicle, and has not; None when there is none, or it is away."""
+        waits = self.ledger.waits_since(vehicle.name)
+        if waits is None or vehicle.away_since is not None:
+            return None
+        made = parse_timestamp(waits)
+        return max(made, vehicle.here_since) if vehicle.here_since else made
 
     @property
     def is_aborted(self) -> bool:

@@ -28,5 +28,7 @@ def _waits(scene: Scene, status: RolloutStatus) -> Iterator[float]:
     for vehicle in scene.fleet.vehicles:
         if vehicle.away_since is not None:
             yield scene.rollout.offline_policy.grace.value - (scene.now - vehicle.away_since).total_seconds()
+        if (since := scene.stuck_since(vehicle)) is not None:
+            yield scene.rollout.progress_deadline.value - (scene.now - since).total_seconds()
     for jobs in scene.ledger.by_node.values():
         yield from (job.answer_grace(scene.now) for job in jobs if is_unanswered(job))
