@@ -10,7 +10,7 @@ from dms_operator.api.stages import Failure, Recipe, StageResult, recipe_digest
 from dms_operator.api.vehicle import VehicleFacts
 from dms_operator.controller.observation import Observed, observe
 from dms_operator.controller.plan import Plan
-from dms_operator.controller.rollout.fleet import Fleet, MetricName, Reading, Vehicle
+from dms_operator.controller.rollout.fleet import Fleet, Gauge, Reading, Vehicle
 from dms_operator.controller.settings import Settings
 
 FLEET_SETTINGS = changed(SETTINGS, fleet={"volume": {"hostPath": {"path": "/var/lib/dms"}}})
@@ -35,7 +35,7 @@ class FleetWorld(World):
     """Vehicles and revisions that no prefetch brings together."""
     damages: dict[tuple[str, str], int] = field(default_factory=dict)
     """How often a revision is still found damaged when a vehicle is to be switched to it."""
-    readings: dict[MetricName, tuple[Reading, ...]] = field(default_factory=dict)
+    readings: dict[Gauge, tuple[Reading, ...]] = field(default_factory=dict)
 
     def observed(self) -> Observed:
         pairs = [(job, self.pods.get(name, [])) for name, job in self.jobs.items()]

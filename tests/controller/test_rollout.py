@@ -8,6 +8,7 @@ from controller.builders import ENTRY, world
 from controller.fleet_world import VEHICLE_STAGES, FleetWorld, fleet_world
 from dms_operator.api.labels import ABORT, APPROVE, RETRY
 from dms_operator.controller.rollout.fleet import Reading
+from dms_operator.controller.rollout.plan import readings_wanted
 
 
 def next_revision(fleet: FleetWorld) -> FleetWorld:
@@ -210,7 +211,7 @@ class TestGates:
         return fleet_world(waves=self.SOAK, gates=[self.GATE]).settle()
 
     def readings(self, fleet: FleetWorld, *values: float) -> None:
-        fleet.readings = {"p99LatencyMs": tuple(Reading(fleet.now, value) for value in values)}
+        fleet.readings = {("p99LatencyMs", 60.0): tuple(Reading(fleet.now, value) for value in values)}
 
     def test_no_data_is_no_pass(self) -> None:
         fleet = self.soaking()
@@ -251,6 +252,57 @@ class TestGates:
         fleet.settle()
         assert (fleet.rollout["state"], fleet.disks) == ("RolledBack", {})
         assert "p99LatencyMs 34 is not <= 33" in fleet.rollout["message"]
+
+    def test_a_soak_that_ends_in_silence_showed_nothing(self) -> None:
+        fleet = self.soaking()
+        self.readings(fleet, 20, 21, 22)
+        fleet.tick(3600)
+        assert fleet.settle().pauses() == ["GateInconclusive"]
+        assert "p99LatencyMs: the last reading is" in fleet.rollout["message"]
+        self.readings(fleet, 20, 21, 22)
+        assert len(fleet.settle().labels) == 4
+
+    def test_two_gates_over_one_metric_read_it_each_at_its_own_interval(self) -> None:
+        slow = {**self.GATE, "interval": "10m", "value": 40}
+        fleet = fleet_world(waves=self.SOAK, gates=[self.GATE, slow]).settle()
+        asked = readings_wanted(fleet.observed(), fleet.now)
+        assert [each.gauge for each in asked] == [("p99LatencyMs", 60.0), ("p99LatencyMs", 600.0)]
+        self.readings(fleet, 20, 21, 22)
+        fleet.readings["p99LatencyMs", 600.0] = tuple(Reading(fleet.now, value) for value in (41,))
+        fleet.settle()
+        assert "p99LatencyMs 41 is not <= 40" in fleet.rollout["message"]
+
+
+class TestNotForVehicles:
+    SNPE: ClassVar[dict[str, Any]] = {"name": "car", "board": "qcs8255", "toolchain": "snpe-sdk"}
+
+    def fleet(self) -> FleetWorld:
+        fleet = fleet_world(2)
+        fleet.edit(targets=[self.SNPE])
+        for name in fleet.vehicles:
+            fleet.move(name, board="qcs8255")
+        return fleet
+
+    def test_what_no_vehicle_can_run_is_refused_before_one_is_touched(self) -> None:
+        fleet = self.fleet().settle()
+        stalled = fleet.condition("Stalled")
+        assert stalled is not None
+        assert stalled["reason"] == "NotDeployable"
+        assert "build for the same board with toolchain qnn" in stalled["message"]
+        assert not fleet.prefetched and not fleet.rollout
+
+    def test_the_condition_says_so_before_it_is_built(self) -> None:
+        fleet = self.fleet()
+        fleet.reconcile()
+        rolled_out = fleet.condition("RolledOut")
+        assert rolled_out is not None
+        assert (rolled_out["status"], rolled_out["reason"]) == ("False", "NotDeployable")
+
+    def test_vehicles_keep_what_they_run(self) -> None:
+        fleet = fleet_world(2).settle()
+        before = dict(fleet.labels)
+        fleet.edit(targets=[self.SNPE])
+        assert fleet.settle().labels == before
 
 
 def test_without_a_folder_on_vehicles_the_message_says_what_to_set() -> None:

@@ -10,12 +10,13 @@ from aiohttp.test_utils import TestServer
 
 from controller.builders import START
 from dms_operator.controller.caches import ObjectName
-from dms_operator.controller.rollout.fleet import Fleet, MetricName, Reading, ReadingsWanted, Vehicle
+from dms_operator.controller.rollout.fleet import Fleet, Gauge, MetricName, Reading, ReadingsWanted, Vehicle
 from dms_operator.controller.rollout_readings import ANSWER_LIMIT, POINTS, QUERIES, Readings, query
 from dms_operator.controller.settings import FleetSettings
 
 NAME = ObjectName("perception", "driver")
 FLEET = Fleet((Vehicle("car", "qcs8255"),))
+P99: Gauge = ("p99LatencyMs", 60.0)
 VOLUME = {"hostPath": {"path": "/var/lib/dms"}}
 
 
@@ -76,23 +77,23 @@ async def test_readings_begin_one_interval_after_the_soak_began_and_come_in_orde
     fleet = await scene.read(wanted(2.5))
     assert fleet.vehicles == FLEET.vehicles and fleet.unreadable == ""
     minute = timedelta(minutes=1)
-    assert fleet.readings == {"p99LatencyMs": (Reading(START + minute, 12.5), Reading(START + 2 * minute, 13.0))}
+    assert fleet.readings == {P99: (Reading(START + minute, 12.5), Reading(START + 2 * minute, 13.0))}
     (asked,) = scene.prometheus.asked
     assert (asked["start"], asked["end"], asked["step"]) == (f"{first:.3f}", f"{first + 60:.3f}", "60.000")
 
 
 async def test_before_the_first_interval_is_over_nothing_is_asked(scene: Scene) -> None:
     fleet = await scene.read(wanted(0.9))
-    assert fleet.readings == {"p99LatencyMs": ()} and fleet.unreadable == ""
+    assert fleet.readings == {P99: ()} and fleet.unreadable == ""
     assert scene.prometheus.asked == []
 
 
 async def test_what_no_vehicle_reported_is_no_reading(scene: Scene) -> None:
     scene.prometheus.answer = lambda: web.json_response(matrix([(1.0, "NaN"), (61.0, "+Inf")]))
     fleet = await scene.read(wanted(2))
-    assert [reading.value for reading in fleet.readings["p99LatencyMs"]] == [float("inf")]
+    assert [reading.value for reading in fleet.readings[P99]] == [float("inf")]
     scene.prometheus.answer = lambda: web.json_response(matrix())
-    assert (await scene.read(wanted(3))).readings == {"p99LatencyMs": ()}
+    assert (await scene.read(wanted(3))).readings == {P99: ()}
 
 
 async def test_prometheus_is_asked_once_for_each_reading_however_often_we_look(scene: Scene) -> None:

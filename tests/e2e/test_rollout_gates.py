@@ -71,7 +71,7 @@ def test_the_default_queries_read_the_worst_vehicle_from_a_real_prometheus(tmp_p
         fleet = asyncio.run(
             Readings(FleetSettings(volume=VOLUME, prometheus=prometheus.url)).add_to(Seen(), name, wanted)
         )
-        values = {metric: [each.value for each in found] for metric, found in fleet.readings.items()}
+        values = {metric: [each.value for each in found] for (metric, _), found in fleet.readings.items()}
         return values if len(values) == 3 and all(len(each) >= readings for each in values.values()) else None
 
     with serving(runtimes) as address:

@@ -105,7 +105,7 @@ def test_what_the_pod_did_before_training_counts_against_its_time() -> None:
 
 def test_a_process_knows_how_long_it_has_run() -> None:
     program = (
-        "import time; from dms_operator.pipeline.qat.limits import age_seconds; time.sleep(0.3); print(age_seconds())"
+        "import time; from dms_operator.pipeline.machine import age_seconds; time.sleep(0.3); print(age_seconds())"
     )
     started = time.monotonic()
     age = float(subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout)

@@ -47,6 +47,8 @@ class Toolchain:
     title: str
     deployable: tuple[Precision, ...]
     refusals: dict[Precision, str]
+    off_vehicles: str = ""
+    """Why no revision made by it goes to vehicles, and what to do instead; empty where it does."""
 
 
 _ON_HTP: tuple[ToolchainName, ...] = ("qnn", "snpe-sdk")
@@ -56,7 +58,14 @@ TOOLCHAINS: dict[str, Toolchain] = {
     toolchain.name: toolchain
     for toolchain in (
         Toolchain("qnn", "Qualcomm QNN by ONNX Runtime", ("fp16", "int8", "int4"), _HTP_REFUSALS),
-        Toolchain("snpe-sdk", "Qualcomm QAIRT/SNPE SDK", ("fp16", "int8", "int4"), _HTP_REFUSALS),
+        Toolchain(
+            "snpe-sdk",
+            "Qualcomm QAIRT/SNPE SDK",
+            ("fp16", "int8", "int4"),
+            _HTP_REFUSALS,
+            "its programs cannot be called query by query, as a vehicle's smoke inference does: "
+            "build for the same board with toolchain qnn",
+        ),
         Toolchain(
             "tidl",
             "TI Deep Learning",

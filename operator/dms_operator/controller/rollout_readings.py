@@ -17,7 +17,7 @@ import aiohttp
 from pydantic import BaseModel, Field, ValidationError
 
 from .object_cache import ObjectName
-from .rollout.fleet import Fleet, MetricName, Reading, ReadingsWanted
+from .rollout.fleet import Fleet, Gauge, MetricName, Reading, ReadingsWanted
 from .settings import FleetSettings
 
 _log = logging.getLogger(__name__)
@@ -65,18 +65,20 @@ class _Answered:
 
 @dataclass
 class Readings:
-    """Asks Prometheus; each metric of a deployment when a new reading is due, and not before."""
+    """Asks Prometheus; each gauge of a deployment when a new reading is due, and not before."""
 
     settings: FleetSettings | None
     clock: Callable[[], float] = time.monotonic
-    _answered: dict[tuple[ObjectName, MetricName], _Answered] = field(default_factory=dict)
+    _answered: dict[tuple[ObjectName, Gauge], _Answered] = field(default_factory=dict)
 
     async def add_to(self, fleet: Fleet, name: ObjectName, wanted: Sequence[ReadingsWanted]) -> Fleet:
         """The fleet with the readings that are wanted of it. Raises nothing but what ends the operator."""
         answers = await asyncio.gather(*(self._read(name, each) for each in wanted))
-        told = {each.metric: answer for each, answer in zip(wanted, answers, strict=True)}
-        readings = {metric: answer.readings for metric, answer in told.items() if not answer.problem}
-        problems = [f"{metric}: {answer.problem}" for metric, answer in told.items() if answer.problem]
+        told = {each.gauge: answer for each, answer in zip(wanted, answers, strict=True)}
+        readings = {gauge: answer.readings for gauge, answer in told.items() if not answer.problem}
+        problems = dict.fromkeys(
+            f"{metric}: {answer.problem}" for (metric, _), answer in told.items() if answer.problem
+        )
         return replace(fleet, readings=readings, unreadable="; ".join(problems))
 
     def forget(self, name: ObjectName) -> None:
@@ -87,11 +89,11 @@ class Readings:
     async def _read(self, name: ObjectName, wanted: ReadingsWanted) -> _Answered:
         points = _points(wanted)
         question = (wanted.revision, wanted.start, wanted.interval_seconds, points)
-        last = self._answered.get((name, wanted.metric))
+        last = self._answered.get((name, wanted.gauge))
         if last and last.question == question and self.clock() - last.at < wanted.interval_seconds:
             return last
         answer = await self._ask(name, wanted, _Answered(question, self.clock()))
-        self._answered[name, wanted.metric] = answer
+        self._answered[name, wanted.gauge] = answer
         return answer
 
     async def _ask(self, name: ObjectName, wanted: ReadingsWanted, asked: _Answered) -> _Answered:

@@ -16,7 +16,7 @@ from dms_operator.artifacts.attestation import Attestation
 from dms_operator.artifacts.signing import VERIFICATION_KEY_VARIABLE
 from dms_operator.artifacts.store import Store, open_store
 from dms_operator.pipeline.golden import GOLDEN, Golden
-from dms_operator.pipeline.qat.limits import age_seconds
+from dms_operator.pipeline.machine import age_seconds
 from dms_operator.pipeline.vehicle.folder import Folder
 from pipeline.stages import refused, succeeded
 from pipeline.vehicle.disk import Release, Vehicle

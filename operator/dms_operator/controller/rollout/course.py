@@ -90,7 +90,7 @@ def advanced(scene: Scene, status: RolloutStatus) -> Course:
 def _judgement(scene: Scene, status: RolloutStatus) -> Judgement:
     if status.state != "Soaking":
         return Judgement("Waiting")
-    return judged(scene.rollout, scene.fleet, is_soaked(scene, status))
+    return judged(scene.rollout, scene.fleet, is_soaked(scene, status), scene.now)
 
 
 def is_soaked(scene: Scene, status: RolloutStatus) -> bool:

@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Literal
 
 MetricName = Literal["p99LatencyMs", "errorRate", "temperatureCelsius"]
+Gauge = tuple[MetricName, float]
+"""A metric, and every how many seconds it is read: gates that read one at different intervals see different values."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,11 @@ class ReadingsWanted:
     end: datetime
     interval_seconds: float
 
+    @property
+    def gauge(self) -> Gauge:
+        """What is read."""
+        return self.metric, self.interval_seconds
+
 
 @dataclass(frozen=True)
 class Fleet:
@@ -51,7 +58,7 @@ class Fleet:
 
     vehicles: tuple[Vehicle, ...] = ()
     """All vehicles of the cluster, in no order: the deployment's selector and targets choose among them."""
-    readings: Mapping[MetricName, tuple[Reading, ...]] = field(default_factory=dict)
-    """Of the present soak, oldest first. A metric that is absent could not be read."""
+    readings: Mapping[Gauge, tuple[Reading, ...]] = field(default_factory=dict)
+    """Of the present soak, oldest first. What is absent could not be read."""
     unreadable: str = ""
     """Why metrics could not be read, for the user; empty when they could, or none is wanted."""

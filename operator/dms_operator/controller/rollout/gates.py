@@ -7,11 +7,15 @@ from typing import Literal
 
 from ...api.rollout import MetricGate, RolloutSpec, WaveSpec
 from ...api.rollout_status import GateReadings
-from ..text import number
-from .fleet import Fleet, MetricName, Reading, ReadingsWanted
+from ..text import number, timestamp
+from .fleet import Fleet, Reading, ReadingsWanted
 
 Verdict = Literal["Passed", "Waiting", "Inconclusive", "Failed"]
 _WORST: tuple[Verdict, ...] = ("Passed", "Waiting", "Inconclusive", "Failed")
+
+_LEAST_SILENCE = 3
+"""Intervals without a reading, at least, before earlier ones do not count any more: one scrape may be missed. A soak
+that ends in silence longer than `count` readings take showed nothing: the runtime may have stopped working in it."""
 
 
 @dataclass(frozen=True)
@@ -29,22 +33,24 @@ def soak_end(rollout: RolloutSpec, wave: WaveSpec, reached: datetime) -> datetim
 
 
 def readings_of(rollout: RolloutSpec, revision: str, start: datetime, now: datetime) -> list[ReadingsWanted]:
-    """What the gates have to know: each metric once, at the shortest interval that a gate asks for."""
-    intervals: dict[MetricName, float] = {}
-    for gate in rollout.gates:
-        intervals[gate.metric] = min(gate.interval.value, intervals.get(gate.metric, gate.interval.value))
-    return [ReadingsWanted(metric, revision, start, now, interval) for metric, interval in intervals.items()]
+    """What the gates have to know: each metric once for each interval at which a gate reads it."""
+    gauges = dict.fromkeys((gate.metric, gate.interval.value) for gate in rollout.gates)
+    return [ReadingsWanted(metric, revision, start, now, interval) for metric, interval in gauges]
 
 
-def judged(rollout: RolloutSpec, fleet: Fleet, over: bool) -> Judgement:
+def judged(rollout: RolloutSpec, fleet: Fleet, over: bool, now: datetime) -> Judgement:
     """The worst verdict of all gates; `over` says whether the soak is."""
-    found = [_judged(gate, fleet, over) for gate in rollout.gates]
+    found = [_judged(gate, fleet, over, now) for gate in rollout.gates]
     return max(found, key=lambda each: _WORST.index(each.verdict), default=Judgement("Passed"))
 
 
 def gate_readings(rollout: RolloutSpec, fleet: Fleet) -> list[GateReadings]:
     """What each gate has read, for the user. It changes no more once a gate has what it needs, unless for the worse."""
-    return [_readings(gate, fleet.readings.get(gate.metric, ())) for gate in rollout.gates]
+    return [_readings(gate, _seen(gate, fleet)) for gate in rollout.gates]
+
+
+def _seen(gate: MetricGate, fleet: Fleet) -> tuple[Reading, ...]:
+    return fleet.readings.get((gate.metric, gate.interval.value), ())
 
 
 def _readings(gate: MetricGate, readings: Sequence[Reading]) -> GateReadings:
@@ -61,13 +67,16 @@ def _readings(gate: MetricGate, readings: Sequence[Reading]) -> GateReadings:
     )
 
 
-def _judged(gate: MetricGate, fleet: Fleet, over: bool) -> Judgement:
-    readings = fleet.readings.get(gate.metric, ())
+def _judged(gate: MetricGate, fleet: Fleet, over: bool, now: datetime) -> Judgement:
+    readings = _seen(gate, fleet)
     bad = [reading for reading in readings if not _passes(gate, reading)]
     good = len(readings) - len(bad)
     if len(bad) > gate.failure_limit:
         worst = number(_worst(gate, bad), 4)
         return Judgement("Failed", f"{gate.metric} {worst} is not {gate.op} {number(gate.value, 4)}")
+    silence = (now - readings[-1].at).total_seconds() if readings else 0.0
+    if over and good >= gate.count and silence > max(gate.count, _LEAST_SILENCE) * gate.interval.value:
+        return Judgement("Inconclusive", f"{gate.metric}: the last reading is of {timestamp(readings[-1].at)}")
     if good >= gate.count:
         return Judgement("Passed" if over else "Waiting")
     seen = f"{gate.metric}: {good} of {gate.count} readings passed"

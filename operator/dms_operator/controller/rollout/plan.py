@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from ...api import reasons
+from ...api.capabilities import TOOLCHAINS
 from ...api.labels import RETRY, revision_label
 from ...api.rollout import RolloutSpec
 from ...api.rollout_status import Release, RolloutStatus
@@ -62,8 +63,9 @@ def rollout_plan(
     ledger = Ledger.of(observed.vehicle_jobs.values(), retry_of(observed), rounds)
     scene = _scene(observed, spec, spec.rollout, release, ledger, now)
     labels = _node_labels(observed, ledger)
-    if scene is None:
-        return RolloutPlan(before, node_labels=labels)
+    unfit = _unfit(spec)
+    if scene is None or unfit:
+        return RolloutPlan(before, node_labels=labels, problem=unfit)
     problem = _undeployable(scene, settings)
     if problem is not None:
         return RolloutPlan(before, node_labels=labels, problem=problem)
@@ -115,6 +117,16 @@ def _unequipped(spec: DeploymentSpec) -> Outlook | None:
         return None
     why = "the operator knows no folder on vehicles: set fleet.volume in its settings"
     return Outlook("Failed", reasons.FLEET_NOT_CONFIGURED, why)
+
+
+def _unfit(spec: DeploymentSpec) -> Outlook | None:
+    """What is known not to run on vehicles before anything is built."""
+    for target in spec.targets:
+        why = TOOLCHAINS[target.effective_toolchain()].off_vehicles
+        if why:
+            made = f"{target.name} is built by toolchain {target.effective_toolchain()}"
+            return Outlook("Failed", reasons.NOT_DEPLOYABLE, f"{made}; {why}")
+    return None
 
 
 def _undeployable(scene: Scene, settings: Settings) -> Outlook | None:

@@ -8,13 +8,12 @@ from typing import ClassVar
 
 from ...api.errors import QuantizationFailed, Retryable
 from ...api.stages import TIME_LIMIT_VARIABLE
+from ..machine import age_seconds
 
 MEMORY_VARIABLE = "DMS_MEMORY_LIMIT"
 """Bytes that the pod may use. Absent: the limit of its cgroup."""
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 _STATM = Path("/proc/self/statm")
-_STAT, _START_FIELD = Path("/proc/self/stat"), 22
-"""proc(5): the 22nd field is the process's start, in clock ticks after boot."""
 _SHARE = 0.9
 """Share of a limit at which training stops: what is left is for the checkpoint."""
 
@@ -73,14 +72,6 @@ def limits_from_environment() -> Limits:
     """The pod's limits. Its time began with this process: fetching and the teacher's answers have used some of it."""
     seconds = os.environ.get(TIME_LIMIT_VARIABLE)
     return Limits(float(seconds) if seconds else None, _memory_limit(), elapsed=age_seconds())
-
-
-def age_seconds() -> float:
-    """Seconds since this process began."""
-    # the command name may hold spaces and brackets, and ends with the last closing one; the third field follows it
-    fields = _STAT.read_text().rpartition(")")[2].split()
-    started = int(fields[_START_FIELD - 3]) / os.sysconf("SC_CLK_TCK")
-    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - started)
 
 
 def resident_bytes() -> int:

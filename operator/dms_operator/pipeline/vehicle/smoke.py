@@ -14,7 +14,7 @@ from ...api.errors import DMSError, GoldenMismatch, SmokeRunFailed
 from ...api.stages import TIME_LIMIT_VARIABLE
 from ...api.vehicle import ActivateRecipe
 from ...toolchains.endings import signal_of
-from ..qat.limits import age_seconds
+from ..machine import age_seconds
 
 _SHARE = 0.9
 """Share of the pod's time after which a check is ended: what is left is for going back."""
