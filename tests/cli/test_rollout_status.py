@@ -63,7 +63,7 @@ def test_commands_lead_to_the_namespace_that_was_asked_about() -> None:
 def test_a_soak_tells_the_time_that_is_left_and_what_gates_have_read() -> None:
     world = fleet_world(waves=SOAK, gates=[GATE]).settle()
     world.tick(600)
-    world.readings = {"p99LatencyMs": (Reading(world.now, 21.25),)}
+    world.readings = {("p99LatencyMs", 60.0): (Reading(world.now, 21.25),)}
     world.settle()
     assert states(world)[1] == "to come"
     assert states(world)[0].startswith("soaks, 49m")

@@ -227,9 +227,9 @@ class TestGates:
         [gate] = fleet.settle().rollout["gates"]
         bound = {"metric": "p99LatencyMs", "op": "<=", "value": 33, "count": 3, "failureLimit": 0}
         assert gate == bound | {"passed": 2, "failed": 0, "worst": "32"}
-        self.readings(fleet, 20, 32, 21)
         for _ in fleet.body["spec"]["rollout"]["waves"]:
             fleet.tick(600)
+            self.readings(fleet, 20, 32, 21)
             fleet.settle()
         assert (fleet.rollout["state"], fleet.rollout["gates"]) == ("Completed", [])
 

@@ -7,8 +7,7 @@ from dms_operator.api.labels import RETRY
 from dms_operator.api.rollout_status import RolloutStatus, VehicleCounts
 from dms_operator.controller.facts import RETRY_LIMIT
 from dms_operator.controller.observation import JobView
-from dms_operator.controller.rollout.choice import is_lost
-from dms_operator.controller.rollout.fleet import Vehicle
+from dms_operator.controller.rollout.fleet import Vehicle, is_lost
 from dms_operator.controller.rollout.ledger import Ledger
 from dms_operator.controller.rollout.members import Member, members
 
@@ -43,7 +42,8 @@ def vehicle_lines(deployment: Deployment, status: RolloutStatus, fleet: Fleet, n
     """The rollout's vehicles in its order."""
     meta = deployment.metadata
     attempt = meta.annotations.get(RETRY, "")[:RETRY_LIMIT] or deployment.status.handled_retry or ""
-    ledger = Ledger.of(fleet.jobs, attempt)
+    assert deployment.spec.rollout is not None
+    ledger = Ledger.of(fleet.jobs, attempt, deployment.spec.rollout.failure_policy.per_node_retries)
     found = members(deployment.spec, fleet.vehicles, meta.uid)
     return [_line(member, deployment, status, ledger, now) for member in found]
 
@@ -60,7 +60,7 @@ def _line(member: Member, deployment: Deployment, status: RolloutStatus, ledger:
     elif failure := ledger.failure(name, status.revision):
         group, note = "failed", f"{failure.reason}: {failure.message}"
     elif vehicle.held:
-        group, note = "held", "dms.edge/hold"
+        group, note = "held", "dms.edge/hold, or cordoned"
     elif vehicle.away_since and (lost or not ledger.is_switching(name)):
         group, note = "offline", f"away since {vehicle.away_since:%Y-%m-%d %H:%M} UTC"
     elif ledger.is_switching(name):

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from ...api.rollout import OfflinePolicy
+
 MetricName = Literal["p99LatencyMs", "errorRate", "temperatureCelsius"]
 Gauge = tuple[MetricName, float]
 """A metric, and every how many seconds it is read: gates that read one at different intervals see different values."""
@@ -26,6 +28,12 @@ class Vehicle:
     """Whether its people keep every change away from it; a cordoned node takes no pods either."""
     revision: str = ""
     """What the deployment runs there, by the revision label; empty for nothing."""
+
+
+def is_lost(vehicle: Vehicle, offline: OfflinePolicy, now: datetime) -> bool:
+    """Whether a vehicle has been away for longer than the grace."""
+    away = vehicle.away_since
+    return away is not None and (now - away).total_seconds() >= offline.grace.value
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from ...api.rollout_status import Release, RolloutStatus
 from ...api.spec import DeploymentSpec
 from ..text import parse_timestamp
 from .amounts import at_least, at_most
-from .fleet import Fleet, Vehicle
+from .fleet import Fleet, Vehicle, is_lost
 from .goals import Slots
 from .ledger import Ledger
 from .members import Member
@@ -63,8 +63,7 @@ class Scene:
 
     def is_lost(self, vehicle: Vehicle) -> bool:
         """Whether a vehicle has been away for longer than the grace."""
-        away = vehicle.away_since
-        return away is not None and (self.now - away).total_seconds() >= self.rollout.offline_policy.grace.value
+        return is_lost(vehicle, self.rollout.offline_policy, self.now)
 
     def is_stuck(self, vehicle: Vehicle) -> bool:
         """Whether a vehicle is here, but a pod has not started on it for as long as a wave may make no progress."""
