@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from dms_operator.cli.demo.follow import StageProgress, is_final, parse_progress
+from dms_operator.cli.demo.follow import StageProgress, is_final, parse_progress, waits_for_approval
 from dms_operator.cli.demo.report import rows
+from dms_operator.cli.demo.rollout import is_noise
 
 ACCURACY = {"metric": "top1", "value": 0.99, "low": 0.97, "high": 0.998, "samples": 300}
 STATUS: dict[str, Any] = {
@@ -56,6 +57,33 @@ def test_the_end_is_a_final_phase_of_the_present_generation(
 ) -> None:
     body = {"metadata": {"generation": generation}, "status": {"observedGeneration": observed, "phase": phase}}
     assert is_final(body) is final
+
+
+@pytest.mark.parametrize(
+    ("phase", "pauses", "waits"),
+    [("RollingOut", ["ApprovalRequired"], True), ("RollingOut", [], False), ("Failed", [], True)],
+)
+def test_the_rollout_is_followed_to_the_wave_that_waits_for_a_person(
+    phase: str, pauses: list[str], waits: bool
+) -> None:
+    rollout = {"pauses": [{"reason": reason} for reason in pauses]}
+    body = {"metadata": {"generation": 1}, "status": {"observedGeneration": 1, "phase": phase, "rollout": rollout}}
+    assert waits_for_approval(body) is waits
+
+
+@pytest.mark.parametrize(
+    ("phase", "outcome", "message", "noise"),
+    [
+        ("Failed", "Inconclusive", "p99 at most 3 ms, but the run was noisy: measure again", True),
+        ("Failed", "Fail", "p99 at most 80 ms (measured), budget 50 ms", False),
+        ("RollingOut", "Inconclusive", "another target's run was noisy", False),
+    ],
+)
+def test_only_a_failure_by_a_disturbed_benchmark_is_the_machines(
+    phase: str, outcome: str, message: str, noise: bool
+) -> None:
+    gates = [{"name": "latency", "outcome": outcome, "message": message}]
+    assert is_noise({"status": {"phase": phase, "targets": [{"candidates": [{"gates": gates}]}]}}) is noise
 
 
 def test_every_row_of_the_table_names_its_provenance() -> None:

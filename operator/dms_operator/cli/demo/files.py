@@ -16,6 +16,10 @@ DATASET_SAMPLES = 560
 DATASET_SEED = 7
 """Another seed than the training data's (examples/driver_monitor/train.py): these clips were never trained on."""
 
+CARS = ("car-1", "car-2", "car-3")
+FLEET = "fleet"
+"""Where the cars keep their revisions."""
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -41,8 +45,9 @@ class Layout:
 
 def lay_out(layout: Layout, repository: Path) -> None:
     """Write everything that cluster and operator need; the dataset of an earlier run is used again."""
-    shutil.rmtree(layout.volume("artifacts"), ignore_errors=True)
-    for name in ("models", "data", "artifacts"):
+    for name in ("artifacts", FLEET):
+        shutil.rmtree(layout.volume(name), ignore_errors=True)
+    for name in ("models", "data", "artifacts", FLEET):
         layout.volume(name).mkdir(parents=True, exist_ok=True)
     for model in (repository / "examples" / "models").glob("*.pt2"):
         shutil.copy(model, layout.volume("models"))
@@ -69,14 +74,16 @@ def render_dataset(path: Path, repository: Path) -> None:
 
 
 def cluster_settings() -> dict[str, Any]:
-    """One build node, one board of each kind; the image is this Python environment."""
-    board = "dms.edge/board"
+    """One build node, one board of each kind, three cars; the image is this Python environment."""
+    board, vehicle = "dms.edge/board", "dms.edge/vehicle"
     return {
         "nodes": [
             {"name": "build-1", "labels": {"dms.edge/build": "true"}},
             {"name": "bench-qcs8255", "labels": {board: "qcs8255"}},
             {"name": "bench-sa8775", "labels": {board: "sa8775"}},
             {"name": "bench-tda4vm", "labels": {board: "tda4vm"}},
+            {"name": "bench-x86", "labels": {board: "generic-x86"}},
+            *({"name": car, "labels": {vehicle: "generic-x86"}, "taints": [{"key": vehicle}]} for car in CARS),
         ],
         "images": {IMAGE: {"path": [str(Path(sys.executable).parent)]}},
     }
@@ -95,10 +102,14 @@ def operator_settings(layout: Layout) -> dict[str, Any]:
         },
         "imagePullPolicy": "Never",
         "volumes": [_volume(layout, name, read_only=name != "artifacts") for name in ("models", "data", "artifacts")],
+        "fleet": {"volume": _host_path(layout, FLEET)},
         "nodeSelectors": dict.fromkeys(("resolve", "quantize", "convert"), on_build_node),
     }
 
 
 def _volume(layout: Layout, name: str, *, read_only: bool) -> dict[str, Any]:
-    source = {"hostPath": {"path": str(layout.volume(name)), "type": "Directory"}}
-    return {"name": name, "mountPath": f"/{name}", "readOnly": read_only, "source": source}
+    return {"name": name, "mountPath": f"/{name}", "readOnly": read_only, "source": _host_path(layout, name)}
+
+
+def _host_path(layout: Layout, name: str) -> dict[str, Any]:
+    return {"hostPath": {"path": str(layout.volume(name)), "type": "Directory"}}

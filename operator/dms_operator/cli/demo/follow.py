@@ -40,10 +40,21 @@ def parse_progress(stage: str, line: str) -> StageProgress | None:
     return StageProgress(stage, match["step"], int(match["done"]), int(match["total"])) if match else None
 
 
+def waits_for_approval(body: dict[str, Any]) -> bool:
+    """Whether a wave of the rollout waits for a person, or nothing goes on any more."""
+    pauses = (body.get("status", {}).get("rollout") or {}).get("pauses", [])
+    return is_final(body) or any(pause["reason"] == "ApprovalRequired" for pause in pauses)
+
+
 def is_final(body: dict[str, Any]) -> bool:
     """Whether the deployment has come to an end for its present spec."""
     status = body.get("status", {})
     return status.get("observedGeneration") == body["metadata"]["generation"] and status.get("phase") in FINAL_PHASES
+
+
+def summary_of(body: dict[str, Any]) -> str:
+    """The line that says how a deployment is."""
+    return str((body.get("status", {}).get("summary") or {}).get("message") or "not Ready")
 
 
 class Follower:
@@ -55,8 +66,10 @@ class Follower:
         self._followed: set[str] = set()
         self._streams: list[subprocess.Popen[str]] = []
 
-    def events(self, deadline: float, alive: Callable[[], None]) -> Iterator[Event]:
-        """Events until the deployment reaches a final phase; `alive` is called now and then and may raise.
+    def events(
+        self, deadline: float, alive: Callable[[], None], ended: Callable[[dict[str, Any]], bool] = is_final
+    ) -> Iterator[Event]:
+        """Events until the deployment has `ended`; `alive` is called now and then and may raise.
 
         Raises TimeoutError after `deadline` seconds.
         """
@@ -71,9 +84,9 @@ class Follower:
                 except queue.Empty:
                     continue
                 yield event
-                if isinstance(event, StatusChanged) and is_final(event.body):
+                if isinstance(event, StatusChanged) and ended(event.body):
                     return
-            raise TimeoutError(f"{self._name} reached no final phase within {deadline:.0f} s")
+            raise TimeoutError(f"{self._name} came to no end within {deadline:.0f} s")
         finally:
             for stream in self._streams:
                 stream.terminate()
