@@ -59,6 +59,13 @@ def test_the_end_is_a_final_phase_of_the_present_generation(
     assert is_final(body) is final
 
 
+def test_the_end_of_the_try_before_is_not_that_of_a_retry() -> None:
+    status = {"observedGeneration": 1, "phase": "Failed", "handledRetry": "first"}
+    metadata = {"generation": 1, "annotations": {"dms.edge/retry": "second"}}
+    assert not is_final({"metadata": metadata, "status": status})
+    assert is_final({"metadata": metadata, "status": status | {"handledRetry": "second"}})
+
+
 @pytest.mark.parametrize(
     ("phase", "pauses", "waits"),
     [("RollingOut", ["ApprovalRequired"], True), ("RollingOut", [], False), ("Failed", [], True)],

@@ -13,10 +13,11 @@ from cli.rollouts import MANUAL, ask, deployment, fleet, shown
 from controller.fleet_world import FleetWorld, fleet_world
 from dms_operator.api.errors import SourceUnavailable
 from dms_operator.cli.rollout.render import as_json, as_text
-from dms_operator.cli.rollout.requests import abort, approval
+from dms_operator.cli.rollout.requests import abort, approval, retry
 from dms_operator.cli.rollout.view import rollout_view
 from dms_operator.cli.rollout.watch import has_ended, line_of
 from dms_operator.cli.rollout.waves import span
+from dms_operator.cli.writes import Request
 from dms_operator.controller.rollout.fleet import Reading
 
 SOAK: list[dict[str, Any]] = [{"name": "lab", "size": "1", "soak": "1h"}, {"name": "fleet", "size": "100%"}]
@@ -178,6 +179,23 @@ def test_a_watch_goes_on_through_waves_and_ends_with_the_rollout() -> None:
     assert "completed" in line_of(deployment(world), world.now)
     world.edit(model={"uri": "file:///models/next.pt2"})
     assert not has_ended(deployment(world)), "the next revision is not looked at yet"
+
+
+@pytest.mark.parametrize(
+    "request_of",
+    [lambda world: retry(deployment(world), world.now), lambda world: abort(deployment(world))],
+    ids=["retry", "abort"],
+)
+def test_a_watch_does_not_end_before_the_operator_heard_what_was_asked(
+    request_of: Callable[[FleetWorld], Request],
+) -> None:
+    world = troubled()
+    assert has_ended(deployment(world)), "too many failures: a person has to say how it goes on"
+    request = request_of(world)
+    for key, value in request.annotations.items():
+        world.annotate(key, str(value))
+    assert not has_ended(deployment(world))
+    assert has_ended(deployment(world.settle()))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from dms_operator.api.labels import RETRY
+
 _PROGRESS = re.compile(r"^@progress (?P<step>\S+) (?P<done>\d+)/(?P<total>\d+)$")
 FINAL_PHASES = ("Ready", "Failed")
 
@@ -47,9 +49,11 @@ def waits_for_approval(body: dict[str, Any]) -> bool:
 
 
 def is_final(body: dict[str, Any]) -> bool:
-    """Whether the deployment has come to an end for its present spec."""
-    status = body.get("status", {})
-    return status.get("observedGeneration") == body["metadata"]["generation"] and status.get("phase") in FINAL_PHASES
+    """Whether the deployment has come to an end for its present spec, in the try that was asked for last."""
+    status, metadata = body.get("status", {}), body["metadata"]
+    retry = metadata.get("annotations", {}).get(RETRY)
+    current = status.get("observedGeneration") == metadata["generation"] and retry in (None, status.get("handledRetry"))
+    return current and status.get("phase") in FINAL_PHASES
 
 
 def summary_of(body: dict[str, Any]) -> str:

@@ -24,6 +24,7 @@ def roll_out(demo: Demo, example: Path) -> bool:
     for _ in range(TRIES - 1):
         if not is_noise(body):
             break
+        demo.console.print(f"\n{summary_of(body)}", highlight=False)
         _rollout(demo, "retry", name)
         body = demo.follow(name, waits_for_approval)
     if body["status"].get("phase") == "Failed":
@@ -62,8 +63,7 @@ def _rollout(demo: Demo, verb: str, name: str, *options: str) -> bool:
 
 
 def _show_disks(demo: Demo, name: str) -> None:
-    """What each car would load: the link `current` on its disk."""
-    demo.prompt(f"readlink {demo.layout.root.name}/{FLEET}/*/default/{name}/current")
+    """What each car would load: where the link `current` on its disk leads."""
     for car in CARS:
         link = demo.layout.volume(FLEET) / car / "default" / name / "current"
-        print(f"{car}: {link.readlink() if link.is_symlink() else 'nothing'}", flush=True)
+        print(f"on the disk of {car}: {link} -> {link.readlink() if link.is_symlink() else 'nothing'}", flush=True)

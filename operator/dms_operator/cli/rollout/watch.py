@@ -4,6 +4,10 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from dms_operator.api.labels import ABORT, RETRY
+from dms_operator.controller.facts import RETRY_LIMIT
+from dms_operator.controller.rollout.pauses import FORWARD
+
 from ..cluster import ClusterAccess
 from ..objects import Deployment, from_cluster
 from .view import BUILDING, headline
@@ -33,5 +37,18 @@ def line_of(deployment: Deployment, now: datetime) -> str:
 
 
 def has_ended(deployment: Deployment) -> bool:
-    """Whether the present spec has come to its end, good or bad."""
-    return deployment.is_current and deployment.status.phase in ("Ready", "Failed")
+    """Whether the present spec, and what people asked for last, has come to its end, good or bad."""
+    heard = _is_retry_heard(deployment) and _is_abort_heard(deployment)
+    return deployment.is_current and heard and deployment.status.phase in ("Ready", "Failed")
+
+
+def _is_retry_heard(deployment: Deployment) -> bool:
+    asked = deployment.metadata.annotations.get(RETRY, "")[:RETRY_LIMIT]
+    return asked in ("", deployment.status.handled_retry)
+
+
+def _is_abort_heard(deployment: Deployment) -> bool:
+    rollout = deployment.status.rollout
+    if rollout is None or rollout.state not in FORWARD:
+        return True
+    return deployment.metadata.annotations.get(ABORT) != rollout.revision or rollout.completed == rollout.revision

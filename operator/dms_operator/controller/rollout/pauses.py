@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from ...api.labels import APPROVE, RETRY
+from ...api.labels import ABORT, APPROVE, RETRY
 from ...api.rollout_status import Pause, PauseReason, RolloutState, RolloutStatus
 from ..text import clip, parse_timestamp, timestamp
 from .choice import Choice
@@ -74,8 +74,8 @@ def _asked_for(scene: Scene, status: RolloutStatus, choice: Choice) -> Iterator[
         yield "Rebuilding", f"{scene.revision} is not what the spec asks for any more: the new revision is being built"
     wave = scene.wave(status)
     if status.state == "Waiting" and not scene.is_approved(wave):
-        wanted = f"{APPROVE}={scene.revision}/{wave.name}"
-        yield "ApprovalRequired", f"wave {wave.name} waits for a person: annotate the deployment with {wanted}"
+        ways = f"kubectl dms rollout approve, or annotation {APPROVE}={scene.revision}/{wave.name}"
+        yield "ApprovalRequired", f"wave {wave.name} waits for a person: {ways}"
     if choice.chosen and status.state in _STARTS and not is_open(scene.rollout.window, scene.now):
         yield "OutsideWindow", f"updates start at {scene.rollout.window.start if scene.rollout.window else ''}"
     if status.state in ("Waiting", "Updating") and not choice.chosen and not choice.updated:
@@ -105,8 +105,6 @@ def _troubles(scene: Scene, status: RolloutStatus, choice: Choice, judgement: Ju
 
 
 def _way_out(scene: Scene) -> str:
-    return f"to try again, set annotation {RETRY} to a new value; to take it back, {_abort(scene)}"
-
-
-def _abort(scene: Scene) -> str:
-    return f"set dms.edge/abort={scene.revision}"
+    retry = f"kubectl dms rollout retry, or annotation {RETRY} with a new value"
+    abort = f"kubectl dms rollout abort, or annotation {ABORT}={scene.revision}"
+    return f"to try again: {retry}; to take it back: {abort}"
