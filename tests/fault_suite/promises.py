@@ -78,7 +78,9 @@ def _has_ended(job: dict[str, Any]) -> bool:
     return ended or "deletionTimestamp" in job["metadata"]
 
 
-_TIMES = ("lastTransitionTime", "startedAt", "finishedAt", "reachedAt", "progressedAt")
+_TIMES = ("lastTransitionTime", "startedAt", "finishedAt")
+_MILESTONES = ("reachedAt", "progressedAt")
+"""Times of a rollout, which no two runs share: but one that has a wave's vehicles has them in every run."""
 _PAST = ("history", "previous", "proven")
 _CIRCUMSTANCES = (*_TIMES, *_PAST, "attempts", "job", "handledRetry", "node", "observedGeneration")
 
@@ -90,7 +92,8 @@ def essence(value: Any) -> Any:
     """
     if isinstance(value, dict):
         past = ("revision",) if value.get("phase") == "Failed" else ()
-        return {key: essence(item) for key, item in value.items() if key not in (*_CIRCUMSTANCES, *past)}
+        kept = {key: item for key, item in value.items() if key not in (*_CIRCUMSTANCES, *past)}
+        return {key: item is not None if key in _MILESTONES else essence(item) for key, item in kept.items()}
     return [essence(item) for item in value] if isinstance(value, list) else value
 
 

@@ -136,3 +136,13 @@ def test_a_switch_to_what_was_not_brought_before_is_a_violation() -> None:
     assert unprepared([run("prefetch", "start"), brought, switched, run("activate", "end")]) == []
     assert len(unprepared([run("prefetch", "start"), switched, brought])) == 1
     assert len(unprepared([brought, run("activate", "start", "2")])) == 1
+
+
+def test_times_of_a_rollout_are_not_compared_but_whether_there_are_any() -> None:
+    one = {"rollout": {"reachedAt": "2026-11-23T12:00:00Z", "progressedAt": "2026-11-23T12:00:00Z"}}
+    later = {"rollout": {"reachedAt": "2026-11-23T13:00:00Z", "progressedAt": "2026-11-23T13:00:00Z"}}
+    assert essence(one) == essence(later)
+    del later["rollout"]["reachedAt"]
+    assert list(differences(essence(later), essence(one))) == [
+        "status.rollout.reachedAt is 'absent' instead of True",
+    ]
