@@ -170,9 +170,9 @@ def report(count: int, rounds: int, found: dict[Way, Figures]) -> str:
     anew, kept = found["anew"], found["kept"]
     return "\n".join(
         [
-            f"{count} deployments that are rolled out, {kept['bytes'] / 1e6:.1f} MB of text, read over HTTP; medians "
-            f"of {rounds} rounds, in which both ways take turns. "
-            f"`python benchmarks/bench_scrape.py --deployments {count}`.",
+            f"{count} deployments that are rolled out, {kept['bytes'] / 1e6:.1f} MB of text, read over HTTP; both ways "
+            f"take turns, medians over rounds of {SCRAPES} scrapes each. "
+            f"`python benchmarks/bench_scrape.py --deployments {count} --rounds {rounds}`.",
             "",
             "| | made anew by the client library | kept until it changes | ratio |",
             "|---|---|---|---|",
@@ -188,8 +188,8 @@ def report(count: int, rounds: int, found: dict[Way, Figures]) -> str:
 
 
 def _ratio(one: float, other: float) -> str:
-    """Nothing, where there is nothing to divide by."""
-    return f"{one / other:.2g}" if one > 0 and other > 0 else ""
+    """Two digits of it; nothing, where there is nothing to divide by."""
+    return f"{float(f'{one / other:.2g}'):g}" if one > 0 and other > 0 else ""
 
 
 def main() -> None:
