@@ -133,10 +133,25 @@ def test_a_retry_can_go_on_with_the_way_back_and_rolls_nothing_out() -> None:
     assert (fleet.rollout["state"], set(fleet.disks.values())) == ("RolledBack", {stable})
 
 
+def test_a_way_back_is_tried_again_beside_the_waves_of_the_next_revision() -> None:
+    fleet, stable = with_next_revision()
+    bad = fleet.revision()
+    [lab] = [name for name, runs in fleet.labels.items() if runs == bad]
+    fleet.broken = {(lab, stable)}
+    ask(fleet, abort(deployment(fleet)))
+    fleet.edit(model={"uri": "file:///models/third.pt2"}, rollout={"waves": MANUAL})
+    fleet.settle()
+    request = retry(deployment(fleet), fleet.now, rollback=True)
+    assert request.says == f"vehicles from which {bad} could not be taken back are tried again"
+    fleet.broken.clear()
+    ask(fleet, request)
+    assert bad not in fleet.labels.values()
+
+
 def test_where_nothing_failed_a_retry_is_refused() -> None:
     with refused(NothingToDo, "nothing of driver failed: wave canary (2/3) waits to begin"):
         retry(deployment(waiting()), waiting().now)
-    with refused(NothingToDo, "nothing of driver is taken back: wave canary (2/3) waits to begin"):
+    with refused(NothingToDo, "nothing of driver was taken back: wave canary (2/3) waits to begin"):
         retry(deployment(waiting()), waiting().now, rollback=True)
 
 

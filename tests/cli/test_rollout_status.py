@@ -129,6 +129,19 @@ def test_vehicles_are_grouped_as_the_operator_counts_them_while_jobs_run() -> No
     assert seen == {"pending", "prefetching", "updating", "updated"}
 
 
+def test_a_vehicle_whose_disk_was_damaged_says_that_the_revision_is_brought_again() -> None:
+    world = fleet_world(1, waves=[{"name": "all", "size": "100%"}])
+    world.run_until_built()
+    world.damages = {("car-0", world.revision()): 1}
+    while not world.rollout.get("fetchedAgain"):
+        for name in world.unfinished()[:1]:
+            world.finish(name)
+        world.reconcile()
+        world.tick()
+    [line] = shown(world).vehicles
+    assert (line.group, line.note.partition(":")[0]) in (("pending", "brought again"), ("prefetching", "brought again"))
+
+
 def test_a_revision_that_was_taken_back_is_shown_with_what_vehicles_run_now() -> None:
     world = fleet_world().settle()
     stable = world.revision()

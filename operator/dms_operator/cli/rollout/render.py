@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from dms_operator.api.rollout_status import GateReadings
+from dms_operator.controller.rollout.pauses import BACKWARD
 from dms_operator.controller.text import number
 
 from .vehicles import VehicleLine
@@ -59,7 +60,7 @@ def _vehicles(vehicles: list[VehicleLine]) -> list[str]:
 
 def _groups(view: RolloutView) -> Iterator[str]:
     """One line for each group that has vehicles. On the way back it matters only what each runs."""
-    if view.state in ("RollingBack", "RolledBack"):
+    if view.state in BACKWARD:
         for revision in dict.fromkeys(each.runs for each in view.vehicles):
             there = [each for each in view.vehicles if each.runs == revision]
             yield _group(f"run {revision}" if revision else "run nothing", len(there), there)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from dms_operator.api.errors import Retryable, Terminal
 from dms_operator.api.labels import ABORT, APPROVE, RETRY
 from dms_operator.api.rollout_status import RolloutStatus
-from dms_operator.controller.rollout.pauses import FORWARD
+from dms_operator.controller.rollout.pauses import BACKWARD, FORWARD
 from dms_operator.controller.rollout.verdict import NEEDS_A_PERSON
 
 from ..objects import Deployment
@@ -73,23 +73,29 @@ def abort(deployment: Deployment, revision: str = "") -> Request:
 def retry(deployment: Deployment, now: datetime, *, rollback: bool = False) -> Request:
     """Try once more what failed; or roll a revision out again that was taken back.
 
-    `rollback` goes on with taking it back instead, from vehicles where that failed.
+    `rollback` goes on with taking revisions back instead, from vehicles where that failed.
     """
     status = deployment.status.rollout
     moment = now.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    if status is not None and status.state in ("RollingBack", "RolledBack"):
-        if rollback:
-            return Request(
-                f"revision {status.revision} is taken back from vehicles where that failed",
-                {RETRY: f"rollback-{moment}"},
-            )
+    if rollback:
+        return _way_back_again(deployment, moment)
+    if status is not None and status.state in BACKWARD:
         return Request(
             f"revision {status.revision} is rolled out again, from its first wave",
             {RETRY: f"{status.revision}-{moment}", **_said_before(deployment, status.revision)},
         )
-    if rollback:
-        raise NothingToDo(f"nothing of {deployment.name} is taken back: {where(rollout_of(deployment))}")
     return Request(_failures(deployment, status), {RETRY: moment})
+
+
+def _way_back_again(deployment: Deployment, moment: str) -> Request:
+    """Also beside the waves of a later revision: a refused one is taken from every vehicle that still has it."""
+    status = rollout_of(deployment)
+    if not status.refused:
+        raise NothingToDo(f"nothing of {deployment.name} was taken back: {where(status)}")
+    refused = ", ".join(status.refused)
+    return Request(
+        f"vehicles from which {refused} could not be taken back are tried again", {RETRY: f"rollback-{moment}"}
+    )
 
 
 def suspension(deployment: Deployment, *, suspend: bool) -> Request:

@@ -50,23 +50,33 @@ def vehicle_lines(deployment: Deployment, status: RolloutStatus, fleet: Fleet, n
 
 def _line(member: Member, deployment: Deployment, status: RolloutStatus, ledger: Ledger, now: datetime) -> VehicleLine:
     assert deployment.spec.rollout is not None
-    name, vehicle = member.name, member.vehicle
-    lost = is_lost(vehicle, deployment.spec.rollout.offline_policy, now)
-    failures = {each.node: f"{each.reason}: {each.message}" for each in status.failed_vehicles}
-    if vehicle.revision == status.revision and not ledger.is_switching(name):
-        group, note = "updated", ""
-    elif name in failures:
-        group, note = "failed", failures[name]
-    elif failure := ledger.failure(name, status.revision):
-        group, note = "failed", f"{failure.reason}: {failure.message}"
-    elif vehicle.held:
-        group, note = "held", "dms.edge/hold, or cordoned"
-    elif vehicle.away_since and (lost or not ledger.is_switching(name)):
-        group, note = "offline", f"away since {vehicle.away_since:%Y-%m-%d %H:%M} UTC"
-    elif ledger.is_switching(name):
-        group, note = "updating", ""
-    elif ledger.is_prefetching(name):
-        group, note = "prefetching", ""
-    else:
-        group, note = "pending", ""
-    return VehicleLine(name, member.target.name, group, vehicle.revision, note)
+    lost = is_lost(member.vehicle, deployment.spec.rollout.offline_policy, now)
+    group, note = _standing(member.vehicle, status, ledger, lost=lost)
+    return VehicleLine(member.name, member.target.name, group, member.vehicle.revision, note)
+
+
+def _standing(vehicle: Vehicle, status: RolloutStatus, ledger: Ledger, *, lost: bool) -> tuple[str, str]:
+    """The group, and what is to be said about it."""
+    switching = ledger.is_switching(vehicle.name)
+    if vehicle.revision == status.revision and not switching:
+        return "updated", ""
+    again = next((each for each in status.fetched_again if each.node == vehicle.name), None)
+    if failure := _failure(vehicle, status, ledger, fetched_again=again is not None):
+        return "failed", failure
+    if vehicle.held:
+        return "held", "dms.edge/hold, or cordoned"
+    if vehicle.away_since and (lost or not switching):
+        return "offline", f"away since {vehicle.away_since:%Y-%m-%d %H:%M} UTC"
+    if switching:
+        return "updating", ""
+    note = f"brought again: {again.message}" if again else ""
+    return ("prefetching" if ledger.is_prefetching(vehicle.name) else "pending"), note
+
+
+def _failure(vehicle: Vehicle, status: RolloutStatus, ledger: Ledger, *, fetched_again: bool) -> str:
+    """Why it failed, by status, which names some, else by its Jobs; empty when it did not."""
+    if told := next((each for each in status.failed_vehicles if each.node == vehicle.name), None):
+        return f"{told.reason}: {told.message}"
+    # without its pod's answer a Job does not tell damage, which is mended, from a failure
+    found = None if fetched_again else ledger.failure(vehicle.name, status.revision)
+    return f"{found.reason}: {found.message}" if found else ""

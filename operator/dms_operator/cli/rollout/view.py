@@ -5,6 +5,7 @@ from datetime import datetime
 
 from dms_operator.api.errors import DMSError
 from dms_operator.api.rollout_status import GateReadings, RolloutStatus
+from dms_operator.controller.rollout.pauses import BACKWARD
 from dms_operator.controller.text import parse_timestamp
 
 from ..objects import Deployment
@@ -71,7 +72,7 @@ def headline(status: RolloutStatus, now: datetime) -> str:
     """Where it stands, in one line."""
     figures = status.vehicles
     ended = f" {_since(status.finished_at, now)} ago" if status.finished_at else ""
-    if status.state in ("RollingBack", "RolledBack"):
+    if status.state in BACKWARD:
         doing = "is being taken back" if status.state == "RollingBack" else f"was taken back{ended}"
         goal = status.completed or "no model"
         return f"{doing}, to {goal}: {status.cause}; {figures.updated} vehicles still run it"

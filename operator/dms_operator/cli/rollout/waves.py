@@ -8,6 +8,7 @@ from dms_operator.api.rollout import RolloutSpec, WaveSpec
 from dms_operator.api.rollout_status import RolloutStatus
 from dms_operator.controller.rollout.amounts import at_least
 from dms_operator.controller.rollout.gates import soak_end
+from dms_operator.controller.rollout.pauses import BACKWARD
 from dms_operator.controller.text import parse_timestamp
 
 
@@ -35,7 +36,7 @@ def wave_lines(rollout: RolloutSpec, status: RolloutStatus, now: datetime) -> It
 
 
 def _state(rollout: RolloutSpec, wave: WaveSpec, index: int, status: RolloutStatus, now: datetime) -> str:
-    if status.state in ("RollingBack", "RolledBack"):
+    if status.state in BACKWARD:
         return "taken back" if index <= status.wave_index else "never begun"
     if status.state == "Completed" or index < status.wave_index:
         return "done"
