@@ -65,6 +65,7 @@ def test_an_operator_that_is_killed_on_the_way_goes_on(fleet: Fleet) -> None:
     wait_for(lambda: fleet.links(), 60, "the first vehicle runs it")
     fleet.operator.kill()
     fleet.operator.start()
+    fleet.operator.wait_ready()
     revision = str(fleet.wait("Completed")["revision"])
     assert fleet.links() == fleet.labels() == dict.fromkeys(CARS, revision)
     assert sorted(fleet.runs("activate", "end")) == sorted(CARS), "no vehicle was switched twice"
