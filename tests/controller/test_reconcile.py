@@ -40,13 +40,16 @@ class World:
     def restart(self) -> None:
         """A new operator process: nothing is remembered, everything is listed anew."""
         self.caches = Caches()
-        self.registry = CollectorRegistry()
-        self.metrics = Metrics(self.caches, lambda: 0, self.registry)
+        self.metrics = Metrics(self.caches, lambda: 0, CollectorRegistry())
         self.reconciler = Reconciler(self.caches, self.cluster, SETTINGS, self.metrics, self.now)
         self.deliver()
 
     def now(self) -> datetime:
         return START
+
+    def series(self) -> bytes:
+        """What Prometheus reads of the deployments."""
+        return b"".join(self.metrics.deployments.pieces())
 
     def apply(self, body: dict[str, Any]) -> None:
         self.caches.deployments.put(self.cluster.put_deployment(body))
@@ -241,12 +244,11 @@ async def test_a_deployment_that_is_being_deleted_gets_nothing_new(world: World)
 
 async def test_the_series_of_a_deployment_go_with_it(world: World) -> None:
     await world.run()
-    labels = {"namespace": "perception", "deployment": "driver", "phase": "Ready"}
-    assert world.registry.get_sample_value("dms_deployment_phase", labels) == 1
+    assert b'dms_deployment_phase{deployment="driver",namespace="perception",phase="Ready"} 1.0' in world.series()
     world.cluster.deployments.clear()
     world.deliver()
     await world.reconcile()
-    assert world.registry.get_sample_value("dms_deployment_phase", labels) is None
+    assert b'deployment="driver"' not in world.series()
 
 
 async def test_an_invalid_spec_is_told_and_starts_nothing(world: World) -> None:
