@@ -117,6 +117,7 @@ def test_without_readings_a_wave_waits_and_goes_on_by_itself_when_they_come(watc
     fleet.deploy(waves=WAVES, gates=GATES)
     fleet.wait_paused("GateInconclusive")
     assert len(fleet.labels()) == 2
+    assert "gate p99LatencyMs <= 50: 0 of 3 readings passed, 0 failed (0 may)" in fleet.command("status")
     runtimes.silent = False
     fleet.wait("Completed")
     assert set(fleet.labels()) == set(CARS)

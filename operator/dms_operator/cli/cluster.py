@@ -63,7 +63,8 @@ def connected(access: ClusterAccess) -> Iterator[Connection]:
         yield Connection(client, namespace)
     except kubernetes.config.ConfigException as error:
         raise SourceNotFound(
-            f"no cluster is known: {error}", hint="Set KUBECONFIG or --kubeconfig, or read a file with --filename"
+            f"no cluster is known: {error}",
+            hint="Set KUBECONFIG or --kubeconfig; compare and report also read a file, by --filename",
         ) from error
     except kubernetes.client.ApiException as error:
         raise _refused(error, namespace) from error
