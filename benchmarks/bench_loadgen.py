@@ -189,7 +189,7 @@ def unpreempted() -> bool:
 def open_queries(threads: int) -> list[Query]:
     """The reference net in float in one session, and one bound query per input."""
     with tempfile.TemporaryDirectory() as name:
-        model = to_onnx(PROGRAM, "pt2", None, Path(name), 1 << 30)
+        model = to_onnx(PROGRAM, "pt2", None, Path(name))
     session = OrtSession(cpu_session(model.SerializeToString(), threads))
     frames, _ = make_dataset(INPUTS, 7)
     (name,) = (given.name for given in session.native.get_inputs())

@@ -10,7 +10,7 @@ import model_fixtures
 from dms_operator.api.errors import DatasetInvalid
 from dms_operator.api.stages import TensorSpec
 from dms_operator.pipeline.dataset import load_dataset
-from pipeline.stages import Stages, Writer, refused
+from pipeline.stages import Stages, Writer, refused, succeeded
 
 FRAMES = TensorSpec(name="frames", shape=[1, 3, 16, 16])
 LIMIT = 1 << 30
@@ -139,6 +139,64 @@ def test_two_members_that_mean_one_array_are_refused(tmp_path: Path) -> None:
         archive.writestr("frames", archive.read("frames.npy"))
     with pytest.raises(DatasetInvalid, match="two arrays named frames"):
         load_dataset(path, [FRAMES], LIMIT)
+
+
+@pytest.mark.parametrize("odd", [-5, 3, 2**62, 2**63 - 1])
+def test_labels_that_are_no_class_of_the_model_end_in_resolve(odd: int, stages: Stages) -> None:
+    labels = np.array([0, 1, 2, odd])
+    model = model_fixtures.tiny_classifier(stages.root / "net.onnx")
+    data = saved(stages.root / "data.npz", frames=np.zeros((4, 3, 16, 16), np.float32), labels=labels)
+    message = refused(stages.resolve(model, data), "DatasetInvalid")
+    assert f"the labels go from {labels.min()} to {labels.max()}, but the model has the classes 0 to 2" in message
+
+
+def test_a_metric_without_labels_does_not_look_at_them(stages: Stages) -> None:
+    model = model_fixtures.tiny_classifier(stages.root / "net.onnx")
+    data = saved(stages.root / "data.npz", frames=np.zeros((4, 3, 16, 16), np.float32), labels=np.full(4, 2**62))
+    facts = succeeded(stages.resolve(model, data, labels_required=False)).model
+    assert facts is not None
+    assert facts.classes is None
+
+
+def test_an_archive_of_thousands_of_arrays_is_refused(tmp_path: Path) -> None:
+    path = saved(tmp_path / "data.npz", frames=np.zeros((4, 3, 16, 16), np.float32), labels=np.zeros(4, np.int64))
+    with zipfile.ZipFile(path, "a") as archive:
+        for index in range(1000):
+            archive.writestr(f"other{index}.npy", b"")
+    with pytest.raises(DatasetInvalid, match="holds 1002 arrays"):
+        load_dataset(path, [FRAMES], LIMIT)
+
+
+def test_an_archive_of_many_members_is_refused_by_its_directory(tmp_path: Path) -> None:
+    path = tmp_path / "data.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        for index in range(10_001):
+            archive.writestr(f"other{index}.npy", b"")
+    with pytest.raises(DatasetInvalid, match="holds 10001 members"):
+        load_dataset(path, [FRAMES], LIMIT)
+
+
+HEADERS = {
+    "negative": "{'descr': '<f4', 'fortran_order': False, 'shape': (-4, 3, 16, 16), }",
+    "code": "__import__('os').system('touch victim')",
+    "nested": "[" * 5000 + "]" * 5000,
+    "objects": "{'descr': '|O', 'fortran_order': False, 'shape': (4, 3, 16, 16), }",
+    "structured": "{'descr': [('a', '<f4'), ('b', '<f4')], 'fortran_order': False, 'shape': (4, 3, 16, 16), }",
+    "of-arrays": "{'descr': ('<f4', (3, 16, 16)), 'fortran_order': False, 'shape': (4,), }",
+    "no-bytes": "{'descr': '|V0', 'fortran_order': False, 'shape': (999999999999, 3, 16, 16), }",
+}
+
+
+@pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
+def test_an_odd_header_is_refused_and_not_evaluated(header: str, tmp_path: Path) -> None:
+    path = saved(tmp_path / "data.npz", labels=np.zeros(4, np.int64))
+    text = header.encode() + b"\n"
+    with zipfile.ZipFile(path, "a") as archive:
+        head = b"\x93NUMPY\x02\x00" + len(text).to_bytes(4, "little") + text
+        archive.writestr("frames.npy", head + bytes(4 * 3 * 16 * 16 * 8))
+    with pytest.raises(DatasetInvalid):
+        load_dataset(path, [FRAMES], LIMIT)
+    assert not (tmp_path / "victim").exists()
 
 
 @pytest.mark.parametrize("labels", [np.array(["a"] * 4), np.zeros(4, complex), np.zeros(4, "datetime64[s]")])

@@ -66,7 +66,7 @@ def test_a_net_gives_the_same_numbers_in_onnx(build: Callable[[], nn.Module], tm
     torch.manual_seed(0)
     net, clip = build().eval(), torch.rand(1, 4, 3, 16, 16)
     torch.export.save(torch.export.export(net, (clip,)), tmp_path / "net.pt2")
-    model = to_onnx(tmp_path / "net.pt2", "pt2", None, tmp_path, LIMIT)
+    model = to_onnx(tmp_path / "net.pt2", "pt2", None, tmp_path)
     session = onnxruntime.InferenceSession(model.SerializeToString())
     found = session.run(None, {"clip": clip.numpy()})
     with torch.no_grad():
@@ -94,7 +94,7 @@ def test_gradient_switches_inside_forward_are_refused_by_name(tmp_path: Path) ->
 
     torch.export.save(torch.export.export(Whole(), (torch.rand(1, 4),)), tmp_path / "net.pt2")
     with pytest.raises(ModelInvalid, match=r"no_grad inside forward|not a plain tensor operator"):
-        to_onnx(tmp_path / "net.pt2", "pt2", None, tmp_path, LIMIT)
+        to_onnx(tmp_path / "net.pt2", "pt2", None, tmp_path)
 
 
 def test_the_example_model_resolves(stages: Stages) -> None:

@@ -61,9 +61,9 @@ def test_a_damaged_model_is_read_or_refused(kind: str, good: Path) -> None:
             path = damaged(good / kind, damages, Path(scratch) / "model")
             try:
                 with reading("the model file", ModelInvalid, "Upload it again"):
-                    found = model_format(path)
+                    found = model_format(path, "auto", LIMIT)
                     if found == "onnx":
-                        model = to_onnx(path, found, None, Path(scratch), LIMIT)
+                        model = to_onnx(path, found, None, Path(scratch))
                         inputs_of(model)
                         check_weights(model)
                     else:
@@ -77,7 +77,7 @@ def test_a_damaged_model_is_read_or_refused(kind: str, good: Path) -> None:
 def rewrite(path: Path, scratch: Path) -> None:
     from dms_operator.pipeline.pt2 import rewrite_safely
 
-    rewrite_safely(path, scratch / "safe.pt2", LIMIT)
+    rewrite_safely(path, scratch / "safe.pt2")
 
 
 @PATIENT

@@ -14,8 +14,10 @@ import pytest
 import torch
 
 import model_fixtures
-from dms_operator.api.stages import TensorSpec
-from pipeline.stages import Stages, refused
+from dms_operator.api.stages import TIME_LIMIT_VARIABLE, TensorSpec
+from dms_operator.pipeline.machine import age_seconds
+from dms_operator.pipeline.pod_limits import MEMORY_VARIABLE, resident_bytes
+from pipeline.stages import Stages, Writer, refused
 
 DECLARED = [TensorSpec(name="frames", shape=[1, 3, 16, 16])]
 Program = dict[str, Any]
@@ -257,12 +259,120 @@ def test_a_torchscript_archive_with_a_hostile_pickle_runs_nothing(stages: Stages
     assert not victim.exists()
 
 
-def test_an_archive_that_unpacks_beyond_the_limit_is_refused(stages: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = good_pt2(stages.root / "net.pt2")
+@pytest.mark.parametrize("write", [model_fixtures.tiny_pt2, model_fixtures.torchscript])
+def test_an_archive_that_unpacks_beyond_the_limit_is_refused(
+    write: Writer, stages: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = write(stages.root / "net.pt")
     with zipfile.ZipFile(model, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("net/extra/zeros", bytes(1 << 20))
     monkeypatch.setenv("DMS_MAX_INPUT_BYTES", str(1 << 19))
-    assert "unpacks to more than" in refused(stages.resolve(model), "ModelInvalid")
+    message = refused(stages.resolve(model, inputs=DECLARED), "ModelInvalid")
+    assert "more than the limit of 524288" in message
+
+
+def test_members_outside_of_the_archives_folder_are_written_nowhere(stages: Stages, victim: Path) -> None:
+    model = good_pt2(stages.root / "net.pt2")
+    with zipfile.ZipFile(model, "a") as archive:
+        archive.writestr(f"net/../../../../..{victim}", b"x")
+        archive.writestr(str(victim), b"x")
+        link = zipfile.ZipInfo("net/data/weights/weight_99")
+        link.external_attr = 0o120777 << 16
+        archive.writestr(link, "/etc/passwd")
+    assert stages.resolve(model).failure is None
+    assert not victim.exists()
+
+
+def changed_sizes(program: Program) -> None:
+    for value in program["graph_module"]["graph"]["tensor_values"].values():
+        value["sizes"] = [{"as_int": 10**6} for _ in value["sizes"]]
+
+
+@pytest.mark.parametrize("change", [changed_sizes, lambda program: program.update(extra=[[]] * 10**7)])
+def test_a_program_that_promises_too_much_is_refused(
+    change: Callable[[Program], None], stages: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(MEMORY_VARIABLE, str(resident_bytes() + (1 << 30)))
+    refused(stages.resolve(with_program(stages.root / "net.pt2", change)), "ModelInvalid")
+
+
+def unpacking(bytes_inside: int, stages: Stages) -> Path:
+    """A small .pt2 file with a weight of so many zeros."""
+    model = good_pt2(stages.root / "net.pt2")
+    with zipfile.ZipFile(model) as archive:
+        members = {info.filename: archive.read(info) for info in archive.infolist()}
+    with zipfile.ZipFile(model, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, data in members.items():
+            with archive.open(name, "w", force_zip64=True) as file:
+                if name.endswith("data/weights/weight_0"):
+                    for _ in range(bytes_inside >> 20):
+                        file.write(bytes(1 << 20))
+                else:
+                    file.write(data)
+    return model
+
+
+def test_three_gigabytes_of_zeros_in_a_small_file_do_not_take_the_pod_along(
+    stages: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = unpacking(3 << 30, stages)
+    assert model.stat().st_size < 20 << 20
+    monkeypatch.setenv(MEMORY_VARIABLE, str(resident_bytes() + (1 << 30)))
+    assert "takes more memory than the" in refused(stages.resolve(model), "ModelInvalid")
+
+
+class ReadsAFile(torch.nn.Module):
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        return frames + torch.from_file("/etc/hostname", shared=False, size=1, dtype=torch.uint8).float()
+
+
+class WritesAFile(torch.nn.Module):
+    def __init__(self, victim: Path) -> None:
+        super().__init__()
+        self.victim = str(victim)
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        torch.save(frames, self.victim)
+        return frames
+
+
+def scripted(module: torch.nn.Module, path: Path) -> Path:
+    torch.jit.save(torch.jit.script(module.eval()), path)
+    return path
+
+
+def test_torchscript_that_opens_files_is_refused_before_it_runs(stages: Stages, victim: Path) -> None:
+    for module, name in ((ReadsAFile(), "from_file"), (WritesAFile(victim), "save")):
+        model = scripted(module, stages.root / "net.pt")
+        assert f"uses {name}" in refused(stages.resolve(model, inputs=DECLARED), "ModelInvalid")
+    assert not victim.exists()
+
+
+def test_torch_itself_would_have_let_it_write(stages: Stages, victim: Path) -> None:
+    torch.jit.load(scripted(WritesAFile(victim), stages.root / "net.pt"))(torch.zeros(1))
+    assert victim.exists()
+
+
+@pytest.mark.parametrize("call", ["ops.inductor.anything(x)", "ops . c10d.allreduce(x)", "torch.classes.a.B()"])
+def test_torchscript_calls_tensor_operators_alone(call: str, stages: Stages) -> None:
+    model = rewritten(
+        model_fixtures.torchscript(stages.root / "net.pt"),
+        lambda name, data: data + call.encode() if name.endswith(".py") else data,
+    )
+    assert "no tensor arithmetic" in refused(stages.resolve(model, inputs=DECLARED), "ModelInvalid")
+
+
+class NeverEnds(torch.nn.Module):
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        while True:
+            frames = frames + 1
+        return frames
+
+
+def test_torchscript_that_never_ends_is_ended(stages: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TIME_LIMIT_VARIABLE, str((age_seconds() + 15) / 0.9))
+    model = scripted(NeverEnds(), stages.root / "net.pt")
+    assert "did not end within" in refused(stages.resolve(model, inputs=DECLARED), "ModelInvalid")
 
 
 @pytest.mark.parametrize(

@@ -63,11 +63,16 @@ def local_path(uri: str, roots: Sequence[Path]) -> Path:
 
 
 def shown(uri: str) -> str:
-    """The URI as messages may show it: without credentials and query (signed URLs), at most 200 characters."""
+    """The URI as messages may show it: `public`, at most 200 characters."""
+    return public(uri)[:200]
+
+
+def public(uri: str) -> str:
+    """The URI as everybody may see it: without credentials and query, which signed URLs hold."""
     head = uri.split("?", 1)[0].split("#", 1)[0]
     scheme, separator, rest = head.partition("://")
     authority, slash, path = rest.partition("/")
-    return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"[:200]
+    return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
 
 
 def _examples() -> str:

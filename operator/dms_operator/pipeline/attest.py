@@ -11,6 +11,7 @@ from ..api.errors import SigningUnavailable
 from ..api.stages import AnyRecipe, Artifact, ResolveRecipe, StageRequest
 from ..artifacts.attestation import Attestation
 from ..artifacts.copying import file_digest
+from ..artifacts.uris import public
 from .context import StageContext
 
 STATEMENT = "https://in-toto.io/Statement/v1"
@@ -49,9 +50,9 @@ def provenance(artifact: Artifact, digests: Mapping[str, str], recipe: AnyRecipe
         "predicate": {
             "buildDefinition": {
                 "buildType": BUILD_TYPE,
-                "externalParameters": recipe.to_wire(),
+                "externalParameters": _public(recipe).to_wire(),
                 "internalParameters": {"artifact": artifact.digest},
-                "resolvedDependencies": list(_dependencies(recipe)),
+                "resolvedDependencies": list(_dependencies(_public(recipe))),
             },
             "runDetails": {
                 "builder": {"id": f"dms-operator/{recipe.stage}", "version": {"dms-operator": __version__}},
@@ -59,6 +60,14 @@ def provenance(artifact: Artifact, digests: Mapping[str, str], recipe: AnyRecipe
             },
         },
     }
+
+
+def _public(recipe: AnyRecipe) -> AnyRecipe:
+    """The recipe without what a signed URL lets its holder do: papers lie beside artifacts, for whoever reads those."""
+    if not isinstance(recipe, ResolveRecipe):
+        return recipe
+    dataset = recipe.dataset_uri and public(recipe.dataset_uri)
+    return recipe.model_copy(update={"model_uri": public(recipe.model_uri), "dataset_uri": dataset})
 
 
 def _dependencies(recipe: AnyRecipe) -> Iterator[dict[str, Any]]:

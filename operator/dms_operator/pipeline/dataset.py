@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from ..api.errors import DatasetInvalid
 from ..api.stages import TensorSpec
-from .untrusted import reading
+from .untrusted import check_archive, reading
 
 LABELS = "labels"
+_MOST_ARRAYS = 1000
 Array = NDArray[Any]
 Headers = dict[str, tuple[tuple[int, ...], np.dtype[Any]]]
 """Shape and type of each array."""
@@ -67,11 +68,11 @@ def _headers(path: Path, limit_bytes: int) -> Headers:
             "the dataset is not a readable npz file", hint="Write it by numpy.savez, and upload it whole"
         )
     with zipfile.ZipFile(path) as archive:
-        unpacked = sum(info.file_size for info in archive.infolist())
-        if unpacked > limit_bytes:
+        check_archive(archive, "the dataset", DatasetInvalid, limit_bytes)
+        if len(archive.infolist()) > _MOST_ARRAYS:
             raise DatasetInvalid(
-                f"the dataset unpacks to {unpacked} bytes, more than the limit of {limit_bytes}",
-                hint="Use fewer samples",
+                f"the dataset holds {len(archive.infolist())} arrays",
+                hint=f"Keep one for each input and labels, at most {_MOST_ARRAYS}",
             )
         found: Headers = {}
         for info in archive.infolist():

@@ -14,13 +14,15 @@ from ..api.errors import ModelInvalid, ModelShapeMismatch
 from ..api.stages import ModelFormat, TensorSpec
 from .onnx_file import read_float_model
 from .pt2 import rewrite_safely
+from .torchscript import check_torchscript
+from .untrusted import first_line, told_as
 
 OPSET = 20
 """Newest opset whose Q/DQ, LayerNormalization and Gelu both ONNX Runtime's quantizer and the QNN converter take."""
 
 
 def to_onnx(
-    source: Path, source_format: ModelFormat, inputs: list[TensorSpec] | None, workdir: Path, limit_bytes: int
+    source: Path, source_format: ModelFormat, inputs: list[TensorSpec] | None, workdir: Path
 ) -> onnx.ModelProto:
     """Give the model as ONNX with static shapes and the inputs' own names.
 
@@ -29,31 +31,31 @@ def to_onnx(
     if source_format == "onnx":
         return read_float_model(source)
     if source_format == "pt2":
-        return _checked(_export_pt2(source, workdir / "safe.pt2", limit_bytes))
+        return _checked(_export_pt2(source, workdir / "safe.pt2"))
     return _checked(_export_torchscript(source, inputs, workdir / "traced.onnx"))
 
 
-def _export_pt2(source: Path, safe: Path, limit_bytes: int) -> onnx.ModelProto:
-    rewrite_safely(source, safe, limit_bytes)
+def _export_pt2(source: Path, safe: Path) -> onnx.ModelProto:
+    rewrite_safely(source, safe)
     import torch
 
-    try:
-        with _quiet():
-            program = torch.export.load(safe)
-            signature = program.graph_signature
-            exported = torch.onnx.export(
-                program,
-                dynamo=True,
-                opset_version=OPSET,
-                input_names=[str(name) for name in signature.user_inputs],
-                output_names=[str(name) for name in signature.user_outputs],
-                verbose=False,
-            )
-    except Exception as error:
-        raise ModelInvalid(
-            f"torch {torch.__version__} cannot export the .pt2 program to ONNX ({_first_line(error)})",
+    def refusal(error: Exception) -> ModelInvalid:
+        return ModelInvalid(
+            f"torch {torch.__version__} cannot export the .pt2 program to ONNX ({first_line(error)})",
             hint="Save it with this torch version, or give ONNX",
-        ) from error
+        )
+
+    with told_as(refusal), _quiet():
+        program = torch.export.load(safe)
+        signature = program.graph_signature
+        exported = torch.onnx.export(
+            program,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=[str(name) for name in signature.user_inputs],
+            output_names=[str(name) for name in signature.user_outputs],
+            verbose=False,
+        )
     assert exported is not None  # only the older exporter gives None
     return exported.model_proto
 
@@ -63,17 +65,16 @@ def _export_torchscript(source: Path, inputs: list[TensorSpec] | None, target: P
         raise ModelShapeMismatch(
             "a TorchScript file does not tell the shapes of its inputs", hint="Write them in spec.model.inputs"
         )
+    check_torchscript(source)
     import torch
 
+    def refusal(error: Exception) -> ModelInvalid:
+        return ModelInvalid(f"the TorchScript file cannot be read ({first_line(error)})", hint="Save it again")
+
     # torch.jit.load unpickles in C++ tensors and classes of the archive only, and runs no Python; the archive's own
-    # bytecode (forward) does run below, inside the stage pod. docs say so.
-    try:
-        with _quiet():
-            module = torch.jit.load(str(source), map_location="cpu").eval()  # type: ignore[no-untyped-call]
-    except Exception as error:
-        raise ModelInvalid(
-            f"the TorchScript file cannot be read ({_first_line(error)})", hint="Save it again"
-        ) from error
+    # code does run (__setstate__ here, forward below): that is why this process is confined (reader/process.py).
+    with told_as(refusal), _quiet():
+        module = torch.jit.load(str(source), map_location="cpu").eval()  # type: ignore[no-untyped-call]
     examples = tuple(torch.zeros(spec.shape, dtype=getattr(torch, spec.dtype)) for spec in inputs)
     _run_torchscript(module, examples, inputs)
     return _trace(module, examples, inputs, target)
@@ -82,30 +83,29 @@ def _export_torchscript(source: Path, inputs: list[TensorSpec] | None, target: P
 def _run_torchscript(module: Any, examples: tuple[Any, ...], inputs: list[TensorSpec]) -> None:
     import torch
 
-    try:
-        with torch.no_grad():
-            module(*examples)
-    except Exception as error:
+    def refusal(error: Exception) -> ModelShapeMismatch:
         shapes = ", ".join(f"{spec.name} {spec.shape} {spec.dtype}" for spec in inputs)
-        raise ModelShapeMismatch(
+        return ModelShapeMismatch(
             f"the model does not take the declared inputs ({shapes}): {_last_line(error)}",
             hint="Correct spec.model.inputs",
-        ) from error
+        )
+
+    with told_as(refusal), torch.no_grad():
+        module(*examples)
 
 
 def _trace(module: Any, examples: tuple[Any, ...], inputs: list[TensorSpec], target: Path) -> onnx.ModelProto:
     import torch
 
-    try:
-        with _quiet():
-            # dynamo cannot look into TorchScript; the older exporter reads it directly
-            torch.onnx.export(
-                module, examples, target, dynamo=False, opset_version=OPSET, input_names=[spec.name for spec in inputs]
-            )
-    except Exception as error:
-        raise ModelInvalid(
-            f"the TorchScript model cannot be exported to ONNX ({_first_line(error)})", hint="Give .pt2 or ONNX"
-        ) from error
+    def refusal(error: Exception) -> ModelInvalid:
+        line = first_line(error)
+        return ModelInvalid(f"the TorchScript model cannot be exported to ONNX ({line})", hint="Give .pt2 or ONNX")
+
+    with told_as(refusal), _quiet():
+        # dynamo cannot look into TorchScript; the older exporter reads it directly
+        torch.onnx.export(
+            module, examples, target, dynamo=False, opset_version=OPSET, input_names=[spec.name for spec in inputs]
+        )
     return onnx.load_model(target, load_external_data=False)
 
 
@@ -128,10 +128,6 @@ def _quiet() -> Iterator[None]:
             yield
         finally:
             logging.disable(previous)
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)[:300]
 
 
 def _last_line(error: Exception) -> str:

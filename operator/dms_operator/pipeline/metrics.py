@@ -124,7 +124,7 @@ def macro_f1(predicted: Array, labels: Array) -> float:
 
 def _classified(metric: Metric, outputs: Array, labels: Array, seed: int) -> tuple[float, tuple[float, float]]:
     predicted = _classes(outputs)
-    _check_class_labels(labels, outputs.shape[-1], len(outputs))
+    check_class_labels(labels, outputs.shape[-1], len(outputs))
     if metric == "top1":
         hits = int((predicted == labels).sum())
         return hits / len(labels), wilson(hits, len(labels))
@@ -147,7 +147,8 @@ def _classes(outputs: Array) -> Array:
     return classes
 
 
-def _check_class_labels(labels: Array, classes: int, samples: int) -> None:
+def check_class_labels(labels: Array, classes: int, samples: int) -> None:
+    """Raise DatasetInvalid unless there is a class number below `classes` for each sample."""
     if labels.shape != (samples,) or not np.issubdtype(labels.dtype, np.integer):
         raise DatasetInvalid(
             f"the labels are {labels.dtype} of shape {list(labels.shape)}, not one class number per sample",

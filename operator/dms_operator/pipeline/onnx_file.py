@@ -1,19 +1,24 @@
 """Read ONNX from an untrusted file, and find out what it takes and gives."""
 
-from collections.abc import Iterator
+import functools
+import math
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 from pydantic import ValidationError
 
 from ..api.errors import ModelInvalid, ModelShapeMismatch
 from ..api.stages import TensorSpec
+from .untrusted import told_as
 
 MINIMUM_OPSET = 13
 """First opset with per-channel QuantizeLinear."""
+_MOST_NODES = 100_000
+"""A hundred times what nets for vehicles have; ONNX Runtime needs a second for every few thousand."""
 
 _QUANTIZED = {"QuantizeLinear", "DequantizeLinear", "QLinearConv", "MatMulInteger", "ConvInteger"}
 _DTYPES: dict[int, Any] = {
@@ -29,10 +34,8 @@ _DTYPES: dict[int, Any] = {
 
 def read_float_model(path: Path) -> onnx.ModelProto:
     """Read a self-contained float ONNX file. Raises ModelInvalid."""
-    try:
+    with told_as(lambda _: ModelInvalid("the ONNX file is truncated or damaged", hint="Upload it again, whole")):
         model = onnx.load_model(path, load_external_data=False)
-    except DecodeError as error:
-        raise ModelInvalid("the ONNX file is truncated or damaged", hint="Upload it again, whole") from error
     _refuse_external_data(model)
     try:
         onnx.checker.check_model(model)
@@ -43,12 +46,18 @@ def read_float_model(path: Path) -> onnx.ModelProto:
     if quantized:
         raise ModelInvalid(f"the ONNX model is already quantized ({', '.join(quantized)})", hint="Give the float model")
     _refuse_training_mode(model)
+    _refuse_too_many_nodes(model)
     return _at_least_minimum_opset(model)
 
 
 def nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
     """Every node of a graph, those of subgraphs included."""
-    for node in graph.node:
+    return nodes_of(graph.node)
+
+
+def nodes_of(body: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    """Every node of a graph's or a function's body, those of subgraphs included."""
+    for node in body:
         yield node
         for attribute in node.attribute:
             for subgraph in [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]:
@@ -95,7 +104,11 @@ def inputs_of(model: onnx.ModelProto) -> list[TensorSpec]:
 
 
 def check_weights(model: onnx.ModelProto) -> int:
-    """Number of parameters; raises ModelInvalid when one is NaN or infinite."""
+    """Number of parameters; raises ModelInvalid when one is NaN or infinite, or a node's attribute is NaN."""
+    for node in nodes(model.graph):
+        for attribute in node.attribute:
+            if any(map(math.isnan, (attribute.f, *attribute.floats))):
+                raise ModelInvalid(f"{attribute.name} of a node {node.op_type} is NaN", hint="Train or export again")
     for tensor in tensors(model):
         values = onnx.numpy_helper.to_array(tensor)
         if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
@@ -128,6 +141,26 @@ def _refuse_training_mode(model: onnx.ModelProto) -> None:
             )
 
 
+def _refuse_too_many_nodes(model: onnx.ModelProto) -> None:
+    """Functions that call functions ten times each grow beyond all bounds when ONNX Runtime puts them in place."""
+    bodies = {(each.domain, each.name): each.node for each in model.functions}
+
+    @functools.cache
+    def size(key: tuple[str, str]) -> int:
+        return total(bodies[key])
+
+    def total(body: Iterable[onnx.NodeProto]) -> int:
+        keys = [(node.domain, node.op_type) for node in nodes_of(body)]
+        return sum(size(key) if key in bodies else 1 for key in keys)
+
+    count = total(model.graph.node)
+    if count > _MOST_NODES:
+        raise ModelInvalid(
+            f"the ONNX model has {count} nodes, those of its functions included",
+            hint=f"Make it smaller: at most {_MOST_NODES}",
+        )
+
+
 def _at_least_minimum_opset(model: onnx.ModelProto) -> onnx.ModelProto:
     opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
     if opset >= MINIMUM_OPSET:
@@ -149,6 +182,8 @@ def _spec(value: onnx.ValueInfoProto) -> TensorSpec:
             hint="Use float32",
         )
     shape = [dimension.dim_value for dimension in tensor.shape.dim]
+    if not value.name.isprintable():
+        raise ModelInvalid(f"the input {value.name[:40]!r} has control characters in its name", hint="Rename it")
     try:
         return TensorSpec(name=value.name, shape=shape, dtype=_DTYPES[tensor.elem_type])
     except ValidationError as error:

@@ -25,15 +25,15 @@ _NOT_MODEL = ("data/aotinductor/", "data/executorch/")
 _EXPORT_AGAIN = "export plain tensors and modules with torch.export.save"
 
 
-def rewrite_safely(source: Path, target: Path, limit_bytes: int) -> None:
-    """Write the safe parts of the archive `source` as a new archive `target`.
+def rewrite_safely(source: Path, target: Path) -> None:
+    """Write the safe parts of the archive `source`, whose size is checked (formats.py), as a new archive `target`.
 
     Raises ModelInvalid, and ModelShapeMismatch for dynamic axes.
     """
     from torch.export.pt2_archive._package import PT2ArchiveWriter
 
     with reading("the .pt2 archive", ModelInvalid, "Save it again"), zipfile.ZipFile(source) as archive:
-        members = _members(archive, limit_bytes)
+        members = _members(archive)
         program = _json(archive, members, _PROGRAM)
         check_program(program)
         with PT2ArchiveWriter(str(target)) as writer:
@@ -43,7 +43,7 @@ def rewrite_safely(source: Path, target: Path, limit_bytes: int) -> None:
                 _copy_tensors(archive, members, writer, folder, prefix)
 
 
-def _members(archive: zipfile.ZipFile, limit_bytes: int) -> dict[str, zipfile.ZipInfo]:
+def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     """Members by their name without the archive's top folder."""
     members: dict[str, zipfile.ZipInfo] = {}
     for info in archive.infolist():
@@ -51,8 +51,6 @@ def _members(archive: zipfile.ZipFile, limit_bytes: int) -> dict[str, zipfile.Zi
         if name in members:
             raise ModelInvalid(f"the .pt2 archive holds {name} twice", hint="Save it again")
         members[name] = info
-    if sum(info.file_size for info in members.values()) > limit_bytes:
-        raise ModelInvalid(f"the .pt2 archive unpacks to more than {limit_bytes} bytes", hint="Make the model smaller")
     if any(name.startswith(_NOT_MODEL) for name in members):
         raise ModelInvalid("the .pt2 archive holds compiled native code, which is never loaded", hint=_EXPORT_AGAIN)
     if [name for name in members if name.startswith("models/")] != [_PROGRAM]:

@@ -30,8 +30,12 @@ def write(result: StageResult, path: Path) -> None:
 
 
 def printable(text: str) -> str:
-    """Text that any JSON encoder takes: lone surrogates (from odd file names) replaced."""
-    return text.encode("utf-8", "replace").decode()
+    """Text that any JSON encoder takes and any terminal shows as it is: surrogates and control characters replaced.
+
+    Names in files from outside end up in messages, and messages on people's screens.
+    """
+    plain = text.encode("utf-8", "replace").decode()
+    return "".join(character if character.isprintable() else " " for character in plain)
 
 
 def _encode(wire: dict[str, Any]) -> bytes:

@@ -10,7 +10,9 @@ _FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 _SHELL_SIGNAL_BASE = 128
 """A program that is a shell script reports its child's signal as 128 + number."""
 _NO_SPACE = re.compile(r"No space left on device", re.IGNORECASE)
-_NO_MEMORY = re.compile(r"std::bad_alloc|MemoryError|cannot allocate memory|failed to allocate memory", re.IGNORECASE)
+_NO_MEMORY = re.compile(
+    r"std::bad_alloc|MemoryError|can(no|')t allocate memory|failed to allocate memory|alloc failed", re.IGNORECASE
+)
 _LONGEST = 400
 
 
@@ -23,6 +25,11 @@ def signal_of(returncode: int) -> signal.Signals | None:
         return None
 
 
+def is_lack_of_memory(text: str) -> bool:
+    """Whether a native library's message says that it wanted more memory than there is."""
+    return _NO_MEMORY.search(text) is not None
+
+
 def cause_outside(what: str, returncode: int, lines: Sequence[str]) -> DMSError | None:
     """The error of `what` when it failed for such a reason, by its code and what it printed; None otherwise."""
     killed = signal_of(returncode)
@@ -31,7 +38,7 @@ def cause_outside(what: str, returncode: int, lines: Sequence[str]) -> DMSError 
         return ConverterKilled(f"{what} was killed by {killed.name}", hint=hint)
     if any(_NO_SPACE.search(line) for line in lines):
         return StoreFull(f"no space is left in the pod's scratch space for {what}", hint="Give the stage more of it")
-    line = next((line for line in lines if _NO_MEMORY.search(line)), None) if returncode else None
+    line = next(filter(is_lack_of_memory, lines), None) if returncode else None
     if line is not None:
         return ConverterKilled(f"{what} ran out of memory: {line[:_LONGEST]}", hint="Give the stage more memory")
     return None

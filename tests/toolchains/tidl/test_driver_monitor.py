@@ -20,7 +20,7 @@ EXAMPLE = Path(__file__).parents[3] / "examples" / "models" / "driver-monitor.pt
 
 @pytest.mark.slow
 def test_the_driver_monitor_is_taken_whole_and_keeps_its_accuracy(tmp_path: Path, workdir: Path) -> None:
-    model = to_onnx(EXAMPLE, "pt2", None, tmp_path, 1 << 30)
+    model = to_onnx(EXAMPLE, "pt2", None, tmp_path)
     frames, labels = make_dataset(60, 7)
     clips = [{"frames": clip[None]} for clip in frames]
     rows = compare(model, clips, labels, 20, 1.01)

@@ -1,19 +1,13 @@
 """Time and memory that a training pod may use. Training stops by itself before it is killed."""
 
-import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import ClassVar
 
 from ...api.errors import QuantizationFailed, Retryable
-from ...api.stages import TIME_LIMIT_VARIABLE
 from ..machine import age_seconds
+from ..pod_limits import memory_limit, resident_bytes, time_limit
 
-MEMORY_VARIABLE = "DMS_MEMORY_LIMIT"
-"""Bytes that the pod may use. Absent: the limit of its cgroup."""
-_CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
-_STATM = Path("/proc/self/statm")
 _SHARE = 0.9
 """Share of a limit at which training stops: what is left is for the checkpoint."""
 
@@ -70,15 +64,4 @@ class Limits:
 
 def limits_from_environment() -> Limits:
     """The pod's limits. Its time began with this process: fetching and the teacher's answers have used some of it."""
-    seconds = os.environ.get(TIME_LIMIT_VARIABLE)
-    return Limits(float(seconds) if seconds else None, _memory_limit(), elapsed=age_seconds())
-
-
-def resident_bytes() -> int:
-    """Memory that this process has in use."""
-    return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
-
-
-def _memory_limit() -> int | None:
-    text = os.environ.get(MEMORY_VARIABLE) or (_CGROUP_LIMIT.read_text().strip() if _CGROUP_LIMIT.is_file() else "")
-    return int(text) if text.isdecimal() else None
+    return Limits(time_limit(), memory_limit(), elapsed=age_seconds())

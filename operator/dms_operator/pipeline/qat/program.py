@@ -18,13 +18,13 @@ def load_program(source: Path, safe: Path, limit_bytes: int) -> torch.export.Exp
 
     Raises QuantizationFailed for models that are no PyTorch program, ModelInvalid.
     """
-    found = model_format(source)
+    found = model_format(source, "auto", limit_bytes)
     if found != "pt2":
         raise QuantizationFailed(
             f"quantization-aware training needs the PyTorch program (torch.export), but the model is {_WORDS[found]}",
             hint="Give the .pt2 file of torch.export.save, or use method: static",
         )
-    rewrite_safely(source, safe, limit_bytes)
+    rewrite_safely(source, safe)
     try:
         return torch.export.load(safe)
     except Exception as error:

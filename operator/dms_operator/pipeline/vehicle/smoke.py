@@ -11,10 +11,9 @@ import dms_operator
 
 from ...api import errors
 from ...api.errors import DMSError, GoldenMismatch, SmokeRunFailed
-from ...api.stages import TIME_LIMIT_VARIABLE
 from ...api.vehicle import ActivateRecipe
 from ...toolchains.endings import signal_of
-from ..machine import age_seconds
+from ..pod_limits import seconds_left
 
 _SHARE = 0.9
 """Share of the pod's time after which a check is ended: what is left is for going back."""
@@ -42,7 +41,7 @@ def run_smoke(recipe: ActivateRecipe, folder: Path, scratch: Path) -> Smoke:
     job.write_text(json.dumps(asked | {"folder": str(folder)}))
     command = [sys.executable, "-P", "-m", f"{__package__}.smoke_child", str(job), str(answer)]
     try:
-        code = subprocess.run(command, cwd=scratch, env=_environment(), timeout=_seconds_left()).returncode
+        code = subprocess.run(command, cwd=scratch, env=_environment(), timeout=seconds_left(_SHARE)).returncode
     except subprocess.TimeoutExpired as error:
         raise SmokeRunFailed(f"the smoke inference hung, and was ended after {error.timeout:.0f} s") from error
     if code != 0 or not answer.is_file():
@@ -63,11 +62,6 @@ def run_smoke(recipe: ActivateRecipe, folder: Path, scratch: Path) -> Smoke:
 def _told(found: dict[str, str]) -> DMSError:
     kind: type[DMSError] = getattr(errors, found["reason"])
     return kind(found["message"], hint=found["hint"])
-
-
-def _seconds_left() -> float | None:
-    limit = os.environ.get(TIME_LIMIT_VARIABLE)
-    return max(0.0, _SHARE * float(limit) - age_seconds()) if limit else None
 
 
 def _environment() -> dict[str, str]:
