@@ -6,7 +6,7 @@ from ..api.stages import StageName
 from ..artifacts.signing import SIGNING_KEY_VARIABLE, VERIFICATION_KEY_VARIABLE
 from .settings import Signing
 
-_VOLUME = "signing"
+VOLUME = "signing"
 _FOLDER = "/etc/dms/signing"
 _OWNER_AND_GROUP_MAY_READ = 0o440
 _NO_KEY: frozenset[StageName] = frozenset({"remove", "deactivate"})
@@ -22,7 +22,7 @@ def volumes(stage: StageName, signing: Signing | None) -> list[dict[str, Any]]:
         return []
     items = [{"key": name, "path": name} for name in names]
     secret = {"secretName": signing.secret, "defaultMode": _OWNER_AND_GROUP_MAY_READ, "items": items}
-    return [{"name": _VOLUME, "secret": secret}]
+    return [{"name": VOLUME, "secret": secret}]
 
 
 def mounts(stage: StageName, signing: Signing | None) -> list[dict[str, Any]]:
