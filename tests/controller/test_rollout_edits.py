@@ -255,3 +255,20 @@ class TestVehicles:
         fleet.annotate(RETRY, "now")
         fleet.tick(((26 - fleet.now.hour) % 24) * 3600)
         assert fleet.settle().labels["late"] == stable
+
+
+class TestRefusedSpecs:
+    def said(self, **rollout: object) -> str:
+        stalled = fleet_world(2, **rollout).settle().condition("Stalled")
+        assert stalled is not None
+        assert stalled["reason"] == "InvalidSpec"
+        return str(stalled["message"])
+
+    def test_no_vehicle_at_a_time_is_no_rollout(self) -> None:
+        for none in ("0", "0%", "00"):
+            assert "maxUnavailable" in self.said(maxUnavailable=none)
+            assert "size" in self.said(waves=[{"name": "lab", "size": none}])
+
+    def test_a_wave_as_large_as_the_one_before_is_another_soak(self) -> None:
+        same = [{"name": "a", "size": "1"}, {"name": "b", "size": "1"}, {"name": "c", "size": "100%"}]
+        assert fleet_world(2, waves=same).settle().rollout["state"] == "Completed"

@@ -10,6 +10,8 @@ from .quantities import Duration
 
 CountOrPercent = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,6}|100%|[1-9]?[0-9]%)$")]
 """A number of nodes as text (`2`), or a share of the fleet (`5%`)."""
+SomeOrPercent = Annotated[str, StringConstraints(pattern=r"^([1-9][0-9]{0,5}|100%|[1-9][0-9]?%)$")]
+"""The same, and not none: to stop a rollout there is spec.suspend."""
 
 Labels = Annotated[
     dict[Annotated[str, StringConstraints(max_length=253)], Annotated[str, StringConstraints(max_length=63)]],
@@ -31,7 +33,7 @@ class WaveSpec(Model):
 
     name: Name
     """Name of the wave, unique in the rollout."""
-    size: CountOrPercent
+    size: SomeOrPercent
     """Number of nodes (\"2\") or share of the fleet (\"5%\") that have the revision when the wave ends."""
     soak: Duration = Duration("0s")
     """How long the gates are watched before the next wave may start."""
@@ -111,7 +113,7 @@ class RolloutSpec(Model):
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
     """Waves in order; the last one is usually 100%."""
-    max_unavailable: CountOrPercent = "10%"
+    max_unavailable: SomeOrPercent = "10%"
     """Nodes that may be updating at the same time; offline nodes do not count."""
     max_prefetch: int = Field(default=50, ge=1, le=10_000)
     """Nodes that may download at the same time, before they switch."""

@@ -46,7 +46,9 @@ def choose(scene: Scene, revision: str, desired: int) -> Choice:
             others.append(member)
     for member in sorted(others, key=lambda each: not ledger.is_coming(each.name, revision)):
         has_room = len(choice.updated) + len(choice.chosen) < desired
-        if failure := _failure(scene, member, revision, has_room):
+        is_silent = not ledger.is_known(member.name) and member.vehicle.away_since is None
+        failure = None if is_silent else _failure(scene, member, revision, has_room)
+        if failure:
             choice.failed.append(failure)
         elif member.vehicle.held:
             choice.held.append(member)
@@ -106,7 +108,8 @@ def shown_failures(choice: Choice) -> list[FailedVehicle]:
 
 def fetched_again(goals: Iterable[Goal], ledger: Ledger) -> list[FailedVehicle]:
     """Vehicles to which a revision is brought once more, and why; no more of them than status names."""
-    jobs = ((goal.vehicle.name, ledger.damage(goal.vehicle.name, goal.revision)) for goal in goals)
+    known = (goal for goal in goals if ledger.is_known(goal.vehicle.name))
+    jobs = ((goal.vehicle.name, ledger.damage(goal.vehicle.name, goal.revision)) for goal in known)
     found = [_failed(name, failure_of(job).reason, failure_of(job).message) for name, job in jobs if job]
     return sorted(found, key=lambda each: each.node)[:SHOWN_FAILURES]
 

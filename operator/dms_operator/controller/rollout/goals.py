@@ -59,6 +59,8 @@ def starts(goals: Iterable[Goal], ledger: Ledger, slots: Slots, now: datetime) -
     switching = sum(map(ledger.is_switching, holders))
     prefetching = sum(map(ledger.is_prefetching, holders))
     for goal in goals:
+        if switching >= slots.switching and prefetching >= slots.prefetching:
+            return  # of a large fleet nearly all wait: none of them is looked at
         stage = next_stage(goal, ledger, now)
         if stage == "prefetch" and prefetching < slots.prefetching:
             prefetching += 1
@@ -80,6 +82,8 @@ def next_stage(goal: Goal, ledger: Ledger, now: datetime) -> StageName | None:
     name = goal.vehicle.name
     if goal.vehicle.away_since is not None or goal.vehicle.held:
         return None
+    if not ledger.is_known(name):
+        return "deactivate" if goal.removes else "prefetch"
     # One answer at a time: it is noted in the vehicle's label, and its Job gone, before another may come.
     if ledger.is_busy(name, now) or ledger.has_switched(name) or has_failed(goal, ledger):
         return None
@@ -92,6 +96,8 @@ def next_stage(goal: Goal, ledger: Ledger, now: datetime) -> StageName | None:
 
 def has_failed(goal: Goal, ledger: Ledger) -> bool:
     """Whether the goal cannot be reached in this try."""
+    if not ledger.is_known(goal.vehicle.name):
+        return False
     stages: tuple[StageName, ...] = ("deactivate",) if goal.removes else ("prefetch", "activate")
     jobs = (ledger.job(goal.vehicle.name, stage, goal.revision) for stage in stages)
     return any(job is not None and ledger.has_failed_now(job) for job in jobs)

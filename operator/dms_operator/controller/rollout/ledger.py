@@ -31,6 +31,10 @@ class Ledger:
             ledger.by_node.setdefault(job.node, []).append(job)
         return ledger
 
+    def is_known(self, node: str) -> bool:
+        """Whether there is a Job of the vehicle: most of a large fleet have none, and are done with at once."""
+        return node in self.by_node
+
     def job(self, node: str, stage: StageName, revision: str) -> JobView | None:
         """The Job of a stage and revision on a vehicle that is not on its way out."""
         return next((job for job in self.jobs(node) if (job.stage, job.revision) == (stage, revision)), None)

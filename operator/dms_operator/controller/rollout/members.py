@@ -3,9 +3,13 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ...api.spec import DeploymentSpec, TargetSpec
 from .fleet import Vehicle
+
+REMEMBERED = 50_000
+"""Places in an order that are remembered, some 200 bytes each: a fleet is put in order at each look."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,12 @@ def members(spec: DeploymentSpec, vehicles: Iterable[Vehicle], uid: str) -> list
         by_board.setdefault(each.board, []).append(each)
     pairs = ((one, _target(by_board.get(one.board, []), one)) for one in vehicles if _is_chosen(spec, one))
     found = [Member(vehicle, target) for vehicle, target in pairs if target is not None]
-    return sorted(found, key=lambda member: hashlib.sha256(f"{uid}/{member.name}".encode()).digest())
+    return sorted(found, key=lambda member: _place(uid, member.name))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _place(uid: str, name: str) -> bytes:
+    return hashlib.sha256(f"{uid}/{name}".encode()).digest()
 
 
 def _is_chosen(spec: DeploymentSpec, vehicle: Vehicle) -> bool:

@@ -247,7 +247,7 @@ def _told(
     after = status.model_copy(update=update)
     if before is None or _went_forward(before, after, started):
         after = after.model_copy(update={"progressed_at": timestamp(scene.now)})
-    left = sum(_is_left(scene, goal) for goal in goals)
+    left = sum(_is_left(scene, goal) for goal in goals if scene.ledger.is_known(goal.vehicle.name))
     return after.model_copy(update={"message": clip(message(after, left), 512)})
 
 

@@ -72,7 +72,7 @@ class Scene:
 
     def stuck_since(self, vehicle: Vehicle) -> datetime | None:
         """Since when a pod could have started on a vehicle, and has not; None when there is none, or it is away."""
-        waits = self.ledger.waits_since(vehicle.name)
+        waits = self.ledger.waits_since(vehicle.name) if self.ledger.is_known(vehicle.name) else None
         if waits is None or vehicle.away_since is not None:
             return None
         made = parse_timestamp(waits)
