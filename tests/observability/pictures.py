@@ -1,95 +1,68 @@
-"""The docs' pictures anew: `PYTHONPATH=helm:tests python -m observability.pictures docs/images` (some ten minutes).
+"""The docs' pictures anew: `PYTHONPATH=helm:tests python -m observability.pictures .demo docs/images`.
 
-Real stages on a dev cluster of its own: the demo's deployment, one for three boards, and one that is rolled out over
-six vehicles of this machine's kind until its last wave waits for approval. Needs matplotlib.
+Real stages on the demo's cluster, in the first folder: the demo's deployment, one for three boards, and one that is
+rolled out until its last wave waits for approval. Takes some ten minutes, and matplotlib.
 """
 
-import platform
 import sys
-import tempfile
 import time
 from pathlib import Path
-
-import yaml
+from typing import Any
 
 from dashboards import pictures
 from dms_operator.cli.demo import files
-from dms_operator.cli.demo.run import Demo
-from e2e.running import REPOSITORY, VEHICLE, end, wait_for
+from dms_operator.cli.demo.demo import Demo
+from dms_operator.cli.demo.follow import waits_for_approval
+from dms_operator.cli.demo.rollout import is_noise
+from dms_operator.cli.demo.run import ROLLOUT_EXAMPLE, down
+from e2e.running import end, wait_for
 from observability.conftest import Prometheus
 
-EXAMPLES = REPOSITORY / "examples"
-BOARD = "generic-x86" if platform.machine() == "x86_64" else "generic-arm64"
-CARS = [f"car-{number}" for number in range(1, 7)]
-ROLLED_OUT = "driver-monitor-fleet"
-WAVES = [
-    {"name": "lab", "size": "1"},
-    {"name": "canary", "size": "50%", "soak": "20s"},
-    {"name": "fleet", "size": "100%", "approval": "Manual"},
-]
+EXAMPLES = ("driver-monitor.yaml", "three-boards.yaml")
 LAST_SCRAPES = 5
 """Seconds."""
 
 
-def _lay_out(layout: files.Layout) -> None:
-    """The demo's cluster, with vehicles."""
-    files.lay_out(layout, REPOSITORY)
-    layout.volume("fleet").mkdir()
-    cluster = yaml.safe_load(files.cluster_config(layout).read_text())
-    cluster["nodes"][0]["labels"]["dms.edge/board"] = BOARD
-    cluster["nodes"] += [{"name": car, "labels": {VEHICLE: BOARD}, "taints": [{"key": VEHICLE}]} for car in CARS]
-    files.cluster_config(layout).write_text(yaml.safe_dump(cluster))
-    settings = yaml.safe_load(layout.settings.read_text())
-    settings["fleet"] = {"volume": {"hostPath": {"path": str(layout.volume("fleet")), "type": "Directory"}}}
-    layout.settings.write_text(yaml.safe_dump(settings))
+def _rolled_out(demo: Demo) -> str:
+    """Roll out as far as the approval; a benchmark that was too noisy to tell is run again. Gives the name."""
+    name = demo.apply(demo.repository / ROLLOUT_EXAMPLE)
+    while is_noise(body := demo.follow(name, waits_for_approval)):
+        demo.kubectl("annotate", "--overwrite", "dmsd", name, f"dms.edge/retry={time.time():.0f}")
+    _check(body, body["status"].get("phase") == "RollingOut")
+    return name
 
 
-def _rolled_out(directory: Path) -> Path:
-    """The demo's deployment, for the vehicles."""
-    body = yaml.safe_load((EXAMPLES / "driver-monitor.yaml").read_text())
-    body["metadata"]["name"] = ROLLED_OUT
-    body["spec"]["targets"] = [{"name": "car", "board": BOARD}]
-    body["spec"]["benchmark"] = {"latencyBudget": "200ms", "minProvenance": "measured"}
-    body["spec"]["rollout"] = {"waves": WAVES, "maxUnavailable": "2"}
-    path = directory / "fleet.yaml"
-    path.write_text(yaml.safe_dump(body))
-    return path
+def _check(body: dict[str, Any], good: bool) -> None:
+    if not good:
+        raise RuntimeError(f"{body['metadata']['name']} is {body['status'].get('phase')}: {body['status']['summary']}")
 
 
-def _is_waiting(demo: Demo, prometheus: Prometheus) -> bool:
-    """Whether the rollout came to its approval; a benchmark that was too noisy to tell is run once more."""
-    if prometheus.query(f'dms_deployment_phase{{deployment="{ROLLED_OUT}", phase="Failed"}} == 1'):
-        demo.kubectl("annotate", "--overwrite", "dmsd", ROLLED_OUT, f"dms.edge/retry={time.time():.0f}")
-        time.sleep(LAST_SCRAPES)
-    return bool(prometheus.query('dms_rollout_paused{reason="ApprovalRequired"} == 1'))
-
-
-def _course(demo: Demo, prometheus: Prometheus) -> None:
+def _course(demo: Demo, prometheus: Prometheus, target: Path) -> None:
     wait_for(prometheus.scrapes, 30, "Prometheus scrapes the operator")
-    for example in ("driver-monitor.yaml", "three-boards.yaml"):
-        assert demo.follow(EXAMPLES / example)["status"]["phase"] == "Ready"
-    demo.kubectl("apply", "-f", str(_rolled_out(demo.layout.root)))
-    wait_for(lambda: _is_waiting(demo, prometheus), 900, "the last wave waits for approval")
+    for example in EXAMPLES:
+        body = demo.follow(demo.apply(demo.repository / "examples" / example))
+        _check(body, body["status"].get("phase") == "Ready")
+    name = _rolled_out(demo)
     time.sleep(LAST_SCRAPES)
+    pictures.draw_all(prometheus.url, target, name)
 
 
-def draw(target: Path) -> None:
+def draw(work: Path, target: Path) -> None:
     """Run everything, and draw what Prometheus saw of it."""
-    with tempfile.TemporaryDirectory() as directory:
-        demo = Demo(Path(directory), keep=False)
-        _lay_out(demo.layout)
+    demo = Demo(work, keep=False)
+    down(demo.layout.root)
+    files.lay_out(demo.layout, demo.repository)
+    try:
+        demo.start_cluster()
+        demo.start_operator()
+        prometheus = Prometheus(demo.layout.root, demo.address)
         try:
-            demo.start_cluster()
-            demo.start_operator()
-            prometheus = Prometheus(demo.layout.root, demo.address)
-            try:
-                _course(demo, prometheus)
-                pictures.draw_all(prometheus.url, target, ROLLED_OUT)
-            finally:
-                end(prometheus.process)
+            _course(demo, prometheus, target)
         finally:
-            demo.stop()
+            end(prometheus.process)
+    finally:
+        down(demo.layout.root)
 
 
 if __name__ == "__main__":
-    draw(Path(sys.argv[1]))
+    draw(Path(sys.argv[1]), Path(sys.argv[2]))
