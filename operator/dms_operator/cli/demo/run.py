@@ -15,7 +15,7 @@ from .demo import Demo
 from .follow import summary_of
 from .rollout import roll_out
 
-ROLLOUT_EXAMPLE = "examples/try-rollout.yaml"
+ROLLOUT_EXAMPLE = Path("examples/try-rollout.yaml")
 
 
 def run_demo(directory: Path, example: Path, *, keep: bool) -> int:
@@ -57,7 +57,7 @@ def _course(demo: Demo, example: Path) -> bool:
     if body["status"]["phase"] != "Ready":
         say(f"\n[red]{summary_of(body)}[/]", highlight=False)
         return False
-    return roll_out(demo, demo.repository / ROLLOUT_EXAMPLE)
+    return roll_out(demo, ROLLOUT_EXAMPLE)
 
 
 def down(directory: Path) -> None:

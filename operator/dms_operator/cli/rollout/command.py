@@ -1,4 +1,7 @@
-"""The commands of `dms rollout`."""
+"""The commands of `dms rollout`.
+
+They import what they need when they run: stage pods, which have none of the operator's libraries, start by `dms`, too.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,11 +15,6 @@ from dms_operator.api.errors import DMSError
 from ..cluster import ClusterAccess, Context, Kubeconfig, Namespace
 from ..objects import Deployment, from_cluster
 from ..writes import Request, write
-from . import requests
-from .reading import read_fleet
-from .render import as_json, as_text
-from .view import rollout_view
-from .watch import follow
 
 app = typer.Typer(no_args_is_help=True, help="Where a rollout over the vehicles stands, and how it goes on.")
 Name = Annotated[str, typer.Argument(help="The deployment.")]
@@ -37,6 +35,11 @@ def status(
 
     With --watch it ends when the rollout does: exit code 0 when it is completed, 1 when it was taken back.
     """
+    from .reading import read_fleet
+    from .render import as_json, as_text
+    from .view import rollout_view
+    from .watch import follow
+
     access = ClusterAccess(kubeconfig, context, namespace)
     with _told():
         deployment = follow(access, name, typer.echo) if watch else from_cluster(access, [name])[0]
@@ -55,8 +58,10 @@ def approve(
     kubeconfig: Kubeconfig = None,
 ) -> None:
     """Let the wave start that waits for approval."""
+    from .requests import approval
+
     access = ClusterAccess(kubeconfig, context, namespace)
-    _ask(access, name, lambda deployment: requests.approval(deployment, wave, revision))
+    _ask(access, name, lambda deployment: approval(deployment, wave, revision))
 
 
 @app.command()
@@ -68,7 +73,9 @@ def abort(
     kubeconfig: Kubeconfig = None,
 ) -> None:
     """Take the revision back from every vehicle: they get the one that was completed before."""
-    _ask(ClusterAccess(kubeconfig, context, namespace), name, lambda deployment: requests.abort(deployment, revision))
+    from .requests import abort as aborted
+
+    _ask(ClusterAccess(kubeconfig, context, namespace), name, lambda deployment: aborted(deployment, revision))
 
 
 @app.command()
@@ -80,23 +87,29 @@ def retry(
     kubeconfig: Kubeconfig = None,
 ) -> None:
     """Try once more what failed; a revision that was taken back is rolled out again from its first wave."""
+    from .requests import retry as retried
+
     now = datetime.now(UTC)
     access = ClusterAccess(kubeconfig, context, namespace)
-    _ask(access, name, lambda deployment: requests.retry(deployment, now, rollback=rollback))
+    _ask(access, name, lambda deployment: retried(deployment, now, rollback=rollback))
 
 
 @app.command()
 def pause(name: Name, namespace: Namespace = None, context: Context = None, kubeconfig: Kubeconfig = None) -> None:
     """Start nothing more: spec.suspend is set."""
+    from .requests import suspension
+
     access = ClusterAccess(kubeconfig, context, namespace)
-    _ask(access, name, lambda deployment: requests.suspension(deployment, suspend=True))
+    _ask(access, name, lambda deployment: suspension(deployment, suspend=True))
 
 
 @app.command()
 def resume(name: Name, namespace: Namespace = None, context: Context = None, kubeconfig: Kubeconfig = None) -> None:
     """Go on after a pause."""
+    from .requests import suspension
+
     access = ClusterAccess(kubeconfig, context, namespace)
-    _ask(access, name, lambda deployment: requests.suspension(deployment, suspend=False))
+    _ask(access, name, lambda deployment: suspension(deployment, suspend=False))
 
 
 def _ask(access: ClusterAccess, name: str, decide: Callable[[Deployment], Request]) -> None:
