@@ -304,6 +304,20 @@ class TestNotForVehicles:
         fleet.edit(targets=[self.SNPE])
         assert fleet.settle().labels == before
 
+    def test_what_was_taken_back_still_leaves_vehicles(self) -> None:
+        fleet = fleet_world(2).settle()
+        stable = fleet.revision()
+        fleet.edit(rollout={"waves": [{"name": "all", "size": "100%", "soak": "9h"}]})
+        next_revision(fleet).settle()
+        fleet.go_away("car-0")
+        fleet.annotate(ABORT, fleet.revision())
+        fleet.settle()
+        assert fleet.labels == {"car-0": fleet.revision(), "car-1": stable}
+        fleet.edit(targets=[self.SNPE])
+        fleet.settle()
+        fleet.come_back("car-0")
+        assert set(fleet.settle().labels.values()) == {stable}
+
 
 def test_without_a_folder_on_vehicles_the_message_says_what_to_set() -> None:
     done = world(rollout={"waves": [{"name": "fleet", "size": "100%"}]}).run()

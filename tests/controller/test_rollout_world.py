@@ -29,7 +29,7 @@ class Fleets(RuleBasedStateMachine):
     def begin(self, rollout: dict[str, Any]) -> None:
         self.fleet: FleetWorld = fleet_world(5, **rollout)
         self.fleet.run_until_built()
-        self.held: dict[str, str | None] = {}
+        self.retired: dict[str, Vehicle] = {}
         self.tries = 0
 
     @rule()
@@ -90,6 +90,26 @@ class Fleets(RuleBasedStateMachine):
         pair = (self.name(pick), self.fleet.revision())
         (self.fleet.broken.add if broken else self.fleet.broken.discard)(pair)
 
+    @rule(pick=picks, brings=st.booleans())
+    def let_no_prefetch_bring_it(self, pick: int, brings: bool) -> None:
+        pair = (self.name(pick), self.fleet.revision())
+        (self.fleet.unfetchable.discard if brings else self.fleet.unfetchable.add)(pair)
+
+    @rule(pick=picks, times=st.integers(1, 4))
+    def damage(self, pick: int, times: int) -> None:
+        self.fleet.damages[self.name(pick), self.fleet.revision()] = times
+
+    @rule(pick=picks)
+    def take_its_label_off(self, pick: int) -> None:
+        if len(self.fleet.vehicles) > 1:
+            name = self.name(pick)
+            self.retired[name] = self.fleet.vehicles.pop(name)
+
+    @rule()
+    def label_them_again(self) -> None:
+        self.fleet.vehicles |= self.retired
+        self.retired.clear()
+
     @rule()
     def approve(self) -> None:
         self.fleet.annotate(APPROVE, f"{self.fleet.revision()}/all")
@@ -127,6 +147,9 @@ class Fleets(RuleBasedStateMachine):
         """Undisturbed, it comes to an end, in which labels and disks agree."""
         fleet = self.fleet
         fleet.broken.clear()
+        fleet.unfetchable.clear()
+        fleet.damages.clear()
+        self.label_them_again()
         for name, vehicle in fleet.vehicles.items():
             fleet.vehicles[name] = replace(vehicle, away_since=None, here_since=fleet.now, held=False)
         self.approve()
@@ -136,13 +159,15 @@ class Fleets(RuleBasedStateMachine):
             self.approve()
         fleet.settle()
         assert fleet.labels == fleet.disks
+        assert not {*fleet.disks.values()} & {*fleet.rollout["refused"]}, "no vehicle keeps what was taken back"
         if fleet.rollout["state"] == "Completed":
             assert set(fleet.disks.values()) == {fleet.revision()}
         else:
             assert fleet.rollout["state"] == "RolledBack" or fleet.pauses()
 
     def switching_here(self) -> list[str]:
-        return [name for name in self.fleet.switching() if not self.fleet.vehicles[name].away_since]
+        seen = self.fleet.vehicles
+        return [name for name in self.fleet.switching() if name in seen and not seen[name].away_since]
 
     def limit(self) -> int:
         text = self.fleet.body["spec"]["rollout"].get("maxUnavailable", "10%")

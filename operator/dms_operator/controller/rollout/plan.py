@@ -4,8 +4,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ...api import reasons
-from ...api.capabilities import TOOLCHAINS
 from ...api.labels import RETRY, revision_label
 from ...api.rollout import RolloutSpec
 from ...api.rollout_status import Release, RolloutStatus
@@ -27,6 +25,7 @@ from .ledger import Ledger
 from .members import members
 from .messages import message
 from .pauses import BACKWARD, merged
+from .refusals import undeployable, unequipped, unfit
 from .rollback import ways_back
 from .scene import Scene
 from .windows import is_open
@@ -58,17 +57,17 @@ def rollout_plan(
     if spec.rollout is None or settings.fleet is None:
         pending = [job.name for job in observed.vehicle_jobs.values() if job.state == "Pending" and not job.deleting]
         kept = before if spec.rollout else remembered(before)
-        return RolloutPlan(kept, delete=pending, problem=_unequipped(spec))
+        return RolloutPlan(kept, delete=pending, problem=unequipped(spec))
     rounds = spec.rollout.failure_policy.per_node_retries
     ledger = Ledger.of(observed.vehicle_jobs.values(), retry_of(observed), rounds)
     scene = _scene(observed, spec, spec.rollout, release, ledger, now)
     labels = _node_labels(observed, ledger)
-    unfit = _unfit(spec)
-    if scene is None or unfit:
-        return RolloutPlan(before, node_labels=labels, problem=unfit)
-    problem = _undeployable(scene, settings)
-    if problem is not None:
+    problem = unfit(spec)
+    if scene is None:
         return RolloutPlan(before, node_labels=labels, problem=problem)
+    problem = problem or undeployable(scene, settings)
+    if problem is not None:
+        return _refused(scene, observed, settings, labels, problem)
     return _planned(scene, observed, settings, labels)
 
 
@@ -112,45 +111,27 @@ def _scene(
     )
 
 
-def _unequipped(spec: DeploymentSpec) -> Outlook | None:
-    if spec.rollout is None:
-        return None
-    why = "the operator knows no folder on vehicles: set fleet.volume in its settings"
-    return Outlook("Failed", reasons.FLEET_NOT_CONFIGURED, why)
-
-
-def _unfit(spec: DeploymentSpec) -> Outlook | None:
-    """What is known not to run on vehicles before anything is built."""
-    for target in spec.targets:
-        why = TOOLCHAINS[target.effective_toolchain()].off_vehicles
-        if why:
-            made = f"{target.name} is built by toolchain {target.effective_toolchain()}"
-            return Outlook("Failed", reasons.NOT_DEPLOYABLE, f"{made}; {why}")
-    return None
-
-
-def _undeployable(scene: Scene, settings: Settings) -> Outlook | None:
-    """What no vehicle could load, or no pod could bring there."""
-    estimates = [each.target for each in scene.release.targets if not each.deployable]
-    if estimates:
-        why = f"what was made for {', '.join(estimates)} is an estimate, no vehicle can load it"
-        return Outlook("Failed", reasons.NOT_DEPLOYABLE, f"{why}: compile it without estimateOnly")
-    releases = [scene.release, *([scene.fallback] if scene.fallback else [])]
-    lacking = {
-        each.toolchain for one in releases for each in one.targets if not settings.images.of("activate", each.toolchain)
-    }
-    if lacking:
-        why = f"no image for vehicles of toolchain {', '.join(sorted(lacking))}: set images.benchmark"
-        return Outlook("Failed", "ToolchainUnavailable", why)
-    return None
-
-
 def _node_labels(observed: Observed, ledger: Ledger) -> dict[str, dict[str, str | None]]:
     """What the last answers said and no label says yet. A node that is no vehicle now may be one again."""
     label = revision_label(observed.metadata.namespace, observed.metadata.name)
     vehicles = {each.name: each.revision for each in observed.fleet.vehicles}
     told = {node: ledger.runs(node, vehicles.get(node, "")) for node in ledger.by_node if ledger.has_answer(node)}
     return {node: {label: runs or None} for node, runs in told.items() if vehicles.get(node) != runs}
+
+
+def _refused(
+    scene: Scene, observed: Observed, settings: Settings, labels: dict[str, dict[str, str | None]], problem: Outlook
+) -> RolloutPlan:
+    """Nothing goes to any vehicle, but what was taken back before still leaves those that have it."""
+    before = observed.status.rollout
+    found = ways_back(scene, before.refused) if before and not scene.spec.suspend else ()
+    back = [goal for goal in found if settings.images.of("activate", goal.release.toolchain)]
+    create = [
+        _manifest(scene, start, observed, settings) for start in starts(back, scene.ledger, scene.slots, scene.now)
+    ]
+    by_node = {goal.vehicle.name: goal for goal in back}
+    delete = list(cleared(scene.ledger, scene.vehicles, Wanted(by_node, by_node.keys()), scene.now))
+    return RolloutPlan(before, create, delete, labels, problem=problem)
 
 
 def _planned(
