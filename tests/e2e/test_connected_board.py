@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from boards.sshd import SshServer, unpacked
+from e2e import leaks
 from e2e.conftest import install
 from e2e.docs_commands import commands
 from e2e.real_stages import RealStages, deployment
@@ -135,6 +136,14 @@ def test_a_deployment_is_measured_on_a_board_behind_ssh_though_its_link_was_cut(
     assert [row["provenance"] for row in benchmark["latencies"]] == ["measured"]
     assert benchmark["memoryProvenance"] == benchmark["accuracyProvenance"] == "measured"
     assert benchmark["reference"]["source"].startswith("fp32 reference, onnxruntime")
+
+
+def test_the_boards_key_shows_nowhere(lab: Lab, over_ssh: dict[str, Any]) -> None:
+    key = (lab.sshd.credentials / "ssh-privatekey").read_text().splitlines()[1]
+    texts = list(leaks.places(lab.kubectl, lab.operator, lab.stages.path("artifacts", "")))
+    assert leaks.found(key, texts) == []
+    secrets = lab.kubectl("get", "secrets", "-o", "json").encode()
+    assert leaks.found(key, [("secrets", secrets)]) == ["secrets"], "this search does find it"
 
 
 def test_the_cut_cost_no_pod(lab: Lab, over_ssh: dict[str, Any]) -> None:
