@@ -1,6 +1,7 @@
 """What GitOps tools make of a rollout: of every status that the planner writes on the way over a fleet."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from gitops.kstatus import kstatus
 
 APPROVAL = [{"name": "lab", "size": "1"}, {"name": "fleet", "size": "100%", "approval": "Manual"}]
 SOAK = [{"name": "lab", "size": "1", "soak": "1h"}, {"name": "fleet", "size": "100%"}]
-GATES = [{"metric": "p99LatencyMs", "value": 33}]
+GATES = [{"metric": "p99LatencyMs", "value": 33, "interval": "60s"}]
 PAUSE = {"action": "Pause"}
 
 
@@ -46,9 +47,9 @@ def suspended() -> FleetWorld:
 
 def failing_its_gate() -> FleetWorld:
     fleet = fleet_world(waves=SOAK, gates=GATES, failurePolicy=PAUSE).settle()
-    for _ in range(5):
-        fleet.tick(60)
-        fleet.readings = {"p99LatencyMs": (*fleet.readings.get("p99LatencyMs", ()), Reading(fleet.now, 90.0))}
+    slow = [Reading(fleet.now + timedelta(minutes=minute), 90.0) for minute in range(1, 6)]
+    fleet.tick(5 * 60)
+    fleet.readings = {("p99LatencyMs", 60.0): tuple(slow)}
     return fleet.settle()
 
 
