@@ -69,6 +69,31 @@ class Burdened(nn.Module):
         return logits
 
 
+class Uneven(nn.Module):
+    """Two convolutions of which the first's channels differ by up to a thousandfold, as a batch norm may leave them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(16, 8, 3, padding=1)
+        self.head = nn.Linear(8, 3)
+        spread = torch.logspace(-1.5, 1.5, 16)
+        with torch.no_grad():
+            self.first.weight.mul_(spread[:, None, None, None])
+            self.first.bias.mul_(spread)  # type: ignore[union-attr]
+            self.second.weight.div_(spread[:, None, None])
+
+    def forward(self, frames: Tensor) -> Tensor:
+        features = torch.relu(self.second(torch.relu(self.first(frames))))
+        logits: Tensor = self.head(features.mean((2, 3)))
+        return logits
+
+
+def uneven(path: Path) -> Path:
+    """Write `Uneven`."""
+    torch.manual_seed(3)
+    return _save(Uneven(), path)
+
+
 def burdened(path: Path) -> Path:
     """Write `Burdened`."""
     torch.manual_seed(3)

@@ -43,9 +43,11 @@ Chooser = Callable[[LinearLayer], tuple[int, bool] | None]
 
 
 def learn_rounding(
-    model: onnx.ModelProto, feeds: Iterable[Feed], chooser: Chooser, progress: Progress
+    model: onnx.ModelProto, feeds: Iterable[Feed], chooser: Chooser, progress: Progress, narrow: bool = False
 ) -> dict[str, Grid]:
     """Round weights in place; gives the grid of each. Weights that several layers share are left as they are.
+
+    `narrow` leaves out the lowest code, such as -8 of 4 bits.
 
     Raises QuantizationFailed when a layer's inputs are NaN or infinite.
     """
@@ -60,7 +62,7 @@ def learn_rounding(
         moments = _moments(layer, original, model, samples)
         weights = Weights(model)
         before = weights[layer.weight]
-        grids[layer.weight] = _round_layer(layer, weights, moments, bits, per_channel)
+        grids[layer.weight] = _round_layer(layer, weights, moments, bits, per_channel, narrow)
         if layer.bias is not None and layer.bias in weights and read[layer.bias] == 1:
             _keep_mean(layer, weights, before, moments)
         progress("round", done, len(chosen))
@@ -107,14 +109,16 @@ def _keep_mean(layer: LinearLayer, weights: Weights, before: Array, moments: Mom
     weights[layer.bias] = weights[layer.bias] + (wanted - present).reshape(weights.shape(layer.bias))
 
 
-def _round_layer(layer: LinearLayer, weights: Weights, moments: Moments, bits: int, per_channel: bool) -> Grid:
+def _round_layer(
+    layer: LinearLayer, weights: Weights, moments: Moments, bits: int, per_channel: bool, narrow: bool
+) -> Grid:
     original = weights[layer.weight]
     matrix = layer.matrix(original).astype(np.float64)
     rounded, scales = np.empty_like(matrix), np.empty(matrix.shape[:2])
     common = None if per_channel else float(np.abs(matrix).max())
     for group in range(layer.groups):
         rounded[group], scales[group] = round_rows(
-            matrix[group], moments.present[group], moments.cross[group], bits, common
+            matrix[group], moments.present[group], moments.cross[group], bits, common, narrow
         )
     weights[layer.weight] = layer.weight_of(rounded, original.shape)
     scale = scales.ravel() if per_channel else scales.ravel()[0]
@@ -122,7 +126,7 @@ def _round_layer(layer: LinearLayer, weights: Weights, moments: Moments, bits: i
 
 
 def round_rows(
-    matrix: Array, moments: Array, cross: Array, bits: int, common: float | None = None
+    matrix: Array, moments: Array, cross: Array, bits: int, common: float | None = None, narrow: bool = False
 ) -> tuple[Array, Array]:
     """Rows on their grids, and each row's scale, such that the rows times the inputs come near the float outputs.
 
@@ -136,12 +140,13 @@ def round_rows(
     factor = np.linalg.cholesky((inverse + inverse.T) / 2).T
     top = np.abs(wanted).max(axis=1) if common is None else np.full(len(matrix), common)
     top = np.where(top > 0, top, 1.0) / (2 ** (bits - 1) - 1)
+    codes = (-(2 ** (bits - 1)) + narrow, 2 ** (bits - 1) - 1)
     best, scales, least = matrix, top, np.full(len(matrix), np.inf)
     for share in _SHARES if common is None else (1.0,):
         # scales are stored as float32: the values must lie on the grid of those
         tried = (top * share).astype(np.float32).astype(np.float64)
         candidate = np.empty_like(matrix)
-        candidate[:, order] = _feed_back(wanted[:, order], tried, factor, bits)
+        candidate[:, order] = _feed_back(wanted[:, order], tried, factor, codes)
         error = np.einsum("rc,rc->r", (candidate - wanted) @ damped, candidate - wanted)
         better = error < least
         best, scales = np.where(better[:, None], candidate, best), np.where(better, tried, scales)
@@ -149,15 +154,17 @@ def round_rows(
     return best, scales
 
 
-def _feed_back(rows: Array, scales: Array, factor: Array, bits: int) -> Array:
-    """Round column by column; `factor` is the upper Cholesky factor of the inverse second moments."""
-    low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+def _feed_back(rows: Array, scales: Array, factor: Array, codes: tuple[int, int]) -> Array:
+    """Round column by column to `codes` from the lowest to the highest.
+
+    `factor` is the upper Cholesky factor of the inverse second moments.
+    """
     rows, rounded = rows.copy(), np.empty_like(rows)
     for start in range(0, rows.shape[1], _BLOCK):
         end = min(start + _BLOCK, rows.shape[1])
         errors = np.empty((len(rows), end - start))
         for column in range(start, end):
-            rounded[:, column] = np.clip(np.round(rows[:, column] / scales), low, high) * scales
+            rounded[:, column] = np.clip(np.round(rows[:, column] / scales), *codes) * scales
             error = (rows[:, column] - rounded[:, column]) / factor[column, column]
             rows[:, column:end] -= error[:, None] * factor[column, column:end]
             errors[:, column - start] = error

@@ -12,10 +12,12 @@ from torch.fx import GraphModule
 
 from ..progress import Progress
 from .checkpoints import Checkpoints, State
+from .features import FEATURES_SHARE, Features
 from .limits import Diverged, Limits
 from .losses import Loss
 from .program import used_parameters
 from .samples import Samples, float_outputs, groups
+from .start import LearnedRounding
 
 FREEZE_AT = 0.6
 """Share of the steps after which the ranges stay as they are (reference measurements)."""
@@ -93,10 +95,17 @@ class Trainer:
         checkpoints: Checkpoints,
         limits: Limits,
         progress: Progress,
+        features: Features,
+        start: LearnedRounding | None,
     ) -> None:
-        """`samples` carry the teacher's answers; `judge` scores a converted copy on held-out samples."""
+        """`samples` carry the teacher's answers; `judge` scores a converted copy on held-out samples.
+
+        `features` compare this very model's layers; without a `start` training begins at the float weights.
+        """
         self.model, self._samples, self._loss, self._judge = model, samples, loss, judge
         self._settings, self._checkpoints, self._limits, self._progress = settings, checkpoints, limits, progress
+        self._features = features
+        self._start, self._held = start, start.held if start else frozenset()
         self._parameters = list(used_parameters(model).values())
         self._optimizer = torch.optim.Adam(self._parameters, lr=settings.learning_rate)
         self._steps_per_epoch = math.ceil(len(samples) / settings.batch_size)
@@ -127,12 +136,16 @@ class Trainer:
 
     def _begin(self) -> None:
         """Set the ranges from training samples, and judge the net as it is."""
+        if self._start:
+            self._start.give_weights()
         set_fake_quantization(self.model, enabled=False)
         count = min(CALIBRATION_SAMPLES, len(self._samples))
         with torch.no_grad():
             for places in groups(range(count), self._settings.together):
                 self.model(*self._samples.inputs(places))
                 self._progress("ranges", places[-1] + 1, count)
+        if self._start:
+            self._start.give_steps()
         set_fake_quantization(self.model, enabled=True)
         self._close_epoch(None)
 
@@ -154,7 +167,7 @@ class Trainer:
     def _step(self) -> None:
         """Gradients of one batch, and one move of the optimizer."""
         run, settings = self._run, self._settings
-        set_observers(self.model, enabled=run.step < FREEZE_AT * self._steps)
+        set_observers(self.model, enabled=run.step < FREEZE_AT * self._steps, held=self._held)
         for group in self._optimizer.param_groups:
             group["lr"] = settings.learning_rate * cosine(run.step / self._steps)
         batch = self._batch()
@@ -166,11 +179,12 @@ class Trainer:
         self._progress("train", run.step, self._steps)
 
     def _accumulate(self, places: Sequence[int], share: float) -> float:
-        """Add the gradients of a group of samples that is a share of the batch; gives its part of the loss."""
-        outputs = float_outputs(self.model(*self._samples.inputs(places)))
-        loss = share * self._loss(outputs, self._samples.answers(places), self._samples.labels_of(places))
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss.item()
+        """Add the gradients of a group of samples that is a share of the batch; gives its part of the answers' loss."""
+        raw, layers = self._features.compare(self._samples.inputs(places))
+        answers, labels = self._samples.answers(places), self._samples.labels_of(places)
+        loss = self._loss(float_outputs(raw), answers, labels)
+        (share * (loss + FEATURES_SHARE * layers)).backward()  # type: ignore[no-untyped-call]
+        return share * loss.item()
 
     def _batch(self) -> list[int]:
         """Places of the step's samples: every epoch has an order of its own, decided by seed and number alone."""
@@ -230,21 +244,22 @@ def cosine(share: float) -> float:
     return FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * share))
 
 
-def set_observers(model: GraphModule, *, enabled: bool) -> None:
-    """Let ranges follow the data, or leave them as they are."""
-    _switch(model, "observer_enabled", enabled)
+def set_observers(model: GraphModule, *, enabled: bool, held: frozenset[torch.nn.Module] = frozenset()) -> None:
+    """Let ranges follow the data, or leave them as they are; those of `held` modules never change."""
+    for module in model.modules():
+        _switch(module, "observer_enabled", enabled and module not in held)
 
 
 def set_fake_quantization(model: GraphModule, *, enabled: bool) -> None:
     """Round tensors to their grids, or only watch them."""
-    _switch(model, "fake_quant_enabled", enabled)
-
-
-def _switch(model: GraphModule, name: str, enabled: bool) -> None:
     for module in model.modules():
-        buffer = getattr(module, name, None)
-        if isinstance(buffer, torch.Tensor):
-            buffer[0] = int(enabled)
+        _switch(module, "fake_quant_enabled", enabled)
+
+
+def _switch(module: torch.nn.Module, name: str, enabled: bool) -> None:
+    buffer = getattr(module, name, None)
+    if isinstance(buffer, torch.Tensor):
+        buffer[0] = int(enabled)
 
 
 def _rank(row: Epoch) -> tuple[float, float]:
