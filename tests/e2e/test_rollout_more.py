@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dms_operator.api.labels import revision_label
 from e2e.fleet import CARS, Fleet, fleet_cluster, fleet_in_namespace, fleet_operator
 from e2e.running import Cluster, OperatorProcess, wait_for
 
@@ -117,7 +118,10 @@ def test_a_deployment_that_goes_takes_its_model_along_but_from_a_held_vehicle(fl
         fleet.kubectl("annotate", "node", "car-5", "dms.edge/hold-")
     assert set(fleet.links()) == set(fleet.labels()) == {"car-5"}
     messages = [event["message"] for event in fleet.kubectl.json("get", "events")["items"]]
-    assert "model removed from 5 vehicles; it stays on car-5 (held)" in messages
+    found = "kubectl get nodes -l {} names those that nobody tried".format(
+        revision_label(fleet.kubectl.namespace, "driver")
+    )
+    assert f"model removed from 5 vehicles; it stays on car-5 (held); {found}" in messages
 
 
 def test_a_foreground_deletion_takes_the_model_along_too(fleet: Fleet) -> None:
