@@ -110,7 +110,7 @@ def train_variant(
     rows = [asdict(row) for row in history]
     facts = {"transferDifference": difference, "calibratedAfterTraining": unseen, "chosenEpoch": trainer.best_epoch}
     report.write_text(json.dumps({**facts, "epochs": rows}, indent=2) + "\n")
-    return Outcome(scheme.name, _notes(divided, trainer, len(history) - 1, dataset.labels is not None), report)
+    return Outcome(scheme.name, _notes(divided, trainer, qat.max_accuracy_drop, dataset.labels is not None), report)
 
 
 def _never_negative(samples: Samples, names: Sequence[str]) -> frozenset[str]:
@@ -170,13 +170,17 @@ def _transfer_difference(
     return round(difference, 6)
 
 
-def _notes(divided: Parts, trainer: Trainer, epochs: int, labelled: bool) -> str:
+def _notes(divided: Parts, trainer: Trainer, max_accuracy_drop: float, labelled: bool) -> str:
     source = "labels and the fp32 model" if labelled else "the fp32 model"
     notes = (
-        f"trained on {len(divided.training)} samples by {source}, {epochs} epochs, judged on {len(divided.held_out)} "
-        f"held-out samples; epoch {trainer.best_epoch} was best"
+        f"trained on {len(divided.training)} samples by {source}, {len(trainer.history) - 1} epochs, "
+        f"judged on {len(divided.held_out)} held-out samples; epoch {trainer.best_epoch} was best"
     )
-    return notes if trainer.best_epoch else f"{notes}: training brought nothing, try another learningRate"
+    if trainer.best_epoch:
+        return notes
+    if trainer.history[0].drop <= max_accuracy_drop:
+        return f"{notes}: the start was within the gate already"
+    return f"{notes}: training brought nothing, try another learningRate"
 
 
 @contextlib.contextmanager

@@ -130,6 +130,11 @@ class Trainer:
         return self._run.history
 
     @property
+    def history(self) -> list[Epoch]:
+        """One row per epoch; the first is the net before training."""
+        return self._run.history
+
+    @property
     def best_epoch(self) -> int:
         """The epoch whose snapshot was chosen."""
         return self._run.best_epoch
