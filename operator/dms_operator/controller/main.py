@@ -8,10 +8,11 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 from uuid import uuid4
 
 import kopf
@@ -44,6 +45,7 @@ from .web import application, serving
 from .wiring import Intake, Key, kopf_settings, reflectors, registry
 from .work_queue import Backoff, KeyedQueue, Workers
 
+_Answer = TypeVar("_Answer")
 _log = logging.getLogger(__name__)
 _START_BACKOFF = Backoff(initial=0.5, limit=10.0)
 _GARBAGE_THRESHOLD = 5_000
@@ -143,21 +145,28 @@ class Operator:
             await self.election.release()
 
     async def _act(self) -> None:
-        for node in await self.kube.all_nodes():
+        # Their offers may have become wrong while no operator ran; those that are no boards any more no watch tells of.
+        for node in await self._answer(self.kube.all_nodes):
             if capacity_patch(node):
-                await self.boards.correct(node)
+                self.workers.add(Key("node", ObjectName.of(node)))
         async with asyncio.TaskGroup() as group:
             group.create_task(self.announcer.run())
             group.create_task(self.workers.run())
 
     async def _wait_for_definition(self) -> None:
         tries = 0
+        while not await self._answer(self.kube.serves_deployments):
+            tries += 1
+            _log.warning("waiting: %s.%s is not installed, apply the files in crds/ first", PLURAL, GROUP)
+            await asyncio.sleep(_START_BACKOFF.delay(tries, 0.0))
+
+    async def _answer(self, ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
+        """What the API server answers at the start, asked until it does."""
+        tries = 0
         while True:
             tries += 1
             try:
-                if await self.kube.serves_deployments():
-                    return
-                _log.warning("waiting: %s.%s is not installed, apply the files in crds/ first", PLURAL, GROUP)
+                return await ask()
             except ApiError as error:
                 _log.warning("waiting for the API server: %s", error)
             await asyncio.sleep(_START_BACKOFF.delay(tries, 0.0))
