@@ -22,18 +22,16 @@ def reading(what: str, error_class: type[Terminal], hint: str) -> Iterator[None]
 
     Our own errors, lack of memory and errors of the disk pass through. The traceback goes to the log.
     """
-    try:
-        yield
-    except (DMSError, MemoryError):
-        raise
-    except Exception as error:
-        if is_lack_of_memory(str(error)):
-            raise MemoryError(str(error)) from error
+
+    def refusal(error: Exception) -> Terminal:
         if isinstance(error, OSError) and error.errno not in _DAMAGE:
-            raise
+            raise error
         _log.warning("%s cannot be read", what, exc_info=error)
         line = next(iter(str(error).splitlines()), "")[:200]
-        raise error_class(f"{what} is damaged ({type(error).__name__}: {line})", hint=hint) from error
+        return error_class(f"{what} is damaged ({type(error).__name__}: {line})", hint=hint)
+
+    with told_as(refusal):
+        yield
 
 
 @contextlib.contextmanager

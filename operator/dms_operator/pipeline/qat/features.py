@@ -16,7 +16,7 @@ from torch.nn import functional
 from .annotation import WEIGHTED
 
 FEATURES_SHARE = 3.0
-"""Weight of the layers' error beside the loss of the answers: measured on `sheared`, docs/qat.md."""
+"""Weight of the layers' error beside the loss of the answers: docs/qat.md measured with this one alone."""
 _SMALLEST_VARIANCE = 1e-8
 """A layer that gives a constant is held to it, and divides by no zero."""
 
