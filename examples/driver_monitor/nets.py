@@ -45,7 +45,7 @@ NETS = {
     "mobilenet-v3-small": Net(
         mobilenet.reference,
         mobilenet.full_size,
-        Recipe(epochs=8, distilled_epochs=3, learning_rate=2.5e-3, batch=16, channels_last=True),
+        Recipe(epochs=8, distilled_epochs=8, learning_rate=2.5e-3, batch=16, channels_last=True),
         _MODELS / "driver-monitor-mobilenet-v3-small.pt2",
     ),
     "efficientnet-lite0": Net(
