@@ -37,6 +37,7 @@ def tried(
     power: str | None = None,
     gates: list[dict[str, Any]] | None = None,
     size: int = 1_200_000,
+    seconds: float | None = None,
 ) -> dict[str, Any]:
     """A precision that got as far as the benchmark; without latencies it only was quantized."""
     return locals()
@@ -70,7 +71,7 @@ def deployment(
                 label = "fp32"
             else:
                 made = _variant(attempt["precision"], attempt["method"], score, attempt["drop"], 1_100_000)
-                variants.append(made | {"name": label})
+                variants.append(made | {"name": label, "seconds": attempt["seconds"]})
             candidates.append(_candidate(label, attempt, each))
         statuses.append(_target(f"t{number}", each, candidates))
     spec_targets = [

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from cli.comparing import deployment, latency, target, tried
+from cli.comparing import deployment, gate, latency, target, tried
 from dms_operator.artifacts.store import open_store
 from dms_operator.cli.main import app
 from dms_operator.cli.report.contents import report
@@ -19,6 +19,7 @@ from dms_operator.cli.report.evidence import Evidence, Files, VariantFiles, gath
 from dms_operator.cli.report.html import as_html
 from dms_operator.cli.report.markdown import as_markdown
 from dms_operator.cli.report.picture import histogram, ticks
+from dms_operator.cli.report.result import as_json
 
 SAVED = Path(__file__).parent / "data" / "deployment.json"
 HOSTILE = "<script>alert(1)</script>|`*"
@@ -152,6 +153,36 @@ def test_what_rounding_hurts_and_how_training_went_is_told_under_the_ladder() ->
     assert "| Conv | 2.00e-02 | 10.0% | yes |" in text
     assert "epoch 3 was taken" in text and "29.0 points" in text
     assert HOSTILE not in text
+
+
+def test_result_json_has_each_rung_with_its_figures_why_it_ended_and_what_was_learned_of_it() -> None:
+    missed = gate("accuracy", "Fail", "lost 2.0 points of top1")
+    rungs = [
+        tried("int8", [], drop=0.02, gates=[missed]),
+        tried("int8", [latency(1, 2, "simulated")], method="qat", seconds=41.0),
+    ]
+    one = deployment(target("qcs8255", "qnn", *rungs))
+    table, history = {"simulatedDrop": 0.0, "layers": [{"tensors": ["conv"], "error": 0.02}]}, {"chosenEpoch": 3}
+    _, static, trained = [variant.name for variant in one.status.variants]
+    evidence = Evidence(variants={static: VariantFiles(sensitivity=table), trained: VariantFiles(training=history)})
+    found = json.loads(as_json(one, evidence))
+    fp32, lost, won = found["ladder"]
+    assert (fp32["outcome"], fp32["sensitivity"], fp32["training"]) == ("the reference", {}, {})
+    assert lost["outcome"] == "t0: accuracy Fail: lost 2.0 points of top1"
+    assert (lost["accuracyDrop"], lost["sensitivity"]) == (0.02, table)
+    assert won["outcome"].startswith("t0: passed every gate")
+    assert (won["seconds"], won["training"]) == (41.0, history)
+    assert {"low", "high", "samples"} < won["accuracy"].keys() and won["sizeBytes"] == 1_100_000
+    assert found["targets"][0]["candidates"][0]["gates"][0]["outcome"] == "Fail"
+
+
+def test_result_json_goes_to_a_file_and_says_what_it_lacks(tmp_path: Path) -> None:
+    to = tmp_path / "result.json"
+    options = ["-f", str(SAVED), "--store", "file:///no/such/store", "-o", "json", "--to", str(to)]
+    done = CliRunner().invoke(app, ["report", "platforms", *options])
+    found = json.loads(to.read_text())
+    assert done.exit_code == 0 and found["deployment"].endswith("/platforms")
+    assert "none of the artifacts" in found["missing"][0] and found["ladder"][0]["outcome"]
 
 
 def test_markdown_tells_the_same_gates_and_escapes_its_tables() -> None:

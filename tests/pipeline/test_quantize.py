@@ -130,10 +130,13 @@ def test_a_short_dataset_is_noted_in_the_facts(stages: Stages) -> None:
     assert "the dataset has 30 samples" in variant.notes
 
 
-def test_the_same_recipe_comes_from_the_cache_and_gives_the_same_bytes(stages: Stages, resolved: str) -> None:
+def test_the_same_recipe_comes_from_the_cache_with_the_time_that_it_took_once(stages: Stages, resolved: str) -> None:
     first, second = stages.quantize(resolved), stages.quantize(resolved)
     assert (first.cached, second.cached) == (False, True)
     assert (first.artifact, first.variant) == (second.artifact, second.variant)
+    assert first.variant is not None
+    assert first.variant.seconds is not None
+    assert 0 < first.variant.seconds <= first.seconds
 
 
 def test_quantizing_twice_gives_the_same_bytes(stages: Stages, resolved: str) -> None:

@@ -248,6 +248,8 @@ class VariantFacts(Observed):
     drop_interval: DropInterval | None = None
     """Confidence interval of the drop; None for the reference itself."""
     size_bytes: int
+    seconds: float | None = None
+    """Time that it took to make and to score it, in the attempt that came to its end; None of an older operator."""
     notes: str = Field(default="", max_length=500)
     """What the user should know about the score, such as a dataset too short for what was asked."""
 

@@ -1,6 +1,7 @@
 """Stage quantize: make one variant of a resolved model, and score it against the fp32 reference."""
 
 import shutil
+import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -27,6 +28,7 @@ def run(recipe: QuantizeRecipe, context: StageContext) -> StageOutput:
 
     Raises DMSError.
     """
+    began = time.monotonic()
     check_recipe(recipe)
     resolved = context.fetch(recipe.resolved)
     dataset = _dataset(recipe, resolved, context)
@@ -40,7 +42,8 @@ def run(recipe: QuantizeRecipe, context: StageContext) -> StageOutput:
     chosen = replace(chosen, notes=notes)
     outputs = first_outputs(files["model.onnx"], dataset, chosen.evaluation, context.progress)
     (reference or Reference(chosen.evaluation, outputs)).save(files[REFERENCE_FILE])
-    return files, _facts(recipe, made.scheme, dataset, chosen, outputs, reference, files["model.onnx"])
+    facts = _facts(recipe, made.scheme, dataset, chosen, outputs, reference, files["model.onnx"])
+    return files, facts.model_copy(update={"seconds": round(time.monotonic() - began, 3)})
 
 
 def check_recipe(recipe: QuantizeRecipe) -> None:

@@ -1,5 +1,6 @@
 """`dms report`."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,11 +9,19 @@ import typer
 from dms_operator.api.errors import DMSError
 
 from ..cluster import ClusterAccess, Context, Kubeconfig, Namespace
-from ..objects import from_cluster, from_file
+from ..objects import Deployment, from_cluster, from_file
 from .contents import report as contents
-from .evidence import gather
+from .evidence import Evidence, gather
 from .html import as_html
 from .markdown import as_markdown
+from .result import as_json
+
+FORMS: dict[str, Callable[[Deployment, Evidence], str]] = {
+    "html": lambda deployment, evidence: as_html(contents(deployment, evidence)),
+    "markdown": lambda deployment, evidence: as_markdown(contents(deployment, evidence)),
+    "json": as_json,
+}
+"""How a report may be written."""
 
 
 def report(
@@ -22,15 +31,14 @@ def report(
     context: Context = None,
     kubeconfig: Kubeconfig = None,
     store: Annotated[str, typer.Option(help="URI of the artifact store as seen from here; default: the spec's.")] = "",
-    output: Annotated[Literal["html", "markdown"], typer.Option("-o", "--output")] = "html",
+    output: Annotated[Literal["html", "markdown", "json"], typer.Option("-o", "--output")] = "html",
     to: Annotated[Path | None, typer.Option(help="File to write; default: standard output.")] = None,
 ) -> None:
     """Write everything that is known about a deployment on one page: ladder, gates, latency, power, layers, origin."""
     try:
         access = ClusterAccess(kubeconfig, context, namespace)
         (deployment,) = from_file(filename, [name]) if filename else from_cluster(access, [name])
-        document = contents(deployment, gather(deployment, store))
-        text = as_html(document) if output == "html" else as_markdown(document)
+        text = FORMS[output](deployment, gather(deployment, store))
     except DMSError as error:
         typer.echo(f"{error.reason}: {error}", err=True)
         raise typer.Exit(1) from error

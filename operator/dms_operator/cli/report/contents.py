@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 
 from dms_operator.api.capabilities import BOARDS
-from dms_operator.api.status import CandidateStatus, TargetStatus
 from dms_operator.controller.text import loss
 
 from ..compare.advice import RULES, told
@@ -92,7 +91,7 @@ def _ladder(deployment: Deployment) -> Section:
     for variant in deployment.status.variants:
         found = variant.accuracy
         score = f"{found.value:.4f} [{found.low:.4f}, {found.high:.4f}] n={found.samples}"
-        outcome = "; ".join(_ends(variant.name, deployment.status.targets)) or variant.reason or "the reference"
+        outcome = ladder.outcome(variant, deployment.status.targets)
         made = " ".join(filter(None, (variant.method, variant.calibration)))
         cells: Sequence[Cell] = (
             variant.name,
@@ -101,30 +100,17 @@ def _ladder(deployment: Deployment) -> Section:
             Figure(f"{found.metric} {score}", Tag("host")),
             loss(found.metric, variant.accuracy_drop),
             f"{variant.size_bytes / 1e6:.2f}",
+            "" if variant.seconds is None else f"{variant.seconds:.0f} s",
             outcome + (f" ({variant.notes})" if variant.notes else ""),
         )
         rows.append(list(cells))
-    header = ("variant", "scheme", "made by", "accuracy [95 %]", "lost", "ONNX MB", "why it ended where it did")
+    header = ("variant", "scheme", "made by", "accuracy [95 %]", "lost", "ONNX MB", "took", "why it ended where it did")
     return Section("Precision ladder", [Table(header, rows)] if rows else [Text("No variant was made yet.")])
 
 
 def _made(deployment: Deployment, evidence: Evidence) -> Iterator[Section]:
     for variant in deployment.status.variants:
         yield from ladder.section(variant.name, evidence.variants.get(variant.name, VariantFiles()))
-
-
-def _ends(variant: str, targets: Sequence[TargetStatus]) -> Iterator[str]:
-    for each in targets:
-        for candidate in each.candidates:
-            if candidate.variant == variant:
-                yield f"{each.name}: {_end(each, candidate)}"
-
-
-def _end(of: TargetStatus, candidate: CandidateStatus) -> str:
-    if of.state == "Ready" and of.variant == candidate.variant:
-        return "passed every gate and was selected; no later rung was needed"
-    miss = next((gate for gate in candidate.gates if gate.outcome != "Pass"), None)
-    return f"{miss.name} {miss.outcome}: {miss.message}" if miss else of.message or "on its way"
 
 
 def _targets(deployment: Deployment, evidence: Evidence) -> Iterator[Section]:

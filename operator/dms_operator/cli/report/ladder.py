@@ -1,12 +1,33 @@
-"""What the ladder learned of a variant: which tensors its rounding hurts, and how its training went."""
+"""What the ladder learned of a variant: why it ended, which tensors its rounding hurts, how its training went."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from dms_operator.api.status import CandidateStatus, TargetStatus, VariantStatus
 
 from .document import Block, Cell, Section, Table, Text
 from .evidence import VariantFiles
 
 TOP_TENSORS = 12
+
+
+def outcome(variant: VariantStatus, targets: Sequence[TargetStatus]) -> str:
+    """Where a variant ended on each target that tried it, and why."""
+    return "; ".join(_ends(variant.name, targets)) or variant.reason or "the reference"
+
+
+def _ends(variant: str, targets: Sequence[TargetStatus]) -> Iterator[str]:
+    for each in targets:
+        for candidate in each.candidates:
+            if candidate.variant == variant:
+                yield f"{each.name}: {_end(each, candidate)}"
+
+
+def _end(of: TargetStatus, candidate: CandidateStatus) -> str:
+    if of.state == "Ready" and of.variant == candidate.variant:
+        return "passed every gate and was selected; no later rung was needed"
+    miss = next((gate for gate in candidate.gates if gate.outcome != "Pass"), None)
+    return f"{miss.name} {miss.outcome}: {miss.message}" if miss else of.message or "on its way"
 
 
 def section(variant: str, files: VariantFiles) -> Iterator[Section]:
