@@ -20,6 +20,7 @@ from dms_operator.api.stages import (
     Failure,
     LatencyFacts,
     ModelFacts,
+    ModelFormat,
     QuantizeRecipe,
     Recipe,
     StageRequest,
@@ -88,6 +89,7 @@ class Script:
     benchmark: dict[str, Any] = field(default_factory=dict)
     """Fields of BenchmarkFacts to replace."""
     delegation: Delegation | None = None
+    model_format: ModelFormat = "pt2"
 
     def answer(self, recipe: Recipe) -> StageResult:
         """The answer to a recipe; the same every time."""
@@ -106,7 +108,7 @@ class Script:
     def _facts(self, recipe: Recipe) -> dict[str, Any]:
         match recipe.stage:
             case "resolve":
-                return {"model": MODEL}
+                return {"model": MODEL.model_copy(update={"format": self.model_format})}
             case "quantize":
                 return {"variant": self._variant(recipe)}
             case "convert":

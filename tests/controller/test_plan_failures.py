@@ -1,6 +1,9 @@
 """What a failure stops, what it leaves alone, and how it is told."""
 
+import pytest
+
 from controller.builders import COCKPIT, ENTRY, Delegation, Script, World, failure, world
+from dms_operator.api.stages import ModelFormat
 
 MISSING = failure("SourceNotFound", "nothing is stored at file:///models/driver.pt2")
 LADDER = {**COCKPIT, "precisions": ["fp16", "int8"]}
@@ -30,6 +33,23 @@ def test_a_lost_accuracy_says_how_much_and_what_to_try() -> None:
         "Try: add fp16 to precisions, more calibrationSamples, a larger maxAccuracyDrop (now 1.0 points)"
     )
     assert not any("convert" in stage for stage in done.stages())
+
+
+@pytest.mark.parametrize("model_format", ["onnx", "torchscript"])
+def test_a_model_that_cannot_be_trained_is_told_what_training_needs(model_format: ModelFormat) -> None:
+    done = world(script=Script(drops={"int8": 0.03}, model_format=model_format)).run()
+    assert not any("qat" in stage for stage in done.stages())
+    assert (
+        "Try: add fp16 to precisions, the PyTorch program (.pt2) as model, which alone can be trained, more "
+        "calibrationSamples" in target(done)["message"]
+    )
+
+
+def test_training_is_not_proposed_where_no_precision_of_integers_was_tried() -> None:
+    asked = {**COCKPIT, "precisions": ["fp16"]}
+    done = world(asked, script=Script(drops={"fp16": 0.03}, model_format="onnx")).run()
+    assert target(done)["reason"] == "AccuracyGateFailed"
+    assert "PyTorch" not in target(done)["message"]
 
 
 def test_further_calibrations_run_only_until_one_keeps_the_accuracy() -> None:

@@ -8,7 +8,7 @@ from ..api.spec import DeploymentSpec
 from ..api.status import GateOutcome
 from . import gates
 from .ladder import RUNG_GATES, Candidate
-from .survey import TargetSurvey
+from .survey import QUANTIZED, TargetSurvey
 from .text import loss
 
 
@@ -108,10 +108,17 @@ def _accuracy_hint(survey: TargetSurvey, spec: DeploymentSpec) -> str:
     asked = spec.precisions_of(survey.spec)
     more = [each for each in ("int8", "fp16") if each in possible and each not in asked]
     tries = [f"add {more[0]} to precisions"] if more else []
+    if spec.quantization.method == "auto" and not survey.trainable and _of_integers(survey):
+        tries.append("the PyTorch program (.pt2) as model, which alone can be trained")
     if spec.quantization.calibration != "auto" and spec.quantization.method != "dynamic":
         tries.append("calibration: auto")
     tries += ["more calibrationSamples", f"a larger maxAccuracyDrop (now {_limit(spec)})"]
     return "Try: " + ", ".join(tries)
+
+
+def _of_integers(survey: TargetSurvey) -> bool:
+    """Whether a precision was tried that training may keep."""
+    return any(candidate.precision in QUANTIZED for candidate in survey.candidates)
 
 
 def _limit(spec: DeploymentSpec) -> str:

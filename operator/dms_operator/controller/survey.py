@@ -28,6 +28,8 @@ class TargetSurvey:
     """Why nothing can be tried for this target."""
     ahead: list[Candidate] = field(default_factory=list)
     """What an earlier try made beyond the present candidate: kept for when this one fails again."""
+    trainable: bool = True
+    """Whether the model is a PyTorch program, which quantization-aware training needs."""
 
     @property
     def selected(self) -> Candidate | None:
@@ -102,7 +104,7 @@ class _Walk:
             return TargetSurvey(target, blocker=blocker)
         if self.reference is None:
             return TargetSurvey(target)
-        return TargetSurvey(target, list(self._climb(target)))
+        return TargetSurvey(target, list(self._climb(target)), trainable=self._trainable)
 
     def look_ahead(self, found: TargetSurvey) -> TargetSurvey:
         """Add what an earlier try made beyond a candidate that is tried again."""
@@ -129,7 +131,6 @@ class _Walk:
 
     @property
     def _trainable(self) -> bool:
-        """Quantization-aware training needs the PyTorch program."""
         model = self.model.model if isinstance(self.model, StageResult) else None
         return model is not None and model.format == "pt2"
 
