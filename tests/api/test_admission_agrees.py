@@ -57,7 +57,14 @@ targets = st.lists(
     max_size=3,
 )
 quantizations = st.fixed_dictionaries(
-    {}, optional={"precisions": precisions, "method": st.sampled_from(["auto", "dynamic", "static", "qat"])}
+    {},
+    optional={
+        "precisions": precisions,
+        "method": st.sampled_from(["auto", "dynamic", "static", "qat"]),
+        "static": st.fixed_dictionaries(
+            {}, optional={"activationBits": st.sampled_from([4, 8, 16]), "mixed": st.booleans()}
+        ),
+    },
 )
 limits = st.one_of(st.sampled_from(["10%", "0%", "10", "1.5%", "-1%"]), st.integers(0, 100))
 drops = st.sampled_from([0, 0.0, 1e-4, 0.01, 1, 1.01, -0.1])

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from controller.builders import COCKPIT, world
+from controller.builders import COCKPIT, Script, world
 from dms_operator.api.spec import QuantizationSpec
-from dms_operator.api.stages import StaticRecipe
+from dms_operator.api.stages import StaticForm, StaticRecipe
 from dms_operator.api.status import GateStatus
 from dms_operator.controller.ladder import Candidate
 from dms_operator.controller.rungs import REFERENCE, Rung, rungs
@@ -131,6 +131,28 @@ def test_training_needs_the_pytorch_program_and_the_method_auto() -> None:
 def test_a_fixed_calibration_is_used_on_every_rung() -> None:
     found = rungs("int8", QuantizationSpec(calibration="mse"), "qnn")
     assert {rung.calibration for rung in found} == {"mse"}
+
+
+@pytest.mark.parametrize("toolchain", ["qnn", "snpe-sdk", "tidl", "onnxruntime"])
+@pytest.mark.parametrize("precision", ["int8", "int4"])
+def test_each_static_rung_of_the_ladder_is_made_by_itself_when_it_is_asked_for(precision: Any, toolchain: Any) -> None:
+    for rung in rungs(precision, QuantizationSpec(), toolchain):
+        form = (rung.static or StaticRecipe()).model_dump(exclude={"max_accuracy_drop"})
+        asked = QuantizationSpec.model_validate(
+            {"method": "static", "calibration": rung.calibration, "static": StaticForm(**form).to_wire()}
+        )
+        assert rungs(precision, asked, toolchain, trainable=True) == [rung]
+
+
+@pytest.mark.parametrize(
+    "form", [{"perChannel": False}, {"symmetricActivations": True}, {"activationBits": 8}, {"rounding": "learned"}]
+)
+def test_a_form_reaches_the_recipe_and_no_other_is_tried_after_it(form: dict[str, Any]) -> None:
+    asked = {"precisions": ["int4"], "method": "static", "static": form}
+    done = world(quantization=asked, script=Script(drops={"int4": 0.3})).run()
+    [found] = [stage for stage in done.status["stages"] if stage["name"].startswith("quantize int4")]
+    assert done.request(found["job"]).recipe.to_wire()["static"].items() >= form.items()
+    assert "no quantization.static, so that every form is tried" in done.status["targets"][0]["message"]
 
 
 def test_the_accepted_drop_is_part_of_the_mixed_recipe_alone() -> None:

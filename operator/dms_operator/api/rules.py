@@ -84,6 +84,14 @@ def dynamic_rule() -> Rule:
     )
 
 
+STATIC_FORM = "quantization.static is one form of static quantization: set quantization.method to static, or remove it"
+
+
+def static_rule() -> Rule:
+    """A form is no limit for the ladder: who names one gets that one."""
+    return Rule("!has(self.quantization.static) || self.quantization.method == 'static'", STATIC_FORM)
+
+
 PROVABLE_DROP = "a drop of 0 cannot be proven by any number of samples: allow at least 0.001 (a tenth of a point)"
 
 
@@ -102,7 +110,7 @@ def store_rule() -> Rule:
 
 def spec_rules() -> list[Rule]:
     """All rules on `spec`."""
-    return [*precision_rules(), dynamic_rule(), drop_rule(), store_rule()]
+    return [*precision_rules(), dynamic_rule(), static_rule(), drop_rule(), store_rule()]
 
 
 def quantity_rule(kind: type[Quantity], *, may_be_number: bool) -> Rule:

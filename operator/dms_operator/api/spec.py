@@ -15,8 +15,8 @@ from .cpu_fallback import ALLOW_CPU_FALLBACK, PATTERN, PROBLEM
 from .end_to_end import EndToEnd
 from .quantities import Duration, Memory, Power, Share
 from .rollout import RolloutSpec
-from .rules import PROVABLE_DROP
-from .stages import Calibration, Metric, ProfileName, Provenance, TensorSpec
+from .rules import PROVABLE_DROP, STATIC_FORM
+from .stages import Calibration, Metric, ProfileName, Provenance, StaticForm, TensorSpec
 
 Uri = Annotated[str, StringConstraints(pattern=r"^(file|https?|s3|gs|oci)://[^\s]+$", max_length=1024)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -85,6 +85,8 @@ class QuantizationSpec(Model):
     """auto climbs the ladder from post-training quantization to quantization-aware training only as far as needed."""
     calibration: Literal["auto", "minmax", "entropy", "percentile", "mse"] = "auto"
     """How activation ranges are chosen in static quantization."""
+    static: StaticForm | None = None
+    """One form of static quantization, which is made and no other; only with method static. Absent = climb them all."""
     max_accuracy_drop: float = Field(default=0.01, ge=0, le=1)
     """Largest accepted loss of the metric against the fp32 model, absolute (0.01 = one point). It has to be proven:
     the upper confidence bound of the loss must stay below it."""
@@ -97,6 +99,12 @@ class QuantizationSpec(Model):
         if drop <= 0:
             raise ValueError(PROVABLE_DROP)
         return drop
+
+    @model_validator(mode="after")
+    def _static_form_is_asked_for(self) -> Self:
+        if self.static is not None and self.method != "static":
+            raise ValueError(STATIC_FORM)
+        return self
 
     def fixed_calibration(self) -> Calibration | None:
         """The calibration that the user fixed, or None for auto."""

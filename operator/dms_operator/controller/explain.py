@@ -110,6 +110,8 @@ def _accuracy_hint(survey: TargetSurvey, spec: DeploymentSpec) -> str:
     tries = [f"add {more[0]} to precisions"] if more else []
     if spec.quantization.method == "auto" and not survey.trainable and _of_integers(survey):
         tries.append("the PyTorch program (.pt2) as model, which alone can be trained")
+    if spec.quantization.static is not None:
+        tries.append("no quantization.static, so that every form is tried")
     if spec.quantization.calibration != "auto" and spec.quantization.method != "dynamic":
         tries.append("calibration: auto")
     tries += ["more calibrationSamples", f"a larger maxAccuracyDrop (now {_limit(spec)})"]

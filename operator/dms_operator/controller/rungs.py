@@ -6,7 +6,7 @@ from typing import Literal
 
 from ..api.capabilities import Precision, ToolchainName
 from ..api.spec import QuantizationSpec
-from ..api.stages import Calibration, Method, StaticRecipe
+from ..api.stages import Calibration, Method, StaticForm, StaticRecipe
 
 AskedMethod = Literal["auto", "dynamic", "static", "qat"]
 
@@ -90,6 +90,9 @@ def rungs(
         return [Rung("fp16", "cast")]
     if quantization.method in ("dynamic", "qat"):
         return [Rung(precision, quantization.method)]
+    if quantization.static is not None:
+        calibration = quantization.fixed_calibration() or CALIBRATIONS[0]
+        return [Rung(precision, "static", calibration, _form(quantization.static, quantization))]
     ladder = list(_static(precision, quantization, toolchain))
     if quantization.method != "auto" or not trainable:
         return ladder
@@ -97,6 +100,14 @@ def rungs(
     if toolchain == "tidl":  # 16 bits cost TDA4VM two to four times the latency: TI, too, trains before it widens
         at = next((place for place, rung in enumerate(ladder) if rung.widens), at)
     return [*ladder[:at], Rung(precision, "qat"), *ladder[at:]]
+
+
+def _form(wanted: StaticForm, quantization: QuantizationSpec) -> StaticRecipe | None:
+    """The recipe of a form that the user named: the very one that the ladder's rung of this form has."""
+    if wanted == StaticForm():
+        return None
+    recipe = StaticRecipe(**dict(wanted))
+    return recipe.model_copy(update={"max_accuracy_drop": aim(quantization)}) if recipe.mixed else recipe
 
 
 def _static(precision: Precision, quantization: QuantizationSpec, toolchain: ToolchainName) -> Iterator[Rung]:
