@@ -1,7 +1,9 @@
 """The integer grids of a QDQ model: read from its Q/DQ nodes, and written as Qualcomm's quantization overrides."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -76,6 +78,18 @@ def decoded_weights(model: onnx.ModelProto) -> Iterator[tuple[str, Array]]:
         if node.op_type == "DequantizeLinear" and node.input[0] in constants:
             codes = onnx.numpy_helper.to_array(constants[node.input[0]])
             yield _float_name(node.input[0]), _encoding(node, constants).decoded(codes)
+
+
+ENCODINGS = "encodings.json"
+"""The file of a variant's artifact that holds its overrides."""
+
+
+def write_overrides(model: Path) -> Path:
+    """Write the overrides of a QDQ model beside it."""
+    target = model.with_name(ENCODINGS)
+    found = overrides_json(read_encodings(onnx.load_model(model)))
+    target.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+    return target
 
 
 def overrides_json(encodings: Encodings) -> dict[str, dict[str, list[dict[str, Any]]]]:

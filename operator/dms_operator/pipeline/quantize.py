@@ -125,10 +125,11 @@ def _make(
         shutil.copyfile(source, target)
         return _Made("float32")
     if recipe.method == "qat":
+        from .encodings import ENCODINGS, write_overrides
         from .qat.stage import HISTORY, train_variant
 
         trained = train_variant(recipe, resolved, target, dataset, chosen.evaluation, context)
-        return _Made(trained.scheme, [trained.notes], {HISTORY: trained.history})
+        return _Made(trained.scheme, [trained.notes], {HISTORY: trained.history, ENCODINGS: write_overrides(target)})
     if recipe.precision == "fp16":
         from .quantizer import to_fp16
 

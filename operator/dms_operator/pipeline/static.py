@@ -19,7 +19,7 @@ from .accumulators import coarse_layers
 from .bias import correct_bias
 from .calibration import Feed, calibrate
 from .dataset import Dataset
-from .encodings import decoded_weights, overrides_json, read_encodings
+from .encodings import ENCODINGS, decoded_weights, read_encodings, write_overrides
 from .equalize import equalize
 from .evaluate import first_outputs
 from .histogram import Range
@@ -32,7 +32,6 @@ from .rounding import Grid, learn_rounding
 from .sampling import Split
 from .schemes import Overrides, Scheme, scheme_for, weight_overrides
 
-ENCODINGS = "encodings.json"
 SENSITIVITY = "sensitivity.json"
 IMPORT_SAMPLES = 64
 """Most calibration samples that go with a variant for TI's tools; 20 are their own default."""
@@ -96,7 +95,7 @@ def make_static(
         _note_coarse_layers(variant)
     if scheme.power_of_two and wide_outputs(_load(target)):
         _keep_for_import(variant)
-    variant.files[ENCODINGS] = _write_json(target.with_name(ENCODINGS), overrides_json(read_encodings(_load(target))))
+    variant.files[ENCODINGS] = write_overrides(target)
     return variant
 
 

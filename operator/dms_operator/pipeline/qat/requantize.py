@@ -53,9 +53,11 @@ def requantize(stripped: Stripped, target: Path, scheme: Scheme, feeds: Iterable
         activations = spread(model, stripped.activations)
         unseen = [name for name in _float_activations(model) if name not in activations]
         ranges = {name: _range(encoding) for name, encoding in activations.items()} | _measured(model, unseen, feeds)
-        overrides = _weight_overrides(stripped.weights, model, scheme)
+        # a table of which rows are taken has its rows' grid, onto which training rounded them again
+        weights = {name: encoding for name, encoding in stripped.weights.items() if name not in activations}
+        overrides = _weight_overrides(weights, model, scheme)
         if scheme.power_of_two:
-            onnx.save_model(_fixed_point(model, scheme, ranges, stripped.weights), target)
+            onnx.save_model(_fixed_point(model, scheme, ranges, weights), target)
         else:
             _quantize(model, target, scheme, ranges, overrides, activations)
     except (DMSError, MemoryError):
@@ -66,10 +68,8 @@ def requantize(stripped: Stripped, target: Path, scheme: Scheme, feeds: Iterable
             hint="Use method: static, and report this model",
         ) from error
     found = _check(onnx.load_model(target), overrides, activations)
-    trained = _multiplying(model) if scheme.power_of_two else stripped.weights.keys()
-    expected = (stripped.weights.keys() & trained) | (
-        (stripped.activations.keys() & ranges.keys()) if scheme.htp else set()
-    )
+    trained = _multiplying(model) if scheme.power_of_two else weights.keys()
+    expected = (weights.keys() & trained) | ((stripped.activations.keys() & ranges.keys()) if scheme.htp else set())
     _refuse_lost(expected - _with_moved(found, model))
     return unseen
 
