@@ -17,9 +17,9 @@ def tiny_dataset(path: Path, samples: int = 64, seed: int = 0) -> Path:
     return _save(path, frames=frames, labels=labels)
 
 
-def dataset_without_labels(path: Path) -> Path:
+def dataset_without_labels(path: Path, samples: int = 16) -> Path:
     """Write good images and no `labels`."""
-    return _save(path, frames=_brightest_colour()[0])
+    return _save(path, frames=_brightest_colour(samples)[0])
 
 
 def dataset_of_other_shape(path: Path) -> Path:

@@ -1,5 +1,6 @@
 """The rung qat as users meet it: what it makes, what it refuses, and that nothing which happens to a pod changes it."""
 
+import copy
 import json
 import os
 import subprocess
@@ -14,6 +15,10 @@ import pytest
 
 import model_fixtures
 from dms_operator.api.stages import QatRecipe, QuantizeRecipe, StageResult, VariantFacts, recipe_digest
+from dms_operator.pipeline.encodings import read_encodings
+from dms_operator.pipeline.qat import stage
+from dms_operator.pipeline.qat.requantize import requantize
+from dms_operator.pipeline.qat.strip import Stripped
 from dms_operator.toolchains.tidl import Tidl
 from dms_operator.toolchains.tidl.powers import scale_problems
 from model_fixtures.torch_models import tiny_pt2, torchscript
@@ -47,7 +52,9 @@ class Shop:
         root, labelled = self.stages.root, metric != "cosine"
         data = root / f"{samples}-{metric}.npz"
         dataset = (
-            model_fixtures.tiny_dataset(data, samples) if labelled else model_fixtures.dataset_without_labels(data)
+            model_fixtures.tiny_dataset(data, samples)
+            if labelled
+            else model_fixtures.dataset_without_labels(data, samples)
         )
         inputs = {"inputs": [{"name": "frames", "shape": [1, 3, 16, 16]}]} if model is torchscript else {}
         found = self.stages.resolve(model(root / "net"), dataset, labels_required=labelled, **inputs)
@@ -145,6 +152,32 @@ def test_every_operator_of_the_file_is_quantized_by_what_was_learned(
     assert zero_points == {activation}
 
 
+def test_what_was_learned_of_weights_and_activations_stands_in_the_file_and_in_its_overrides(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned: list[Stripped] = []
+
+    def watched(stripped: Stripped, *rest: Any) -> list[str]:
+        learned.append(copy.deepcopy(stripped))
+        return requantize(stripped, *rest)
+
+    monkeypatch.setattr(stage, "requantize", watched)
+    result = shop.train(shop.recipe(assorted, qat=qat(epochs=1), seed=3))
+    found = read_encodings(onnx.load(shop.stages.files(result)["model.onnx"]))
+    overrides = json.loads(shop.files(result)["encodings.json"])
+    for wanted, written, kind in (
+        (learned[0].weights, found.weights, "param_encodings"),
+        (learned[0].activations, found.activations, "activation_encodings"),
+    ):
+        shared = wanted.keys() & written.keys()
+        assert len(shared) >= 0.9 * len(wanted) > 5
+        for name in shared:
+            scales, zeros = wanted[name].scale.ravel(), wanted[name].zero_point.ravel()
+            assert (written[name].scale.ravel() == scales).all(), name
+            assert (written[name].zero_point.ravel() == zeros).all(), name
+            assert [entry["scale"] for entry in overrides[kind][name]] == scales.tolist()
+
+
 def test_training_for_tda4vm_learns_power_of_two_steps_that_convert(shop: Shop, tmp_path: Path) -> None:
     result = shop.train(shop.recipe(assorted, qat=qat(epochs=2), precision="int8", toolchain="tidl"))
     assert facts_of(result).scheme == "w8a8 power-of-two per-tensor"
@@ -227,10 +260,14 @@ def test_training_stops_early_once_it_stays_inside_the_gate(shop: Shop) -> None:
     assert len(shop.report(result)["epochs"]) == 1 + 2
 
 
-def test_without_labels_the_fp32_model_teaches(shop: Shop) -> None:
-    facts = facts_of(shop.train(shop.recipe(samples=16, evaluation=4, metric="cosine", qat=qat(epochs=1))))
-    assert "samples by the fp32 model" in facts.notes
-    assert facts.accuracy.value > 0.99
+def test_without_labels_the_fp32_model_teaches_what_rounding_took_away(shop: Shop) -> None:
+    unlabelled = {"model": burdened, "samples": 400, "evaluation": 160, "metric": "cosine"}
+    better = {"equalize": True, "correctBias": True, "rounding": "learned"}
+    rounded = facts_of(shop.train(shop.recipe(**unlabelled, method="static", static=better)))
+    wanted = QatRecipe(epochs=10, learning_rate=1e-2, batch_size=16, max_accuracy_drop=0.005)
+    trained = facts_of(shop.train(shop.recipe(**unlabelled, qat=wanted)))
+    assert "samples by the fp32 model" in trained.notes
+    assert rounded.accuracy.value < 0.5 and trained.accuracy.value > 0.95
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from dms_operator.api.stages import StaticRecipe
+from dms_operator.api.stages import StaticRecipe, VariantFacts
+from dms_operator.pipeline.sampling import split
 from pipeline.stages import Stages, refused, succeeded
 
 RUNGS = [
@@ -16,6 +17,15 @@ RUNGS = [
     ("int8", {"mixed": True, "max_accuracy_drop": 0.0}),
     ("int4", {"rounding": "learned", "equalize": True}),
     ("int4", {"mixed": True}),
+]
+OTHERS = [
+    {"precision": "fp16", "method": "cast"},
+    {"precision": "int8", "method": "dynamic", "toolchain": "onnxruntime"},
+    {"precision": "int8", "toolchain": "onnxruntime"},
+    {"precision": "int8", "toolchain": "tidl"},
+    {"precision": "int8", "toolchain": "tidl", "static": StaticRecipe(activation_bits=16)},
+    {"precision": "int8", "static": StaticRecipe(per_channel=False, symmetric_activations=True)},
+    {"precision": "int4", "static": StaticRecipe(per_channel=False)},
 ]
 
 
@@ -67,13 +77,23 @@ def samples(path: Path, labels: np.ndarray | None = None, scale: float = 1.0) ->
     return path
 
 
-def made(stages: Stages, model: Path, data: Path, precision: str, static: dict[str, Any]) -> Any:
+def made(stages: Stages, model: Path, data: Path, **fields: Any) -> VariantFacts:
     resolved = succeeded(stages.resolve(model, data)).artifact
     assert resolved is not None
     reference = succeeded(stages.quantize(resolved.digest)).artifact
     assert reference is not None
-    fields = {"precision": precision, "method": "static", "reference": reference.digest}
-    return succeeded(stages.quantize(resolved.digest, static=StaticRecipe(**static), **fields)).variant
+    fields = {"method": "static", "reference": reference.digest} | fields
+    variant = succeeded(stages.quantize(resolved.digest, **fields)).variant
+    assert variant is not None
+    return variant
+
+
+@pytest.mark.parametrize("fields", OTHERS)
+def test_several_inputs_and_integers_on_every_other_rung(fields: dict[str, Any], stages: Stages) -> None:
+    model = several_inputs_and_outputs(stages.root / "odd.onnx")
+    variant = made(stages, model, samples(stages.root / "data.npz"), **fields)
+    assert variant.accuracy.agreement is not None
+    assert variant.accuracy.agreement > 0.9
 
 
 @pytest.mark.parametrize(("precision", "static"), RUNGS)
@@ -81,7 +101,7 @@ def test_several_inputs_integers_shared_and_zero_weights(
     precision: str, static: dict[str, Any], stages: Stages
 ) -> None:
     model = several_inputs_and_outputs(stages.root / "odd.onnx")
-    variant = made(stages, model, samples(stages.root / "data.npz"), precision, static)
+    variant = made(stages, model, samples(stages.root / "data.npz"), precision=precision, static=StaticRecipe(**static))
     assert variant.accuracy.agreement is not None
     assert variant.accuracy.agreement > 0.6
 
@@ -89,7 +109,7 @@ def test_several_inputs_integers_shared_and_zero_weights(
 @pytest.mark.parametrize(("precision", "static"), RUNGS)
 def test_constant_outputs_are_scored(precision: str, static: dict[str, Any], stages: Stages) -> None:
     model = several_inputs_and_outputs(stages.root / "odd.onnx", dead=True)
-    variant = made(stages, model, samples(stages.root / "data.npz"), precision, static)
+    variant = made(stages, model, samples(stages.root / "data.npz"), precision=precision, static=StaticRecipe(**static))
     assert 0 < variant.accuracy.value < 1
     assert (variant.accuracy.agreement, variant.accuracy_drop) == (1.0, 0.0)
 
@@ -103,16 +123,22 @@ def test_labels_of_one_class_only_are_refused_because_they_prove_nothing(stages:
     assert stages.quantize(resolved.digest, metric="cosine").failure is None
 
 
-@pytest.mark.parametrize("calibration", ["percentile", "mse", "entropy"])
+@pytest.mark.parametrize("calibration", ["minmax", "percentile", "mse", "entropy"])
 def test_samples_of_outliers_alone_give_ranges(calibration: str, stages: Stages) -> None:
     model = several_inputs_and_outputs(stages.root / "odd.onnx")
     data = samples(stages.root / "data.npz", scale=1e6)
-    resolved = succeeded(stages.resolve(model, data)).artifact
-    assert resolved is not None
-    reference = succeeded(stages.quantize(resolved.digest)).artifact
-    assert reference is not None
-    fields = {"precision": "int8", "method": "static", "reference": reference.digest, "calibration": calibration}
-    variant = succeeded(stages.quantize(resolved.digest, **fields)).variant
-    assert variant is not None
+    variant = made(stages, model, data, precision="int8", calibration=calibration)
     assert variant.accuracy.agreement is not None
     assert variant.accuracy.agreement > 0.6
+
+
+@pytest.mark.parametrize("calibration", ["minmax", "percentile", "mse", "entropy"])
+def test_ranges_of_outliers_that_no_other_sample_has_show_in_the_score(calibration: str, stages: Stages) -> None:
+    with np.load(samples(stages.root / "plain.npz")) as plain:
+        arrays = dict(plain)
+    arrays["frames"][split(48, 256, 1000, 0).calibration] *= 1e6
+    np.savez(stages.root / "data.npz", **arrays)
+    model = several_inputs_and_outputs(stages.root / "odd.onnx")
+    variant = made(stages, model, stages.root / "data.npz", precision="int8", calibration=calibration)
+    assert variant.accuracy.agreement is not None
+    assert variant.accuracy.agreement < 0.5

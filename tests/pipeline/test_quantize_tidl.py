@@ -8,6 +8,7 @@ import onnx
 import pytest
 
 import model_fixtures
+from dms_operator.api.stages import StageResult
 from dms_operator.pipeline.encodings import read_encodings
 from dms_operator.pipeline.session import cpu_session, run_once
 from dms_operator.toolchains.tidl import Tidl
@@ -40,7 +41,9 @@ class Ladder:
         assert reference is not None
         self._resolved, self._reference = resolved.digest, reference.digest
 
-    def result(self, calibration: str = "minmax", static: dict[str, Any] | None = None) -> Any:
+    def result(
+        self, calibration: str = "minmax", static: dict[str, Any] | None = None, metric: str = "top1"
+    ) -> StageResult:
         return self.stages.quantize(
             self._resolved,
             reference=self._reference,
@@ -49,6 +52,7 @@ class Ladder:
             toolchain="tidl",
             calibration=calibration,
             static=static,
+            metric=metric,
         )
 
     def files(self, calibration: str = "minmax", static: dict[str, Any] | None = None) -> dict[str, Path]:
@@ -123,8 +127,11 @@ def test_what_tda4vm_cannot_run_is_refused(static: dict[str, Any], message: str,
     assert message in refused(ladder.result(static=static), "QuantizationFailed")
 
 
-def test_the_same_recipe_gives_the_same_bytes(ladder: Ladder) -> None:
-    first, second = (ladder.files(*RUNGS["mixed"])["model.onnx"].read_bytes() for _ in range(2))
+@pytest.mark.parametrize("rung", RUNGS)
+def test_the_same_samples_give_the_same_bytes(rung: str, ladder: Ladder) -> None:
+    results = [ladder.result(*RUNGS[rung], metric=metric) for metric in ("top1", "macroF1")]
+    assert not succeeded(results[1]).cached, "the second was made, too"
+    first, second = (ladder.stages.files(result)["model.onnx"].read_bytes() for result in results)
     assert first == second
 
 
