@@ -5,12 +5,14 @@ largest memory of each count. Time is from the prepared float file to the writte
 file to the last output); memory is the peak resident set of the whole process; the error is that of the written file's
 outputs, as a share of the float outputs' spread. `python benchmarks/bench_quantize.py`
 
-Olive is no dependency of this project: `--olive PYTHON` names the Python of an environment that has it
-(`pip install olive-ai==0.13.0 requests` beside the pins of constraints.txt); without it, it is left out.
+Olive is no dependency of this project: `--olive PYTHON`, or `make bench-quantize OLIVE=PYTHON`, names the Python of an
+environment that has it (`pip install olive-ai==0.13.0 requests` beside the pins of constraints.txt); without it, it is
+left out.
 """
 
 import argparse
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -45,8 +47,9 @@ def feed(seed: int, shape: tuple[int, ...] = SHAPE) -> dict[str, Any]:
     return {"image": np.random.default_rng(seed).random(shape, np.float32)}
 
 
-def prepare(directory: Path) -> None:
-    """ResNet-18 for single images, and the driver monitor for clips, with seeded random weights."""
+def prepare(directory: Path, samples: int) -> None:
+    """ResNet-18 for single images, and the driver monitor for clips, with seeded random weights; a dataset of clips."""
+    import numpy as np
     import torch
 
     from driver_monitor.network import full_size, resnet18
@@ -56,6 +59,7 @@ def prepare(directory: Path) -> None:
     net = torch.nn.Sequential(backbone, torch.nn.Flatten(), torch.nn.Linear(features, 1000))
     _export(net, SHAPE, directory / "image.onnx")
     _export(full_size(), CLIP, directory / "clip.onnx")
+    np.savez(directory / "clip.npz", image=np.concatenate([each["image"] for each in feeds(samples, CLIP)]))
 
 
 def _export(net: Any, shape: tuple[int, ...], path: Path) -> None:
@@ -80,14 +84,26 @@ def inference(model: Path, _: Path, samples: int) -> None:
         run_once(session, feed)
 
 
-def calibration(method: Any, shape: tuple[int, ...] = SHAPE) -> Run:
+def calibration(method: Any) -> Run:
     def run(model: Path, _: Path, samples: int) -> None:
         from dms_operator.pipeline.calibration import calibrate
         from dms_operator.pipeline.progress import silent
 
-        calibrate(model, feeds(samples, shape), samples, method, 8, silent)
+        calibrate(model, feeds(samples), samples, method, 8, silent)
 
     return run
+
+
+def calibration_on_clips(model: Path, _: Path, samples: int) -> None:
+    """As the quantize stage does it: from a dataset in a file."""
+    from dms_operator.api.stages import TensorSpec
+    from dms_operator.pipeline.calibration import calibrate
+    from dms_operator.pipeline.dataset import load_dataset
+    from dms_operator.pipeline.progress import silent
+
+    spec = TensorSpec(name="image", shape=list(CLIP))
+    dataset = load_dataset(model.with_suffix(".npz"), [spec], 1 << 32, labels_required=False)
+    calibrate(model, map(dataset.feed, range(samples)), samples, "mse", 8, silent)
 
 
 def ours(method: Any) -> Run:
@@ -178,7 +194,7 @@ WITHOUT_QUANTIZER: dict[str, Run] = {
     "plain inference": inference,
     **{f"our calibration alone, {method}": calibration(method) for method in OURS},
 }
-CLIPS = "our calibration alone, mse, clips of 8 frames"
+CLIPS = "our calibration alone, mse, clips of 8 frames from a file"
 RUNS: dict[str, Run] = {
     **WITHOUT_QUANTIZER,
     **{f"ours, {method}": ours(method) for method in OURS},
@@ -208,7 +224,7 @@ def child(name: str, model: Path, target: Path, samples: int) -> None:
     elif name not in WITHOUT_QUANTIZER and name != CLIPS:
         import dms_operator.pipeline.quantizer  # noqa: F401
     started = time.perf_counter()
-    runs = {**RUNS, **OF_OLIVE, CLIPS: calibration("mse", CLIP)}
+    runs = {**RUNS, **OF_OLIVE, CLIPS: calibration_on_clips}
     runs[name](model, target, samples)
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -287,13 +303,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--olive", default="", help="Python of an environment that has olive-ai")
+    parser.add_argument(
+        "--olive", default=os.environ.get("OLIVE", ""), help="Python of an environment that has olive-ai"
+    )
     parser.add_argument("--child")
     parser.add_argument("--model", type=Path)
     arguments = parser.parse_args()
     if arguments.child:
         if arguments.child == "prepare":
-            prepare(arguments.model)
+            prepare(arguments.model, arguments.samples)
             return
         with tempfile.TemporaryDirectory() as name:
             child(arguments.child, arguments.model, Path(name) / "model.onnx", arguments.samples)
@@ -302,7 +320,16 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as name:
         models = Path(name)
-        command = [sys.executable, __file__, "--child", "prepare", "--model", str(models)]
+        command = [
+            sys.executable,
+            __file__,
+            "--child",
+            "prepare",
+            "--model",
+            str(models),
+            "--samples",
+            str(arguments.samples),
+        ]
         subprocess.run(command, check=True, capture_output=True)
         best = measure(models, arguments.samples, arguments.rounds, arguments.olive)
     text = table(best, arguments.samples, version_of_olive(arguments.olive))

@@ -1,7 +1,10 @@
 """A dataset is read without unpickling, and every way in which it does not fit is named."""
 
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from pipeline.stages import Stages, Writer, refused, succeeded
 
 FRAMES = TensorSpec(name="frames", shape=[1, 3, 16, 16])
 LIMIT = 1 << 30
+OPERATOR = Path(__file__).parents[2] / "operator"
 
 
 def saved(path: Path, **arrays: np.ndarray) -> Path:
@@ -81,6 +85,61 @@ def test_types_that_would_lose_precision_are_refused(dtype: type, tmp_path: Path
     path = saved(tmp_path / "data.npz", frames=np.zeros((4, 3, 16, 16), dtype), labels=np.zeros(4, np.int64))
     with pytest.raises(DatasetInvalid, match="Save float32"):
         load_dataset(path, [FRAMES], LIMIT)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_no_numbers_are_found_wherever_they_are(value: float, tmp_path: Path) -> None:
+    for name in ("frames", "labels"):
+        arrays = {"frames": np.zeros((4, 3, 16, 16), np.float32), "labels": np.zeros(4, np.float32)}
+        arrays[name][2] = value
+        with pytest.raises(DatasetInvalid, match=f"{name} holds NaN or infinite values, first in sample 2"):
+            load_dataset(saved(tmp_path / "data.npz", **arrays), [FRAMES], LIMIT)
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_every_sample_is_the_one_that_was_saved(save: Any, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    arrays = {
+        "plain": rng.normal(size=(5, 2, 3)).astype(np.float32),
+        "reversed": np.asfortranarray(rng.normal(size=(5, 2, 3)).astype(np.float32)),
+        "swapped": rng.normal(size=(5, 2, 3)).astype(">f4"),
+        "camera": rng.integers(0, 9, 5),
+    }
+    save(tmp_path / "data.npz", **arrays)
+    shapes = {"plain": [1, 2, 3], "reversed": [1, 2, 3], "swapped": [1, 2, 3], "camera": [1]}
+    specs = [
+        TensorSpec.model_validate({"name": name, "shape": shape, "dtype": "int64" if name == "camera" else "float32"})
+        for name, shape in shapes.items()
+    ]
+    dataset = load_dataset(tmp_path / "data.npz", specs, LIMIT, labels_required=False)
+    for index in (4, 0, 2):
+        for name, value in dataset.feed(index).items():
+            assert value.flags.c_contiguous and (value == arrays[name][index]).all(), name
+    with pytest.raises(IndexError):
+        dataset.feed(5)
+
+
+LARGE = """
+import resource, sys
+from pathlib import Path
+from dms_operator.api.stages import TensorSpec
+from dms_operator.pipeline.dataset import load_dataset
+spec = TensorSpec(name="frames", shape=[1, 3, 256, 256])
+held = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_DATA, (held + (50 << 20), held + (50 << 20)))
+dataset = load_dataset(Path(sys.argv[1]), [spec], 1 << 30)
+print(sum(float(dataset.feed(index)["frames"][0, 0, 0, 0]) for index in range(len(dataset))))
+"""
+
+
+def test_a_dataset_may_be_larger_than_the_memory(tmp_path: Path) -> None:
+    frames = np.ones((256, 3, 256, 256), np.float32)
+    assert frames.nbytes > 3 * (50 << 20), "more than the process may take"
+    path = saved(tmp_path / "data.npz", frames=frames, labels=np.arange(256) % 3)
+    found = subprocess.run(
+        [sys.executable, "-c", LARGE, str(path)], check=True, capture_output=True, text=True, cwd=OPERATOR
+    )
+    assert float(found.stdout) == 256
 
 
 def test_inputs_of_different_length_are_refused(tmp_path: Path) -> None:

@@ -1,15 +1,19 @@
-"""Datasets: an npz file with one array per model input and `labels`. Objects are never unpickled."""
+"""Datasets: an npz file with one array per model input and `labels`. Objects are never unpickled.
+
+Samples lie on disk and are read one at a time: a dataset may be larger than the pod's memory.
+"""
 
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..api.errors import DatasetInvalid
 from ..api.stages import TensorSpec
+from .stored_array import StoredArray
 from .untrusted import check_archive, reading
 
 LABELS = "labels"
@@ -17,6 +21,7 @@ _MOST_ARRAYS = 1000
 Array = NDArray[Any]
 Headers = dict[str, tuple[tuple[int, ...], np.dtype[Any]]]
 """Shape and type of each array."""
+_HEADER_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,7 @@ class Dataset:
     """Samples for each model input, first axis N, and labels [N] (None for label-free use)."""
 
     specs: tuple[TensorSpec, ...]
-    arrays: dict[str, Array]
+    arrays: dict[str, StoredArray | Array]
     labels: Array | None
 
     def __len__(self) -> int:
@@ -52,13 +57,22 @@ def load_dataset(path: Path, inputs: list[TensorSpec], limit_bytes: int, labels_
         _check_names(headers, inputs, labels_required)
         count = _check_shapes(headers, inputs)
         _check_labels(headers, count)
-        wanted = [*(spec.name for spec in inputs), *([LABELS] if LABELS in headers else [])]
         with np.load(path, allow_pickle=False) as file:
-            arrays: dict[str, Array] = {name: file[name] for name in wanted}
-    for name, array in arrays.items():
+            labels: Array | None = file[LABELS] if LABELS in headers else None
+            arrays = {spec.name: _stored(file.zip, f"{spec.name}.npy") for spec in inputs}
+    for name, array in (arrays if labels is None else {**arrays, LABELS: labels}).items():
         _refuse_nan(name, array)
-    labels = arrays.pop(LABELS, None)
     return Dataset(tuple(inputs), arrays, labels)
+
+
+def _stored(archive: zipfile.ZipFile, member: str) -> StoredArray | Array:
+    with archive.open(member) as file:
+        shape, is_fortran, dtype = _read_header(file)
+        if not is_fortran:
+            return StoredArray(file, shape, dtype)
+    with archive.open(member) as file:  # samples that lie across each other have to be held whole
+        array: Array = np.lib.format.read_array(file, allow_pickle=False)
+        return array
 
 
 def _headers(path: Path, limit_bytes: int) -> Headers:
@@ -87,11 +101,7 @@ def _headers(path: Path, limit_bytes: int) -> Headers:
 
 def _header(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> tuple[tuple[int, ...], np.dtype[Any]]:
     with archive.open(info) as file:
-        version = np.lib.format.read_magic(file)
-        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
-        if read is None:
-            raise ValueError(f"npy version {version}")
-        shape, _, dtype = read(file)
+        shape, _, dtype = _read_header(file)
     if dtype.hasobject:
         raise DatasetInvalid(
             f"the dataset's array {info.filename} holds Python objects, which can run code when loaded",
@@ -100,6 +110,15 @@ def _header(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> tuple[tuple[int,
     if int(np.prod(shape, dtype=object)) * dtype.itemsize > info.file_size:
         raise ValueError(f"{info.filename} is shorter than its header says")
     return shape, dtype
+
+
+def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether values lie in Fortran's order, and type; the file then stands at the first value."""
+    version = np.lib.format.read_magic(file)
+    if version not in _HEADER_READERS:
+        raise ValueError(f"npy version {version}")
+    shape, is_fortran, dtype = _HEADER_READERS[version](file)
+    return shape, is_fortran, dtype
 
 
 def _check_names(headers: dict[str, Any], inputs: list[TensorSpec], labels_required: bool) -> None:
@@ -161,11 +180,11 @@ def _check_labels(headers: Headers, count: int) -> None:
         )
 
 
-def _refuse_nan(name: str, array: Array) -> None:
+def _refuse_nan(name: str, array: StoredArray | Array) -> None:
     if not np.issubdtype(array.dtype, np.inexact):
         return
-    for index, sample in enumerate(array):
-        if not np.isfinite(sample).all():
+    for index in range(len(array)):
+        if not np.isfinite(array[index]).all():
             raise DatasetInvalid(
                 f"the dataset's {name} holds NaN or infinite values, first in sample {index}",
                 hint="Leave such samples out",
