@@ -20,10 +20,10 @@ import numpy as np
 import onnx
 from report import read_section, write_section
 
-from dms_operator.api.capabilities import Precision
+from dms_operator.api.capabilities import Precision, ToolchainName
 from dms_operator.api.errors import DMSError
 from dms_operator.api.spec import QuantizationSpec
-from dms_operator.api.stages import QatRecipe, QuantizeRecipe, StageResult
+from dms_operator.api.stages import QatRecipe, QuantizeRecipe, StageResult, StaticRecipe
 from dms_operator.controller.rungs import REFERENCE, Rung, rungs
 from dms_operator.pipeline.dataset import load_dataset
 from dms_operator.pipeline.onnx_file import inputs_of
@@ -43,6 +43,12 @@ QAT = QatRecipe(epochs=6, learning_rate=1e-3, batch_size=16)
 PRECISIONS: tuple[Precision, ...] = ("fp16", "int8", "int4")
 TRAINED: tuple[Precision, ...] = ("int4",)
 """Precisions that the hard nets are trained at, minutes each; on the others a static rung is enough already."""
+FORMS: tuple[tuple[Rung, ToolchainName], ...] = (
+    (Rung("int8", "static", "minmax", StaticRecipe(per_channel=False)), "qnn"),
+    (Rung("int4", "static", "minmax", StaticRecipe(activation_bits=8)), "qnn"),
+    (Rung("int8", "dynamic"), "onnxruntime"),
+)
+"""What may be asked for, and is no rung of the ladder."""
 COLUMNS = ("net", "rung", "scheme", "top1 (95 %)", "drop, points", "MB", "SA8255, simulated", "host", "made in")
 WARM_UP, TIMED = 5, 40
 
@@ -58,8 +64,8 @@ def rows(name: str, stages: Stages, dataset: Path) -> Iterator[str]:
     assert resolved is not None
     reference = succeeded(stages.quantize(resolved.digest, **SAMPLES))
     assert reference.artifact is not None
-    yield row(name, REFERENCE, reference, None, stages)
-    for rung in ladder(TRAINED if name in HARD else ()):
+    yield row(name, REFERENCE, "qnn", reference, None, stages)
+    for rung, toolchain in [*ladder(TRAINED if name in HARD else ()), *FORMS]:
         recipe = QuantizeRecipe(
             image="table",
             resolved=resolved.digest,
@@ -68,17 +74,19 @@ def rows(name: str, stages: Stages, dataset: Path) -> Iterator[str]:
             method=rung.method,
             calibration=rung.calibration,
             static=rung.static,
-            toolchain="qnn",
+            toolchain=toolchain,
             qat=QAT if rung.method == "qat" else None,
             **SAMPLES,
         )
         result = succeeded(stages.run(recipe))
-        yield row(name, rung, result, simulated_latency(stages, result), stages)
+        cost = simulated_latency(stages, result) if toolchain == "qnn" else None
+        yield row(name, rung, toolchain, result, cost, stages)
 
 
-def ladder(trained: tuple[Precision, ...]) -> Iterator[Rung]:
+def ladder(trained: tuple[Precision, ...]) -> Iterator[tuple[Rung, ToolchainName]]:
     for precision in PRECISIONS:
-        yield from rungs(precision, QuantizationSpec(), "qnn", trainable=precision in trained)
+        for rung in rungs(precision, QuantizationSpec(), "qnn", trainable=precision in trained):
+            yield rung, "qnn"
 
 
 def simulated_latency(stages: Stages, result: StageResult) -> str:
@@ -105,13 +113,13 @@ def host_latency(stages: Stages, result: StageResult) -> str:
     return f"{1e3 * np.median(times[WARM_UP:]):.1f} ms"
 
 
-def row(name: str, rung: Rung, result: StageResult, cost: str | None, stages: Stages) -> str:
+def row(name: str, rung: Rung, toolchain: ToolchainName, result: StageResult, cost: str | None, stages: Stages) -> str:
     facts = result.variant
     assert facts is not None
     score = facts.accuracy
     cells = (
         name,
-        rung.name("qnn"),
+        rung.name(toolchain),
         facts.scheme,
         f"{score.value:.3f} ({score.low:.3f} to {score.high:.3f})",
         f"{100 * facts.accuracy_drop:.1f}",
