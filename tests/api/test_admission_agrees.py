@@ -68,6 +68,7 @@ quantizations = st.fixed_dictionaries(
 )
 limits = st.one_of(st.sampled_from(["10%", "0%", "10", "1.5%", "-1%"]), st.integers(0, 100))
 drops = st.sampled_from([0, 0.0, 1e-4, 0.01, 1, 1.01, -0.1])
+waves = st.lists(st.sampled_from(["1", "2", "10", "5%", "10%", "100%"]), min_size=1, max_size=20)
 budgets = st.one_of(st.sampled_from(["50ms", "1.5s", "50", "50 ms", "-1ms"]), st.integers(0, 100))
 
 
@@ -79,6 +80,36 @@ def test_admission_and_operator_agree_on_every_spec(
     quantization = quantization | {"maxAccuracyDrop": drop}
     spec = MINIMAL | {"targets": targets, "quantization": quantization, "benchmark": benchmark}
     assert operator_accepts(spec) == (admission_problems(spec) == []), admission_problems(spec)
+
+
+@given(waves)
+def test_admission_and_operator_agree_on_every_course_of_waves(sizes: list[str]) -> None:
+    problems = admission_problems(rolled_out_in(*sizes))
+    assert operator_accepts(rolled_out_in(*sizes)) == (problems == []), problems
+    assert (problems == []) == all(
+        of_unit == sorted(of_unit)
+        for of_unit in (
+            [int(size.strip("%")) for size in sizes if ("%" in size) == is_share] for is_share in (True, False)
+        )
+    )
+
+
+def rolled_out_in(*sizes: str) -> dict[str, Any]:
+    steps = [{"name": f"wave-{number}", "size": size} for number, size in enumerate(sizes)]
+    return MINIMAL | {"rollout": {"waves": steps}}
+
+
+def test_a_wave_that_is_smaller_than_one_before_it_is_refused_by_its_name() -> None:
+    sizes = ("50%", "3", "10%", "100%")
+    told = admission_problems(rolled_out_in(*sizes))
+    assert told == [
+        "rollout.waves: Invalid value: a wave is smaller than one before it: "
+        "sizes are cumulative, so make it larger or move it to the front"
+    ]
+    with pytest.raises(
+        InvalidSpec, match=r"wave 'wave-2' \(10%\) is smaller than 'wave-0' \(50%\) before it: sizes are"
+    ):
+        parse_spec({"spec": apply_defaults(SCHEMA, rolled_out_in(*sizes))})
 
 
 def test_the_crd_itself_is_accepted() -> None:

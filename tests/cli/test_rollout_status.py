@@ -55,6 +55,12 @@ def test_a_wave_that_waits_for_a_person_is_shown_with_the_command_that_lets_it_s
     )
 
 
+def test_a_share_that_comes_to_less_than_a_count_before_it_wants_what_that_one_had() -> None:
+    mixed = [{"name": "lab", "size": "3"}, {"name": "canary", "size": "25%", "approval": "Manual"}]
+    view = shown(fleet_world(4, waves=[*mixed, {"name": "fleet", "size": "100%"}]).settle())
+    assert [(wave.updated, wave.desired) for wave in view.waves] == [(3, 3), (3, 3), (3, 4)]
+
+
 def test_commands_lead_to_the_namespace_that_was_asked_about() -> None:
     world = fleet_world(waves=MANUAL).settle()
     view = rollout_view(deployment(world), fleet(world), world.now, " -n perception")

@@ -272,3 +272,17 @@ class TestRefusedSpecs:
     def test_a_wave_as_large_as_the_one_before_is_another_soak(self) -> None:
         same = [{"name": "a", "size": "1"}, {"name": "b", "size": "1"}, {"name": "c", "size": "100%"}]
         assert fleet_world(2, waves=same).settle().rollout["state"] == "Completed"
+
+    def test_a_wave_that_is_smaller_than_one_before_it_is_no_course(self) -> None:
+        shrinking = [{"name": "half", "size": "50%"}, {"name": "few", "size": "10%"}, {"name": "all", "size": "100%"}]
+        said = self.said(waves=shrinking)
+        assert "wave 'few' (10%) is smaller than 'half' (50%) before it" in said
+        assert "make it larger or move it to the front" in said
+
+    def test_a_share_that_comes_to_less_than_a_count_before_it_is_another_soak(self) -> None:
+        mixed = [{"name": "lab", "size": "3"}, {"name": "canary", "size": "25%", "approval": "Manual"}]
+        fleet = fleet_world(4, waves=[*mixed, {"name": "fleet", "size": "100%"}]).settle()
+        assert (fleet.rollout["wave"], fleet.pauses()) == ("canary", ["ApprovalRequired"])
+        assert fleet.rollout["desired"] == 3
+        fleet.annotate(APPROVE, f"{fleet.revision()}/canary")
+        assert fleet.settle().rollout["state"] == "Completed"

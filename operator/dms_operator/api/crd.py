@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic.json_schema import GenerateJsonSchema
 
 from .labels import GROUP, KIND, PLURAL, VERSION
-from .rules import QUANTITIES, quantity_rule, spec_rules, target_rules
+from .rules import QUANTITIES, quantity_rule, spec_rules, target_rules, wave_rule
 from .spec import DeploymentSpec
 from .status import DeploymentStatus
 
@@ -97,6 +97,8 @@ def spec_schema() -> Schema:
     schema = _structural(DeploymentSpec, "field")
     targets = schema["properties"]["targets"]["items"]
     targets["x-kubernetes-validations"] = [rule.to_wire() for rule in target_rules()]
+    waves = schema["properties"]["rollout"]["properties"]["waves"]
+    waves["x-kubernetes-validations"] = [wave_rule().to_wire()]
     schema["x-kubernetes-validations"] = [rule.to_wire() for rule in spec_rules()]
     return schema
 

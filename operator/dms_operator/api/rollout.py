@@ -8,10 +8,11 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from .base import Model, Name
 from .quantities import Duration
 
-CountOrPercent = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,6}|100%|[1-9]?[0-9]%)$")]
+CountOrPercent = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,6}|100%|[1-9]?[0-9]%)$", max_length=6)]
 """A number of nodes as text (`2`), or a share of the fleet (`5%`)."""
-SomeOrPercent = Annotated[str, StringConstraints(pattern=r"^([1-9][0-9]{0,5}|100%|[1-9][0-9]?%)$")]
+SomeOrPercent = Annotated[str, StringConstraints(pattern=r"^([1-9][0-9]{0,5}|100%|[1-9][0-9]?%)$", max_length=6)]
 """The same, and not none: to stop a rollout there is spec.suspend."""
+MAX_WAVES = 20
 
 Labels = Annotated[
     dict[Annotated[str, StringConstraints(max_length=253)], Annotated[str, StringConstraints(max_length=63)]],
@@ -34,11 +35,21 @@ class WaveSpec(Model):
     name: Name
     """Name of the wave, unique in the rollout."""
     size: SomeOrPercent
-    """Number of nodes (\"2\") or share of the fleet (\"5%\") that have the revision when the wave ends."""
+    """Nodes (\"2\") or share of the fleet (\"5%\") with the revision when it ends; no less than in waves before it."""
     soak: Duration = Duration("0s")
     """How long the gates are watched before the next wave may start."""
     approval: Literal["Auto", "Manual"] = "Auto"
     """Manual waits for the annotation dms.edge/approve=<revision>/<wave>."""
+
+    @property
+    def is_share(self) -> bool:
+        """Whether its size is a share of the fleet."""
+        return self.size.endswith("%")
+
+    @property
+    def number(self) -> int:
+        """Its size without the unit."""
+        return int(self.size.removesuffix("%"))
 
 
 class FailurePolicy(Model):
@@ -109,7 +120,7 @@ class RolloutSpec(Model):
     """Which nodes are the fleet."""
     waves: list[WaveSpec] = Field(
         min_length=1,
-        max_length=20,
+        max_length=MAX_WAVES,
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
     """Waves in order; the last one is usually 100%."""
@@ -136,4 +147,16 @@ class RolloutSpec(Model):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"two waves are named {name!r}: give each wave a name of its own")
+        return self
+
+    @model_validator(mode="after")
+    def _waves_do_not_shrink(self) -> Self:
+        """A count and a share can be held against each other only where the fleet is known (controller/rollout)."""
+        largest: dict[bool, WaveSpec] = {}
+        for wave in self.waves:
+            before = largest.get(wave.is_share, wave)
+            if wave.number < before.number:
+                smaller = f"wave {wave.name!r} ({wave.size}) is smaller than {before.name!r} ({before.size}) before it"
+                raise ValueError(f"{smaller}: sizes are cumulative, so make it larger or move it to the front")
+            largest[wave.is_share] = wave
         return self

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from .capabilities import BOARDS, PRECISIONS, Board, is_baseline, refusal
 from .cpu_fallback import ALLOW_CPU_FALLBACK, PATTERN, PROBLEM
 from .quantities import Duration, Energy, Memory, Power, Quantity, Share
+from .rollout import MAX_WAVES
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,17 @@ PROVABLE_DROP = "a drop of 0 cannot be proven by any number of samples: allow at
 def drop_rule() -> Rule:
     """The accuracy gate asks for a proof, and there is none that nothing at all was lost."""
     return Rule("self.quantization.maxAccuracyDrop > 0.0", PROVABLE_DROP)
+
+
+def wave_rule() -> Rule:
+    """Of two waves of one unit the later one is not smaller; the lists of places stand for a loop with an index."""
+    places = list(range(MAX_WAVES))
+    unit, number = "self[{}].size.endsWith('%')", "int(self[{}].size.replace('%', ''))"
+    return Rule(
+        f"{places[:-1]}.all(i, {places[1:]}.all(j, i >= j || j >= self.size() || "
+        f"{unit.format('i')} != {unit.format('j')} || {number.format('i')} <= {number.format('j')}))",
+        "a wave is smaller than one before it: sizes are cumulative, so make it larger or move it to the front",
+    )
 
 
 def store_rule() -> Rule:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from dms_operator.api.rollout import RolloutSpec, WaveSpec
 from dms_operator.api.rollout_status import RolloutStatus
-from dms_operator.controller.rollout.amounts import at_least
+from dms_operator.controller.rollout.amounts import cumulative
 from dms_operator.controller.rollout.gates import soak_end
 from dms_operator.controller.rollout.pauses import BACKWARD
 from dms_operator.controller.text import parse_timestamp
@@ -29,7 +29,8 @@ class WaveLine:
 def wave_lines(rollout: RolloutSpec, status: RolloutStatus, now: datetime) -> Iterator[WaveLine]:
     """The waves in order."""
     for index, wave in enumerate(rollout.waves):
-        desired = min(max(1, at_least(wave.size, status.vehicles.total)), status.vehicles.total)
+        total, so_far = status.vehicles.total, (each.size for each in rollout.waves[: index + 1])
+        desired = min(cumulative(so_far, total), total)
         state = _state(rollout, wave, index, status, now)
         updated = min(status.vehicles.updated, desired)
         yield WaveLine(wave.name, wave.size, updated, desired, wave.soak, wave.approval, state)

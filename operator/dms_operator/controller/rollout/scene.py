@@ -10,7 +10,7 @@ from ...api.rollout import RolloutSpec, WaveSpec
 from ...api.rollout_status import Release, RolloutStatus
 from ...api.spec import DeploymentSpec
 from ..text import parse_timestamp
-from .amounts import at_least, at_most
+from .amounts import at_most, cumulative
 from .fleet import Fleet, Vehicle, is_lost
 from .goals import Slots
 from .ledger import Ledger
@@ -92,8 +92,9 @@ class Scene:
         return self.rollout.waves[min(status.wave_index, len(self.rollout.waves) - 1)]
 
     def desired(self, wave: WaveSpec) -> int:
-        """Vehicles that have the revision when a wave ends: one at least, or it would show nothing."""
-        return max(1, at_least(wave.size, len(self.members)))
+        """Vehicles that have the revision when a wave ends."""
+        waves = self.rollout.waves
+        return cumulative((each.size for each in waves[: waves.index(wave) + 1]), len(self.members))
 
     @cached_property
     def max_unavailable(self) -> int:
