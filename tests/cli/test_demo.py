@@ -1,12 +1,14 @@
 """What the demo shows: progress read from logs, and a table in which no figure stands without its provenance."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dms_operator.cli.demo.demo import Demo
 from dms_operator.cli.demo.follow import StageProgress, is_final, parse_progress, waits_for_approval
 from dms_operator.cli.demo.report import rows
-from dms_operator.cli.demo.rollout import is_noise
+from dms_operator.cli.demo.rollout import BUSY, is_noise, roll_out
 
 ACCURACY = {"metric": "top1", "value": 0.99, "low": 0.97, "high": 0.998, "samples": 300}
 STATUS: dict[str, Any] = {
@@ -91,6 +93,75 @@ def test_only_a_failure_by_a_disturbed_benchmark_is_the_machines(
 ) -> None:
     gates = [{"name": "latency", "outcome": outcome, "message": message}]
     assert is_noise({"status": {"phase": phase, "targets": [{"candidates": [{"gates": gates}]}]}}) is noise
+
+
+class Rehearsal(Demo):
+    """A demo whose deployments come to given ends, and whose kubectl writes down what it is asked."""
+
+    def __init__(self, directory: Path, *ends: dict[str, Any]) -> None:
+        super().__init__(directory, keep=False)
+        self.ends = list(ends)
+        self.asked = directory / "asked"
+        self.tool = directory / "kubectl"
+        self.tool.write_text(f'#!/bin/sh\necho "$@" >> {self.asked}\n')
+        self.tool.chmod(0o755)
+
+    @property
+    def kubectl_command(self) -> list[str]:
+        return [str(self.tool)]
+
+    def apply(self, example: Path) -> str:
+        return example.stem
+
+    def follow(self, name: str, *_: Any) -> dict[str, Any]:
+        return self.ends.pop(0)
+
+    @property
+    def steps(self) -> list[str]:
+        """Commands without the words that they have in common."""
+        lines = self.asked.read_text().splitlines() if self.asked.exists() else []
+        return [line.removeprefix("dms rollout ") for line in lines]
+
+
+GATES = [{"name": "latency", "outcome": "Inconclusive", "message": "the run was noisy: measure again"}]
+NOISY = {
+    "status": {
+        "phase": "Failed",
+        "targets": [{"candidates": [{"gates": GATES}]}],
+        "summary": {"message": "car: latency Inconclusive"},
+    }
+}
+WAITS: dict[str, Any] = {"status": {"phase": "RollingOut"}}
+ROLLOUT = ["status cars", "approve cars", "status cars --watch --vehicles"]
+LONGER_RUN = 'patch dmsd cars --type=merge --patch={"spec":{"benchmark":{"profile":"normal"}}}'
+
+
+@pytest.mark.parametrize(
+    ("noise", "steps"),
+    [(0, []), (1, ["retry cars"]), (3, ["retry cars", "retry cars", LONGER_RUN])],
+)
+def test_a_disturbed_benchmark_is_run_again_and_at_last_longer_until_the_rollout_can_be_shown(
+    tmp_path: Path, noise: int, steps: list[str]
+) -> None:
+    demo = Rehearsal(tmp_path, *[NOISY] * noise, WAITS)
+    assert roll_out(demo, Path("cars.yaml"))
+    assert demo.steps == [*steps, *ROLLOUT]
+
+
+@pytest.mark.parametrize(
+    ("ends", "told"),
+    [
+        ([NOISY] * 4, f"car: latency Inconclusive; {BUSY}"),
+        ([{"status": {"phase": "Failed", "summary": {"message": "the model cannot be read"}}}], "cannot be read"),
+    ],
+)
+def test_a_rollout_that_cannot_be_shown_fails_the_demo_with_the_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], ends: list[dict[str, Any]], told: str
+) -> None:
+    demo = Rehearsal(tmp_path, *ends)
+    assert not roll_out(demo, Path("cars.yaml"))
+    assert not set(ROLLOUT) & set(demo.steps)
+    assert told in " ".join(capsys.readouterr().out.split())
 
 
 def test_every_row_of_the_table_names_its_provenance() -> None:

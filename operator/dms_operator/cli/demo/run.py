@@ -19,7 +19,7 @@ ROLLOUT_EXAMPLE = Path("examples/try-rollout.yaml")
 
 
 def run_demo(directory: Path, example: Path, *, keep: bool) -> int:
-    """Run the demo; returns 0 when the deployment got Ready. Nothing is left running unless `keep`."""
+    """Run the demo; returns 0 when all of it was shown. Nothing is left running unless `keep`."""
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)
     demo = Demo(directory, keep=keep)
