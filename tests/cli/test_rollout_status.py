@@ -18,7 +18,7 @@ from dms_operator.cli.rollout.view import rollout_view
 from dms_operator.cli.rollout.watch import has_ended, line_of
 from dms_operator.cli.rollout.waves import span
 from dms_operator.cli.writes import Request
-from dms_operator.controller.rollout.fleet import Reading
+from dms_operator.controller.rollout.fleet import Gauge, Reading
 
 SOAK: list[dict[str, Any]] = [{"name": "lab", "size": "1", "soak": "1h"}, {"name": "fleet", "size": "100%"}]
 GATE: dict[str, Any] = {"metric": "p99LatencyMs", "value": 33, "interval": "1m", "count": 3}
@@ -70,13 +70,23 @@ def test_commands_lead_to_the_namespace_that_was_asked_about() -> None:
 def test_a_soak_tells_the_time_that_is_left_and_what_gates_have_read() -> None:
     world = fleet_world(waves=SOAK, gates=[GATE]).settle()
     world.tick(600)
-    world.readings = {("p99LatencyMs", 60.0): (Reading(world.now, 21.25),)}
+    world.readings = {Gauge("p99LatencyMs", 60.0): (Reading(world.now, 21.25),)}
     world.settle()
     assert states(world)[1] == "to come"
     assert states(world)[0].startswith("soaks, 49m")
     assert "gate p99LatencyMs <= 33: 1 of 3 readings passed, 0 failed (0 may), the worst is 21.25" in as_text(
         shown(world)
     )
+
+
+def test_vehicles_that_gave_no_readings_are_counted_and_named() -> None:
+    world = fleet_world(waves=[SOAK[1] | {"soak": "1h"}], gates=[GATE]).settle()
+    world.tick(3600)
+    world.readings = {Gauge("p99LatencyMs", 60.0): (Reading(world.now, 21.25),) * 3}
+    world.told = {Gauge("p99LatencyMs", 60.0): {"car-0": 3, "car-1": 3, "car-2": 3}}
+    text = as_text(shown(world.settle()))
+    assert "3 of 3 readings passed, 0 failed (0 may), the worst is 21.25; silent vehicles: 1" in text
+    assert "p99LatencyMs: fewer than 3 readings of car-3" in text
 
 
 def test_a_soak_that_is_over_and_has_too_few_readings_says_what_it_waits_for() -> None:

@@ -36,11 +36,13 @@ class FleetWorld(World):
     damages: dict[tuple[str, str], int] = field(default_factory=dict)
     """How often a revision is still found damaged when a vehicle is to be switched to it."""
     readings: dict[Gauge, tuple[Reading, ...]] = field(default_factory=dict)
+    told: dict[Gauge, dict[str, int]] = field(default_factory=dict)
+    """How many readings each vehicle gave."""
 
     def observed(self) -> Observed:
         pairs = [(job, self.pods.get(name, [])) for name, job in self.jobs.items()]
         seen = tuple(self._with_label(each) for each in self.vehicles.values())
-        return observe(self.body, pairs, self.boards, fleet=Fleet(seen, self.readings))
+        return observe(self.body, pairs, self.boards, fleet=Fleet(seen, self.readings, self.told))
 
     def reconcile(self) -> Plan:
         for name, marks in self.plan().node_labels.items():

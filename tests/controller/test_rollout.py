@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from controller.builders import ENTRY, world
 from controller.fleet_world import VEHICLE_STAGES, FleetWorld, fleet_world
 from dms_operator.api.labels import ABORT, APPROVE, RETRY
-from dms_operator.controller.rollout.fleet import Reading
+from dms_operator.controller.rollout.fleet import Gauge, Reading
 from dms_operator.controller.rollout.plan import readings_wanted
 
 
@@ -211,7 +211,7 @@ class TestGates:
         return fleet_world(waves=self.SOAK, gates=[self.GATE]).settle()
 
     def readings(self, fleet: FleetWorld, *values: float) -> None:
-        fleet.readings = {("p99LatencyMs", 60.0): tuple(Reading(fleet.now, value) for value in values)}
+        fleet.readings = {Gauge("p99LatencyMs", 60.0): tuple(Reading(fleet.now, value) for value in values)}
 
     def test_no_data_is_no_pass(self) -> None:
         fleet = self.soaking()
@@ -226,7 +226,7 @@ class TestGates:
         self.readings(fleet, 20, 32)
         [gate] = fleet.settle().rollout["gates"]
         bound = {"metric": "p99LatencyMs", "op": "<=", "value": 33, "count": 3, "failureLimit": 0}
-        assert gate == bound | {"passed": 2, "failed": 0, "worst": "32"}
+        assert gate == bound | {"passed": 2, "failed": 0, "worst": "32", "silent": 0}
         for _ in fleet.body["spec"]["rollout"]["waves"]:
             fleet.tick(600)
             self.readings(fleet, 20, 32, 21)
@@ -262,13 +262,49 @@ class TestGates:
         self.readings(fleet, 20, 21, 22)
         assert len(fleet.settle().labels) == 4
 
+    def heard(self, fleet: FleetWorld, **told: int) -> FleetWorld:
+        """The fleet after ten minutes with good readings, so many of each vehicle."""
+        fleet.tick(600)
+        self.readings(fleet, 20, 21, 22)
+        fleet.told = {Gauge("p99LatencyMs", 60.0): {name.replace("_", "-"): number for name, number in told.items()}}
+        return fleet.settle()
+
+    def test_a_gate_waits_for_readings_of_every_vehicle_that_runs_the_revision_and_names_the_silent(self) -> None:
+        fleet = fleet_world(waves=[{"name": "fleet", "size": "100%", "soak": "10m"}], gates=[self.GATE]).settle()
+        self.heard(fleet, car_0=3, car_1=2, car_2=3)
+        assert fleet.pauses() == ["GateInconclusive"]
+        assert "p99LatencyMs: fewer than 3 readings of car-1, car-3: no data is no pass" in fleet.rollout["message"]
+        assert [gate["silent"] for gate in fleet.rollout["gates"]] == [2]
+        assert self.heard(fleet, car_0=3, car_1=3, car_2=3, car_3=3).rollout["state"] == "Completed"
+
+    def test_as_many_vehicles_may_be_silent_as_may_fail(self) -> None:
+        waves = [{"name": "fleet", "size": "100%", "soak": "10m"}]
+        fleet = fleet_world(waves=waves, gates=[self.GATE], failurePolicy={"maxFailures": "1"}).settle()
+        assert self.heard(fleet, car_0=3, car_1=3).pauses() == ["GateInconclusive"]
+        assert self.heard(fleet, car_0=3, car_1=3, car_2=3).rollout["state"] == "Completed"
+
+    def test_a_vehicle_that_is_away_or_came_back_while_the_wave_soaked_is_not_waited_for(self) -> None:
+        waves = [{"name": "fleet", "size": "100%", "soak": "10m"}]
+        fleet = fleet_world(waves=waves, gates=[self.GATE]).settle()
+        fleet.go_away("car-0")
+        fleet.go_away("car-1")
+        fleet.tick(60)
+        fleet.come_back("car-1")
+        assert self.heard(fleet, car_2=3, car_3=3).rollout["state"] == "Completed"
+
+    def test_a_query_that_does_not_tell_vehicles_apart_is_taken_as_it_is(self) -> None:
+        fleet = self.soaking()
+        fleet.tick(600)
+        self.readings(fleet, 20, 21, 22)
+        assert len(fleet.settle().labels) == 4
+
     def test_two_gates_over_one_metric_read_it_each_at_its_own_interval(self) -> None:
         slow = {**self.GATE, "interval": "10m", "value": 40}
         fleet = fleet_world(waves=self.SOAK, gates=[self.GATE, slow]).settle()
         asked = readings_wanted(fleet.observed(), fleet.now)
-        assert [each.gauge for each in asked] == [("p99LatencyMs", 60.0), ("p99LatencyMs", 600.0)]
+        assert [each.gauge for each in asked] == [Gauge("p99LatencyMs", 60.0), Gauge("p99LatencyMs", 600.0)]
         self.readings(fleet, 20, 21, 22)
-        fleet.readings["p99LatencyMs", 600.0] = tuple(Reading(fleet.now, value) for value in (41,))
+        fleet.readings[Gauge("p99LatencyMs", 600.0)] = tuple(Reading(fleet.now, value) for value in (41,))
         fleet.settle()
         assert "p99LatencyMs 41 is not <= 40" in fleet.rollout["message"]
 

@@ -10,13 +10,14 @@ from aiohttp.test_utils import TestServer
 
 from controller.builders import START
 from dms_operator.controller.caches import ObjectName
+from dms_operator.controller.prometheus import ANSWER_LIMIT, PER_VEHICLE, POINTS
 from dms_operator.controller.rollout.fleet import Fleet, Gauge, MetricName, Reading, ReadingsWanted, Vehicle
-from dms_operator.controller.rollout_readings import ANSWER_LIMIT, POINTS, QUERIES, Readings, query
+from dms_operator.controller.rollout_readings import QUERIES, Readings, heard, query, worst
 from dms_operator.controller.settings import FleetSettings
 
 NAME = ObjectName("perception", "driver")
 FLEET = Fleet((Vehicle("car", "qcs8255"),))
-P99: Gauge = ("p99LatencyMs", 60.0)
+P99 = Gauge("p99LatencyMs", 60.0)
 VOLUME = {"hostPath": {"path": "/var/lib/dms"}}
 
 
@@ -24,7 +25,7 @@ def wanted(
     minutes: float, metric: MetricName = "p99LatencyMs", *, start: datetime = START, revision: str = "abc"
 ) -> ReadingsWanted:
     """Readings once a minute over so many minutes."""
-    return ReadingsWanted(metric, revision, start, start + timedelta(minutes=minutes), 60.0)
+    return ReadingsWanted(Gauge(metric, 60.0), revision, start, start + timedelta(minutes=minutes))
 
 
 def matrix(*series: list[tuple[float, str]]) -> dict[str, Any]:
@@ -33,16 +34,31 @@ def matrix(*series: list[tuple[float, str]]) -> dict[str, Any]:
     return {"status": "success", "data": {"resultType": "matrix", "result": result}}
 
 
+def vector(*values: tuple[dict[str, str], str]) -> dict[str, Any]:
+    """An answer of /api/v1/query."""
+    result = [{"metric": labels, "value": [61.0, value]} for labels, value in values]
+    return {"status": "success", "data": {"resultType": "vector", "result": result}}
+
+
+ONE_READING = matrix([(61.0, "1")])
+
+
 class FakePrometheus:
     """Answers what the test says; remembers what it was asked."""
 
     def __init__(self) -> None:
         self.asked: list[dict[str, str]] = []
+        self.asked_who_told: list[dict[str, str]] = []
         self.answer: Callable[[], web.Response] = lambda: web.json_response(matrix())
+        self.told: Callable[[], web.Response] = lambda: web.json_response(vector())
 
     async def handle(self, request: web.Request) -> web.Response:
         self.asked.append(dict(request.query))
         return self.answer()
+
+    async def handle_who_told(self, request: web.Request) -> web.Response:
+        self.asked_who_told.append(dict(request.query))
+        return self.told()
 
 
 class Clock:
@@ -67,6 +83,7 @@ async def scene() -> AsyncIterator[Scene]:
     prometheus = FakePrometheus()
     application = web.Application()
     application.router.add_get("/api/v1/query_range", prometheus.handle)
+    application.router.add_get("/api/v1/query", prometheus.handle_who_told)
     async with TestServer(application) as server:
         yield Scene(prometheus, str(server.make_url("/")))
 
@@ -130,6 +147,35 @@ async def test_of_two_metrics_the_one_that_can_be_read_is_read(scene: Scene) -> 
 
 
 @pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (vector(({"node": "car"}, "3"), ({"node": "van"}, "1")), {P99: {"car": 3, "van": 1}}),
+        (vector(({"node": "car"}, "3"), ({}, "1")), {P99: {"car": 3}}),
+        (vector(({}, "3")), {}),
+        (vector(), {P99: {}}),
+    ],
+    ids=["each vehicle", "one value has no node", "a query that tells none apart", "nobody"],
+)
+async def test_it_is_known_how_many_readings_each_vehicle_gave_if_the_query_tells_them_apart(
+    scene: Scene, answer: dict[str, Any], told: dict[Gauge, dict[str, int]]
+) -> None:
+    scene.prometheus.answer = lambda: web.json_response(ONE_READING)
+    scene.prometheus.told = lambda: web.json_response(answer)
+    assert (await scene.read(wanted(2.5))).told == told
+    (asked,) = scene.prometheus.asked_who_told
+    assert asked["time"] == f"{START.timestamp() + 120:.3f}"
+    assert "[120000ms:60000ms]" in asked["query"]
+
+
+async def test_a_metric_is_not_read_where_it_cannot_be_known_who_told(scene: Scene) -> None:
+    scene.prometheus.answer = lambda: web.json_response(ONE_READING)
+    scene.prometheus.told = lambda: web.json_response({"status": "error", "error": "too many samples"}, status=422)
+    fleet = await scene.read(wanted(1))
+    assert (fleet.readings, fleet.told) == ({}, {})
+    assert "refuses the query (HTTP 422: too many samples)" in fleet.unreadable
+
+
+@pytest.mark.parametrize(
     ("answer", "complaint"),
     [
         ({"status": "error", "errorType": "bad_data", "error": "parse error"}, "refuses the query (HTTP 400: parse"),
@@ -146,7 +192,7 @@ async def test_an_answer_that_cannot_be_used_says_what_to_change(scene: Scene, a
 
 
 async def test_an_endless_answer_is_not_read_to_its_end(scene: Scene) -> None:
-    scene.prometheus.answer = lambda: web.Response(body=b" " * (ANSWER_LIMIT + 1))
+    scene.prometheus.answer = lambda: web.Response(body=b" " * (ANSWER_LIMIT + PER_VEHICLE + 1))
     assert "is longer than" in (await scene.read(wanted(1))).unreadable
 
 
@@ -188,3 +234,14 @@ def test_a_query_of_ones_own_may_hold_dollar_signs() -> None:
     own = 'max(temp{revision="$revision",sensor=~"npu$"})'
     settings = FleetSettings(volume=VOLUME, queries={"temperatureCelsius": own})
     assert query(wanted(1, "temperatureCelsius"), NAME, settings) == 'max(temp{revision="abc",sensor=~"npu$"})'
+
+
+def test_a_query_of_ones_own_may_end_with_a_comment() -> None:
+    for whole in (worst(wanted(1), "temp # of the NPU"), heard(wanted(1), "temp # of the NPU")):
+        assert "temp # of the NPU\n)" in whole
+
+
+@pytest.mark.parametrize(("op", "aggregate"), [("<=", "max"), (">=", "min")])
+def test_the_worst_vehicle_is_the_one_nearest_to_the_wrong_side_of_the_bound(op: Any, aggregate: str) -> None:
+    gauge = Gauge("temperatureCelsius", 60.0, op)
+    assert worst(ReadingsWanted(gauge, "abc", START, START), "temp") == f"{aggregate}(\ntemp\n)"

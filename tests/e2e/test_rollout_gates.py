@@ -11,7 +11,7 @@ import pytest
 
 from dms_operator.controller.caches import ObjectName
 from dms_operator.controller.rollout.fleet import Fleet as Seen
-from dms_operator.controller.rollout.fleet import MetricName, ReadingsWanted
+from dms_operator.controller.rollout.fleet import Gauge, MetricName, ReadingsWanted
 from dms_operator.controller.rollout_readings import QUERIES, Readings
 from dms_operator.controller.settings import FleetSettings
 from e2e.conftest import FakeStages
@@ -66,12 +66,14 @@ def test_the_default_queries_read_the_worst_vehicle_from_a_real_prometheus(tmp_p
         (link.parent / "revisions" / revision).mkdir(parents=True)
         link.symlink_to(f"revisions/{revision}")
 
+    def seen(revision: str) -> Seen:
+        now = datetime.now(UTC)
+        wanted = [ReadingsWanted(Gauge(metric, 2.0), revision, start, now) for metric in QUERIES]
+        readings = Readings(FleetSettings(volume=VOLUME, prometheus=prometheus.url))
+        return asyncio.run(readings.add_to(Seen(), name, wanted))
+
     def read(revision: str, readings: int) -> dict[MetricName, list[float]] | None:
-        wanted = [ReadingsWanted(metric, revision, start, datetime.now(UTC), 2.0) for metric in QUERIES]
-        fleet = asyncio.run(
-            Readings(FleetSettings(volume=VOLUME, prometheus=prometheus.url)).add_to(Seen(), name, wanted)
-        )
-        values = {metric: [each.value for each in found] for (metric, _), found in fleet.readings.items()}
+        values = {gauge.metric: [each.value for each in found] for gauge, found in seen(revision).readings.items()}
         return values if len(values) == 3 and all(len(each) >= readings for each in values.values()) else None
 
     with serving(runtimes) as address:
@@ -82,6 +84,10 @@ def test_the_default_queries_read_the_worst_vehicle_from_a_real_prometheus(tmp_p
                 found = wait_for(partial(read, revision, 3), 30, f"three readings of {revision}")
                 assert found["p99LatencyMs"][-1] == pytest.approx(latency, rel=0.02)
                 assert (found["errorRate"][-1], found["temperatureCelsius"][-1]) == (0, 61.5)
+            for revision, cars in (("good", {"car-1", "car-2"}), ("bad", {"car-3"})):
+                told = seen(revision).told
+                assert len(told) == 3 and all(set(each) == cars for each in told.values())
+                assert all(number >= 3 for each in told.values() for number in each.values())
             assert read("unknown", 0) == {"p99LatencyMs": [], "errorRate": [], "temperatureCelsius": []}
         finally:
             end(prometheus.process)

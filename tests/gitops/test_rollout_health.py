@@ -8,7 +8,7 @@ import pytest
 
 from controller.fleet_world import FleetWorld, fleet_world
 from dms_operator.api.labels import ABORT
-from dms_operator.controller.rollout.fleet import Reading
+from dms_operator.controller.rollout.fleet import Gauge, Reading
 from gitops import argocd, flux
 from gitops.kstatus import kstatus
 
@@ -49,7 +49,7 @@ def failing_its_gate() -> FleetWorld:
     fleet = fleet_world(waves=SOAK, gates=GATES, failurePolicy=PAUSE).settle()
     slow = [Reading(fleet.now + timedelta(minutes=minute), 90.0) for minute in range(1, 6)]
     fleet.tick(5 * 60)
-    fleet.readings = {("p99LatencyMs", 60.0): tuple(slow)}
+    fleet.readings = {Gauge("p99LatencyMs", 60.0): tuple(slow)}
     return fleet.settle()
 
 

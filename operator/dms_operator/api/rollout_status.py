@@ -78,6 +78,8 @@ class GateReadings(Observed):
     """Readings that may fail."""
     worst: str = Field(default="", max_length=24)
     """The reading nearest to the bound or farthest beyond it, which may be `inf`; empty before the first one."""
+    silent: int = 0
+    """Vehicles that should have given `count` readings of their own by now, and have not."""
 
 
 class RolloutStatus(Observed):

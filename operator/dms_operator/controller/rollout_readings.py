@@ -1,22 +1,21 @@
-"""Live metrics of the vehicles for a rollout's gates, read from Prometheus by range queries.
+"""Live metrics of the vehicles for a rollout's gates, read from Prometheus.
 
+A range query gives the worst vehicle's values over the soak, a subquery how many readings each vehicle has given.
 Nothing that goes wrong here ends a reconcile or lets a gate pass: it is told as a text, and the reading is missing.
 """
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from string import Template
-from typing import Literal
 
 import aiohttp
-from pydantic import BaseModel, Field, ValidationError
 
 from .object_cache import ObjectName
+from .prometheus import POINTS, TIMEOUT, Prometheus, Unreadable
 from .rollout.fleet import Fleet, Gauge, MetricName, Reading, ReadingsWanted
 from .settings import FleetSettings
 
@@ -24,33 +23,39 @@ _log = logging.getLogger(__name__)
 
 _RUNS = 'namespace="$namespace",deployment="$deployment",revision="$revision"'
 QUERIES: dict[MetricName, str] = {
-    "p99LatencyMs": "1000 * max(histogram_quantile(0.99, sum by (node, le) "
-    f"(rate(dms_vehicle_inference_seconds_bucket{{{_RUNS}}}[$interval]))))",
-    "errorRate": f"max(sum by (node) (rate(dms_vehicle_inference_errors_total{{{_RUNS}}}[$interval])) / "
-    f"sum by (node) (rate(dms_vehicle_inferences_total{{{_RUNS}}}[$interval])))",
-    "temperatureCelsius": f"max(dms_vehicle_temperature_celsius{{{_RUNS}}})",
+    "p99LatencyMs": "1000 * histogram_quantile(0.99, sum by (node, le) "
+    f"(rate(dms_vehicle_inference_seconds_bucket{{{_RUNS}}}[$interval])))",
+    "errorRate": f"sum by (node) (rate(dms_vehicle_inference_errors_total{{{_RUNS}}}[$interval])) / "
+    f"sum by (node) (rate(dms_vehicle_inferences_total{{{_RUNS}}}[$interval]))",
+    "temperatureCelsius": f"max by (node) (dms_vehicle_temperature_celsius{{{_RUNS}}})",
 }
-"""The worst vehicle's value, of the metrics that a vehicle's runtime exports (docs/rollout.md, "Live metrics")."""
+"""A value per vehicle, of the metrics that a vehicle's runtime exports (docs/rollout.md, "Live metrics")."""
 
-TIMEOUT = aiohttp.ClientTimeout(total=15, sock_connect=5)
-"""Seconds for one question: a reconcile waits for it, and the next one asks again."""
-POINTS = 10_000
-"""Readings of one answer; Prometheus gives 11,000 at most ("exceeded maximum resolution of 11,000 points")."""
-ANSWER_LIMIT = 64 * POINTS + 64 * 1024
-"""Bytes of an answer that are read: a time and a value take some 40 bytes of JSON."""
-
-
-class Unreadable(Exception):
-    """A metric could not be read; the text says why, and what to change."""
+NODE = "node"
+"""The label that tells vehicles apart."""
 
 
 def query(wanted: ReadingsWanted, name: ObjectName, settings: FleetSettings) -> str:
     """The PromQL of a metric, with the names of this rollout put in."""
-    text = settings.queries.get(wanted.metric, QUERIES[wanted.metric])
-    interval = f"{max(1, round(wanted.interval_seconds * 1000))}ms"
-    return Template(text).safe_substitute(
-        namespace=name.namespace, deployment=name.name, revision=wanted.revision, interval=interval
+    metric = wanted.gauge.metric
+    return Template(settings.queries.get(metric, QUERIES[metric])).safe_substitute(
+        namespace=name.namespace, deployment=name.name, revision=wanted.revision, interval=_milliseconds(wanted)
     )
+
+
+def worst(wanted: ReadingsWanted, values: str) -> str:
+    """The worst vehicle's value. The query stands on lines of its own, for it may end with a comment."""
+    return f"{'max' if wanted.gauge.op == '<=' else 'min'}(\n{values}\n)"
+
+
+def heard(wanted: ReadingsWanted, values: str) -> str:
+    """How many readings each vehicle has given in the soak: NaN, as a rate of nothing, is none."""
+    span = f"{_points(wanted) * int(_milliseconds(wanted)[:-2])}ms"
+    return f"count_over_time((max by ({NODE}) (\n{values}\n) >= -Inf)[{span}:{_milliseconds(wanted)}])"
+
+
+def _milliseconds(wanted: ReadingsWanted) -> str:
+    return f"{max(1, round(wanted.gauge.interval_seconds * 1000))}ms"
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,7 @@ class _Answered:
     question: tuple[str, datetime, float, int]
     at: float
     readings: tuple[Reading, ...] = ()
+    told: Mapping[str, int] | None = None
     problem: str = ""
 
 
@@ -73,120 +79,64 @@ class Readings:
 
     async def add_to(self, fleet: Fleet, name: ObjectName, wanted: Sequence[ReadingsWanted]) -> Fleet:
         """The fleet with the readings that are wanted of it. Raises nothing but what ends the operator."""
-        answers = await asyncio.gather(*(self._read(name, each) for each in wanted))
-        told = {each.gauge: answer for each, answer in zip(wanted, answers, strict=True)}
-        readings = {gauge: answer.readings for gauge, answer in told.items() if not answer.problem}
+        answers = await asyncio.gather(*(self._read(name, each, len(fleet.vehicles)) for each in wanted))
+        found = {each.gauge: answer for each, answer in zip(wanted, answers, strict=True)}
+        readings = {gauge: answer.readings for gauge, answer in found.items() if not answer.problem}
+        told = {gauge: answer.told for gauge, answer in found.items() if answer.told is not None}
         problems = dict.fromkeys(
-            f"{metric}: {answer.problem}" for (metric, _), answer in told.items() if answer.problem
+            f"{gauge.metric}: {answer.problem}" for gauge, answer in found.items() if answer.problem
         )
-        return replace(fleet, readings=readings, unreadable="; ".join(problems))
+        return replace(fleet, readings=readings, told=told, unreadable="; ".join(problems))
 
     def forget(self, name: ObjectName) -> None:
         """A deployment is gone, or rolls out nothing any more."""
         for key in [key for key in self._answered if key[0] == name]:
             del self._answered[key]
 
-    async def _read(self, name: ObjectName, wanted: ReadingsWanted) -> _Answered:
-        points = _points(wanted)
-        question = (wanted.revision, wanted.start, wanted.interval_seconds, points)
+    async def _read(self, name: ObjectName, wanted: ReadingsWanted, vehicles: int) -> _Answered:
+        interval = wanted.gauge.interval_seconds
+        question = (wanted.revision, wanted.start, interval, _points(wanted))
         last = self._answered.get((name, wanted.gauge))
-        if last and last.question == question and self.clock() - last.at < wanted.interval_seconds:
+        if last and last.question == question and self.clock() - last.at < interval:
             return last
-        answer = await self._ask(name, wanted, _Answered(question, self.clock()))
+        answer = await self._ask(name, wanted, _Answered(question, self.clock()), vehicles)
         self._answered[name, wanted.gauge] = answer
         return answer
 
-    async def _ask(self, name: ObjectName, wanted: ReadingsWanted, asked: _Answered) -> _Answered:
+    async def _ask(self, name: ObjectName, wanted: ReadingsWanted, asked: _Answered, vehicles: int) -> _Answered:
         try:
-            return replace(asked, readings=await self._readings(name, wanted))
+            if self.settings is None or self.settings.prometheus is None:
+                raise Unreadable("no Prometheus is known: set fleet.prometheus in the operator's settings")
+            values = query(wanted, name, self.settings)
+            async with aiohttp.ClientSession(timeout=TIMEOUT) as session:
+                prometheus = Prometheus(session, f"{self.settings.prometheus.rstrip('/')}/api/v1", vehicles)
+                return await _answered(prometheus, wanted, values, asked)
         except Unreadable as error:
-            _log.warning("%s of %s: %s", wanted.metric, "/".join(name), error)
+            _log.warning("%s of %s: %s", wanted.gauge.metric, "/".join(name), error)
             return replace(asked, problem=str(error))
 
-    async def _readings(self, name: ObjectName, wanted: ReadingsWanted) -> tuple[Reading, ...]:
-        if self.settings is None or self.settings.prometheus is None:
-            raise Unreadable("no Prometheus is known: set fleet.prometheus in the operator's settings")
-        url = f"{self.settings.prometheus.rstrip('/')}/api/v1/query_range"
-        text = query(wanted, name, self.settings)
-        found: list[Reading] = []
-        async with aiohttp.ClientSession(timeout=TIMEOUT) as session:
-            for parameters in _ranges(wanted):
-                found += _parsed(*await _get(session, url, {"query": text, **parameters}))
-        return tuple(found)
+
+async def _answered(prometheus: Prometheus, wanted: ReadingsWanted, values: str, asked: _Answered) -> _Answered:
+    step, found = wanted.gauge.interval_seconds, list[Reading]()
+    for start, end in _pieces(wanted):
+        found += await prometheus.values(worst(wanted, values), start, end, step)
+    if not found:
+        return asked
+    told = await prometheus.by_label(heard(wanted, values), NODE, _time(wanted, _points(wanted)))
+    counts = None if told is None else {node: int(number) for node, number in told.items()}
+    return replace(asked, readings=tuple(found), told=counts)
 
 
 def _points(wanted: ReadingsWanted) -> int:
     """Readings that there can be by now: the first one interval after the start, for it looks back so far."""
-    return max(0, int((wanted.end - wanted.start).total_seconds() / wanted.interval_seconds))
+    return max(0, int((wanted.end - wanted.start).total_seconds() / wanted.gauge.interval_seconds))
 
 
-def _ranges(wanted: ReadingsWanted) -> Iterator[Mapping[str, str]]:
-    """Parameters of the questions that give all readings, in order."""
-    step, points = wanted.interval_seconds, _points(wanted)
-    for first in range(1, points + 1, POINTS):
-        last = min(first + POINTS - 1, points)
-        start, end = (wanted.start + timedelta(seconds=step * number) for number in (first, last))
-        yield {"start": f"{start.timestamp():.3f}", "end": f"{end.timestamp():.3f}", "step": f"{step:.3f}"}
+def _pieces(wanted: ReadingsWanted) -> Iterator[tuple[datetime, datetime]]:
+    """First and last reading of each question, in order: Prometheus does not answer them all at once."""
+    for first in range(1, _points(wanted) + 1, POINTS):
+        yield _time(wanted, first), _time(wanted, min(first + POINTS - 1, _points(wanted)))
 
 
-async def _get(session: aiohttp.ClientSession, url: str, parameters: Mapping[str, str]) -> tuple[int, bytes]:
-    try:
-        async with session.get(url, params=parameters, allow_redirects=False) as response:
-            text = b""
-            async for piece in response.content.iter_any():
-                text += piece
-                if len(text) > ANSWER_LIMIT:
-                    raise Unreadable(f"Prometheus' answer is longer than {ANSWER_LIMIT} bytes: {_AGGREGATE}")
-            return response.status, text
-    except (aiohttp.ClientError, TimeoutError) as error:
-        why = f"{type(error).__name__} {error}".strip()
-        raise Unreadable(
-            f"Prometheus cannot be reached ({why}): check fleet.prometheus in the operator's settings"
-        ) from error
-
-
-_AGGREGATE = "let the query in fleet.queries give one series, such as max(...)"
-
-
-class _Series(BaseModel):
-    values: list[tuple[float, float]]
-
-
-class _Matrix(BaseModel):
-    result_type: Literal["matrix"] = Field(alias="resultType")
-    result: list[_Series]
-
-
-class _Answer(BaseModel):
-    """Prometheus' HTTP API, /api/v1/query_range."""
-
-    status: Literal["success"]
-    data: _Matrix
-
-
-class _Refusal(BaseModel):
-    error: str
-
-
-def _parsed(status: int, text: bytes) -> list[Reading]:
-    """The readings of an answer; a value that is no number, such as a rate of nothing, is no reading."""
-    try:
-        series = _Answer.model_validate_json(text).data.result
-    except ValidationError as error:
-        raise Unreadable(_complaint(status, text)) from error
-    if len(series) > 1:
-        raise Unreadable(f"the query gives {len(series)} series: {_AGGREGATE}")
-    return [
-        Reading(datetime.fromtimestamp(at, UTC), value)
-        for each in series
-        for at, value in each.values
-        if not math.isnan(value)
-    ]
-
-
-def _complaint(status: int, text: bytes) -> str:
-    try:
-        said = _Refusal.model_validate_json(text).error
-    except ValidationError:
-        return f"what answers with HTTP {status} is no Prometheus: check fleet.prometheus in the operator's settings"
-    return f"Prometheus refuses the query (HTTP {status}: {said}): check fleet.queries in the operator's settings"
+def _time(wanted: ReadingsWanted, number: int) -> datetime:
+    return wanted.start + timedelta(seconds=wanted.gauge.interval_seconds * number)

@@ -105,8 +105,9 @@ class FleetSettings(Model):
     """Prometheus that the rollout's gates ask, such as http://prometheus.monitoring:9090. Without it a rollout with
     gates pauses."""
     queries: dict[MetricName, str] = Field(default={})
-    """PromQL of a gate's metric, in place of the default: one value, of the worst vehicle. $namespace, $deployment and
-    $revision stand for the rollout's own, $interval for the time between two readings."""
+    """PromQL of a gate's metric, in place of the default: one value for each `node`, of which the worst counts. Without
+    that label nobody knows of how many vehicles it tells. $namespace, $deployment and $revision stand for the rollout's
+    own, $interval for the time between two readings."""
 
 
 class RunAs(Model):

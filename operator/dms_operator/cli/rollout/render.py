@@ -86,4 +86,5 @@ def _gate(gate: GateReadings) -> str:
     read = f"{gate.passed} of {gate.count} readings passed"
     failed = f"{gate.failed} failed ({gate.failure_limit} may)"
     worst = f", the worst is {gate.worst}" if gate.worst else ""
-    return f"gate {gate.metric} {gate.op} {number(gate.value, 4)}: {read}, {failed}{worst}"
+    silent = f"; silent vehicles: {gate.silent}" if gate.silent else ""
+    return f"gate {gate.metric} {gate.op} {number(gate.value, 4)}: {read}, {failed}{worst}{silent}"

@@ -7,7 +7,7 @@ from ...api.rollout import RolloutSpec
 from ...api.rollout_status import RolloutStatus
 from ..text import clip, parse_timestamp, timestamp
 from .choice import Choice, choose
-from .gates import Judgement, judged, soak_end
+from .gates import Judgement, Witnesses, judged, soak_end
 from .pauses import FORWARD, Found, found_pauses, trouble
 from .scene import Scene
 
@@ -80,17 +80,30 @@ def advanced(scene: Scene, status: RolloutStatus) -> Course:
     """Go on as far as the facts allow."""
     while True:
         choice = choose(scene, scene.revision, scene.desired(scene.wave(status)))
-        judgement = _judgement(scene, status)
+        judgement = _judgement(scene, status, choice)
         following = _following(scene, status, choice, judgement)
         if following is None:
             return Course(status, choice, found_pauses(scene, status, choice, judgement))
         status = following
 
 
-def _judgement(scene: Scene, status: RolloutStatus) -> Judgement:
+def _judgement(scene: Scene, status: RolloutStatus, choice: Choice) -> Judgement:
     if status.state != "Soaking":
         return Judgement("Waiting")
-    return judged(scene.rollout, scene.fleet, is_soaked(scene, status), scene.now)
+    return judged(scene.rollout, scene.fleet, witnesses(scene, status, choice), is_soaked(scene, status), scene.now)
+
+
+def witnesses(scene: Scene, status: RolloutStatus, choice: Choice) -> Witnesses:
+    """Vehicles that run the revision, were here when the soak began, and still are.
+
+    Were those needed that come while it lasts, a large fleet's soak would never end. A silent vehicle may have failed,
+    so as many may be silent as may fail.
+    """
+    assert status.reached_at is not None
+    reached = parse_timestamp(status.reached_at)
+    seen = (member.vehicle for member in choice.updated if member.vehicle.away_since is None)
+    names = [vehicle.name for vehicle in seen if vehicle.here_since is None or vehicle.here_since <= reached]
+    return Witnesses(names, scene.max_failures)
 
 
 def is_soaked(scene: Scene, status: RolloutStatus) -> bool:

@@ -3,13 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ...api.rollout import OfflinePolicy
 
 MetricName = Literal["p99LatencyMs", "errorRate", "temperatureCelsius"]
-Gauge = tuple[MetricName, float]
-"""A metric, and every how many seconds it is read: gates that read one at different intervals see different values."""
+
+
+class Gauge(NamedTuple):
+    """A metric as a gate reads it: gates that read one at different intervals see different values."""
+
+    metric: MetricName
+    interval_seconds: float
+    op: Literal["<=", ">="] = "<="
+    """How it is held against the bound, which says whose value is the worst: the highest, or the lowest."""
 
 
 @dataclass(frozen=True)
@@ -46,18 +53,12 @@ class Reading:
 
 @dataclass(frozen=True)
 class ReadingsWanted:
-    """What to read before the next plan: `metric` over the present soak, every `interval_seconds`."""
+    """What to read before the next plan: a gauge over the present soak."""
 
-    metric: MetricName
+    gauge: Gauge
     revision: str
     start: datetime
     end: datetime
-    interval_seconds: float
-
-    @property
-    def gauge(self) -> Gauge:
-        """What is read."""
-        return self.metric, self.interval_seconds
 
 
 @dataclass(frozen=True)
@@ -68,5 +69,8 @@ class Fleet:
     """All vehicles of the cluster, in no order: the deployment's selector and targets choose among them."""
     readings: Mapping[Gauge, tuple[Reading, ...]] = field(default_factory=dict)
     """Of the present soak, oldest first. What is absent could not be read."""
+    told: Mapping[Gauge, Mapping[str, int]] = field(default_factory=dict)
+    """How many readings each vehicle has given in the present soak. A gauge whose query does not tell vehicles apart is
+    absent."""
     unreadable: str = ""
     """Why metrics could not be read, for the user; empty when they could, or none is wanted."""

@@ -1,4 +1,4 @@
-"""Live metrics while a wave soaks. No data is never a pass."""
+"""Live metrics while a wave soaks. No data is never a pass, of the fleet or of one of its vehicles."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Literal
 from ...api.rollout import MetricGate, RolloutSpec, WaveSpec
 from ...api.rollout_status import GateReadings
 from ..text import number, timestamp
-from .fleet import Fleet, Reading, ReadingsWanted
+from .fleet import Fleet, Gauge, Reading, ReadingsWanted
 
 Verdict = Literal["Passed", "Waiting", "Inconclusive", "Failed"]
 _WORST: tuple[Verdict, ...] = ("Passed", "Waiting", "Inconclusive", "Failed")
@@ -16,6 +16,18 @@ _WORST: tuple[Verdict, ...] = ("Passed", "Waiting", "Inconclusive", "Failed")
 _LEAST_SILENCE = 3
 """Intervals without a reading, at least, before earlier ones do not count any more: one scrape may be missed. A soak
 that ends in silence longer than `count` readings take showed nothing: the runtime may have stopped working in it."""
+
+
+_NAMED = 3
+"""Vehicles that a message names."""
+
+
+@dataclass(frozen=True)
+class Witnesses:
+    """Vehicles of which a gate must have heard."""
+
+    names: Sequence[str] = ()
+    may_be_silent: int = 0
 
 
 @dataclass(frozen=True)
@@ -34,26 +46,37 @@ def soak_end(rollout: RolloutSpec, wave: WaveSpec, reached: datetime) -> datetim
 
 def readings_of(rollout: RolloutSpec, revision: str, start: datetime, now: datetime) -> list[ReadingsWanted]:
     """What the gates have to know: each metric once for each interval at which a gate reads it."""
-    gauges = dict.fromkeys((gate.metric, gate.interval.value) for gate in rollout.gates)
-    return [ReadingsWanted(metric, revision, start, now, interval) for metric, interval in gauges]
+    gauges = dict.fromkeys(map(_gauge, rollout.gates))
+    return [ReadingsWanted(gauge, revision, start, now) for gauge in gauges]
 
 
-def judged(rollout: RolloutSpec, fleet: Fleet, over: bool, now: datetime) -> Judgement:
+def judged(rollout: RolloutSpec, fleet: Fleet, witnesses: Witnesses, over: bool, now: datetime) -> Judgement:
     """The worst verdict of all gates; `over` says whether the soak is."""
-    found = [_judged(gate, fleet, over, now) for gate in rollout.gates]
+    found = [_judged(gate, fleet, witnesses, over, now) for gate in rollout.gates]
     return max(found, key=lambda each: _WORST.index(each.verdict), default=Judgement("Passed"))
 
 
-def gate_readings(rollout: RolloutSpec, fleet: Fleet) -> list[GateReadings]:
+def gate_readings(rollout: RolloutSpec, fleet: Fleet, witnesses: Witnesses) -> list[GateReadings]:
     """What each gate has read, for the user. It changes no more once a gate has what it needs, unless for the worse."""
-    return [_readings(gate, _seen(gate, fleet)) for gate in rollout.gates]
+    return [_readings(gate, fleet, witnesses) for gate in rollout.gates]
+
+
+def _gauge(gate: MetricGate) -> Gauge:
+    return Gauge(gate.metric, gate.interval.value, gate.op)
 
 
 def _seen(gate: MetricGate, fleet: Fleet) -> tuple[Reading, ...]:
-    return fleet.readings.get((gate.metric, gate.interval.value), ())
+    return fleet.readings.get(_gauge(gate), ())
 
 
-def _readings(gate: MetricGate, readings: Sequence[Reading]) -> GateReadings:
+def _silent(gate: MetricGate, fleet: Fleet, witnesses: Witnesses) -> list[str]:
+    """Vehicles that have not given their readings: it may be the revision that keeps them from it."""
+    told = fleet.told.get(_gauge(gate))
+    return [] if told is None else [name for name in witnesses.names if told.get(name, 0) < gate.count]
+
+
+def _readings(gate: MetricGate, fleet: Fleet, witnesses: Witnesses) -> GateReadings:
+    readings = _seen(gate, fleet)
     good = sum(_passes(gate, reading) for reading in readings)
     return GateReadings(
         metric=gate.metric,
@@ -64,10 +87,12 @@ def _readings(gate: MetricGate, readings: Sequence[Reading]) -> GateReadings:
         failed=len(readings) - good,
         failure_limit=gate.failure_limit,
         worst=f"{_worst(gate, readings):.6g}" if readings else "",
+        # before they are due, all would be silent
+        silent=len(_silent(gate, fleet, witnesses)) if len(readings) >= gate.count else 0,
     )
 
 
-def _judged(gate: MetricGate, fleet: Fleet, over: bool, now: datetime) -> Judgement:
+def _judged(gate: MetricGate, fleet: Fleet, witnesses: Witnesses, over: bool, now: datetime) -> Judgement:
     readings = _seen(gate, fleet)
     bad = [reading for reading in readings if not _passes(gate, reading)]
     good = len(readings) - len(bad)
@@ -77,11 +102,19 @@ def _judged(gate: MetricGate, fleet: Fleet, over: bool, now: datetime) -> Judgem
     silence = (now - readings[-1].at).total_seconds() if readings else 0.0
     if over and good >= gate.count and silence > max(gate.count, _LEAST_SILENCE) * gate.interval.value:
         return Judgement("Inconclusive", f"{gate.metric}: the last reading is of {timestamp(readings[-1].at)}")
+    silent = _silent(gate, fleet, witnesses) if over and good >= gate.count else []
+    if len(silent) > witnesses.may_be_silent:
+        return Judgement("Inconclusive", f"{gate.metric}: fewer than {gate.count} readings of {_names(silent)}")
     if good >= gate.count:
         return Judgement("Passed" if over else "Waiting")
     seen = f"{gate.metric}: {good} of {gate.count} readings passed"
     why = f" ({fleet.unreadable})" if fleet.unreadable else ""
     return Judgement("Inconclusive" if over else "Waiting", f"{seen}{why}")
+
+
+def _names(vehicles: Sequence[str]) -> str:
+    more = f" and {len(vehicles) - _NAMED} more" if len(vehicles) > _NAMED else ""
+    return f"{', '.join(vehicles[:_NAMED])}{more}"
 
 
 def _passes(gate: MetricGate, reading: Reading) -> bool:

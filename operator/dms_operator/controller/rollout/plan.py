@@ -6,7 +6,7 @@ from typing import Any
 
 from ...api.labels import RETRY, revision_label
 from ...api.rollout import RolloutSpec
-from ...api.rollout_status import Release, RolloutStatus
+from ...api.rollout_status import GateReadings, Release, RolloutStatus
 from ...api.spec import DeploymentSpec
 from ..conditions import Outlook
 from ..facts import retry_of
@@ -17,7 +17,7 @@ from ..vehicle_jobs import vehicle_job_manifest
 from . import wakeups
 from .choice import choose, counts, fetched_again, shown_failures
 from .clearing import Wanted, cleared
-from .course import Course, advanced, begun, remembered
+from .course import Course, advanced, begun, remembered, witnesses
 from .fleet import ReadingsWanted
 from .gates import gate_readings, readings_of
 from .goals import Goal, Start, goals_of, has_failed, recipe, starts
@@ -221,7 +221,7 @@ def _told(
         "desired": min(scene.desired(wave), len(scene.members)),
         "vehicles": counts(course.choice, scene.ledger),
         "failed_vehicles": shown_failures(course.choice),
-        "gates": gate_readings(scene.rollout, scene.fleet) if status.state == "Soaking" else [],
+        "gates": _gates(scene, status, course),
         "fetched_again": fetched_again(goals, scene.ledger),
         "pauses": merged(course.pauses, status.pauses, scene.now),
     }
@@ -230,6 +230,12 @@ def _told(
         after = after.model_copy(update={"progressed_at": timestamp(scene.now)})
     left = sum(_is_left(scene, goal) for goal in goals if scene.ledger.is_known(goal.vehicle.name))
     return after.model_copy(update={"message": clip(message(after, left), 512)})
+
+
+def _gates(scene: Scene, status: RolloutStatus, course: Course) -> list[GateReadings]:
+    if status.state != "Soaking":
+        return []
+    return gate_readings(scene.rollout, scene.fleet, witnesses(scene, status, course.choice))
 
 
 def _went_forward(before: RolloutStatus, after: RolloutStatus, started: bool) -> bool:
