@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from controller.builders import COCKPIT, START, changed, deployment, spec
@@ -25,12 +26,13 @@ STAMP = START.strftime("%Y-%m-%dT%H:%M:%SZ")
 ONE, TWO = "1" * 16, "2" * 16
 SETTINGS = changed(**FLEET)
 TARGET = {"target": "cockpit", "board": "qcs8255", "toolchain": "qnn", "compiled": DIGEST, "benchmark": DIGEST}
+LIMIT = timedelta(seconds=SETTINGS.deadline("deactivate") + 61)
 RELEASES = [{"revision": ONE, "targets": [TARGET]}]
 
 
-def going(policy: str = "Remove", **metadata: Any) -> dict[str, Any]:
+def going(policy: str = "Remove", at_once: str = "100%", **metadata: Any) -> dict[str, Any]:
     """A deployment that is being deleted, and has rolled out."""
-    rollout = {"waves": [{"name": "fleet", "size": "100%"}], "deletionPolicy": policy}
+    rollout = {"waves": [{"name": "fleet", "size": "100%"}], "deletionPolicy": policy, "maxUnavailable": at_once}
     body = deployment(spec(COCKPIT, rollout=rollout))
     body["metadata"] |= {"deletionTimestamp": STAMP, "finalizers": ["dms.edge/operator"], **metadata}
     return body | {"status": {"revision": {"current": ONE, "stable": ONE, "releases": RELEASES}}}
@@ -60,7 +62,10 @@ class Leaving:
         relist(caches.pods, deepcopy(self.cluster.pods))
         relist(caches.vehicles, deepcopy(list(self.cluster.nodes.values())))
         metrics = Metrics(caches, lambda: 0, CollectorRegistry())
-        return await Reconciler(caches, self.cluster, self.settings, metrics, lambda: self.now).reconcile(NAME)
+        wait = await Reconciler(caches, self.cluster, self.settings, metrics, lambda: self.now).reconcile(NAME)
+        for each in self.cluster.jobs.values():
+            each["metadata"].setdefault("creationTimestamp", self.now.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        return wait
 
     async def settle(self) -> None:
         """Until nothing is to be done at once."""
@@ -205,6 +210,80 @@ async def test_a_dead_vehicle_holds_nothing_up_for_longer_than_the_deadline() ->
         f"kubectl get nodes -l {LABEL} names those that nobody tried"
     ]
     assert leaving.label_of("dead") == ONE, "nothing was done there"
+
+
+async def test_no_more_vehicles_than_may_be_unavailable_are_worked_on_at_a_time() -> None:
+    leaving = Leaving().put(going(at_once="2"))
+    for number in range(5):
+        leaving.vehicle(f"car-{number}")
+    leaving.vehicle("away", ready="Unknown")
+    worked_on: list[set[str]] = []
+    for _ in range(10):
+        await leaving.settle()
+        busy = {each for each in leaving.freeing if leaving.label_of(each)}
+        if not busy:
+            break
+        worked_on.append(busy)
+        leaving.finish(min(busy))
+    assert max(map(len, worked_on)) == 2
+    assert set().union(*worked_on) == {f"car-{number}" for number in range(5)}
+    assert not leaving.is_gone, "who is away is waited for, and holds no slot"
+    leaving.now += LIMIT
+    await leaving.settle()
+    assert leaving.is_gone and leaving.label_of("away") == ONE
+
+
+async def test_a_share_is_one_of_the_fleet_and_not_of_those_that_are_left() -> None:
+    leaving = Leaving().put(going(at_once="50%"))
+    for number in range(4):
+        leaving.vehicle(f"car-{number}")
+    await leaving.settle()
+    assert set(leaving.freeing) == {"car-0", "car-1"}
+    leaving.finish("car-0")
+    leaving.finish("car-1")
+    await leaving.settle()
+    assert set(leaving.freeing) == {"car-0", "car-1", "car-2", "car-3"}
+
+
+async def test_jobs_that_come_to_no_end_hold_their_slots_for_no_longer_than_the_deadline() -> None:
+    leaving = Leaving().put(going(at_once="1"))
+    for number in range(3):
+        leaving.vehicle(f"car-{number}")
+    for number in range(3):
+        await leaving.settle()
+        assert len(leaving.freeing) == number + 1
+        leaving.now += LIMIT
+    await leaving.settle()
+    assert leaving.is_gone
+    [told] = leaving.told
+    assert told.startswith("Warning model removed from 0 vehicles; it stays on car-0 (no answer in time), car-1")
+
+
+async def test_who_comes_back_in_time_has_all_the_time_that_its_job_may_take() -> None:
+    leaving = Leaving().put(going()).vehicle("car", ready="Unknown")
+    await leaving.settle()
+    assert leaving.freeing == {}
+    leaving.now += LIMIT - timedelta(seconds=2)
+    await leaving.vehicle("car").settle()
+    leaving.now += timedelta(seconds=60)
+    await leaving.settle()
+    assert set(leaving.freeing) == {"car"} and not leaving.is_gone
+    leaving.finish("car")
+    await leaving.settle()
+    assert leaving.is_gone and leaving.label_of("car") is None
+
+
+async def test_an_api_server_that_takes_no_job_for_a_while_ends_no_removal_that_still_has_time() -> None:
+    leaving = Leaving().put(going(at_once="1"))
+    for number in range(3):
+        leaving.vehicle(f"car-{number}")
+    await leaving.settle()
+    leaving.finish("car-0")
+    leaving.now += LIMIT + timedelta(seconds=SETTINGS.deadline("remove") + 61)
+    leaving.cluster.faults["create_job"] = ApiError(500, "InternalError", "etcd is slow")
+    with pytest.raises(ApiError):
+        await leaving.settle()
+    assert not leaving.is_gone
 
 
 async def test_a_held_vehicle_is_not_touched_and_one_that_fails_is_not_waited_for() -> None:

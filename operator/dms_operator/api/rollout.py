@@ -139,7 +139,7 @@ class RolloutSpec(Model):
     progress_deadline: Duration = Duration("1h")
     """How long a wave may make no progress before it counts as failed."""
     deletion_policy: Literal["Retain", "Remove"] = "Retain"
-    """What stays on the nodes when the deployment is deleted."""
+    """What stays on the nodes when the deployment is deleted; Remove works on maxUnavailable of them at a time."""
 
     @model_validator(mode="after")
     def _waves_have_names_of_their_own(self) -> Self:

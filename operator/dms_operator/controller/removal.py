@@ -23,7 +23,7 @@ from .jobs import removal_job_manifest
 from .observation import JobView, Observed
 from .settings import Settings
 from .text import clip, number, parse_timestamp
-from .vehicle_removal import SLACK, vehicle_step
+from .vehicle_removal import SLACK, longest, vehicle_step
 
 
 @dataclass(frozen=True)
@@ -140,9 +140,9 @@ def refused(
 
 def _for_vehicles(observed: Observed, settings: Settings) -> timedelta:
     """Time that passes until vehicles are done with, before any artifact is removed."""
-    rollout = observed.spec.rollout if isinstance(observed.spec, DeploymentSpec) else None
-    frees = rollout is not None and rollout.deletion_policy == "Remove"
-    return timedelta(seconds=settings.deadline("deactivate")) + SLACK if frees else timedelta()
+    spec = observed.spec if isinstance(observed.spec, DeploymentSpec) else None
+    frees = spec is not None and spec.rollout is not None and spec.rollout.deletion_policy == "Remove"
+    return longest(observed, spec, settings) if spec and frees else timedelta()
 
 
 def _end_stages(jobs: Iterable[JobView], spec: DeploymentSpec, settings: Settings, now: datetime) -> Removal:

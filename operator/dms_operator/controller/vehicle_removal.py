@@ -1,6 +1,7 @@
 """Taking a deployment's model off its vehicles when it is deleted, if `deletionPolicy: Remove` asks for that.
 
-A vehicle's revision label says that something lies there; a deactivate Job takes it away, and its success the label. No
+A vehicle's revision label says that something lies there; a deactivate Job takes it away, and its success the label. So
+many Jobs work at a time as maxUnavailable allows, as in a rollout; none of them is made for a vehicle that is away. No
 vehicle can hold up the deletion: what is held, fails, or does not come back in time keeps its model, and that is told.
 Its label stays where nothing was tried, and goes where nobody knows what a Job has left: a deployment of the same name
 that comes later would take it for granted, and leave the vehicle alone.
@@ -17,8 +18,10 @@ from ..api.spec import DeploymentSpec
 from ..api.vehicle import DeactivateRecipe
 from .events import MESSAGE_LIMIT, Event
 from .observation import JobView, Observed
+from .rollout.amounts import at_most
 from .rollout.fleet import Vehicle
-from .rollout.ledger import SWITCHES, has_succeeded
+from .rollout.ledger import SWITCHES, has_succeeded, is_living
+from .rollout.members import members
 from .settings import Settings
 from .text import clip, parse_timestamp
 from .vehicle_jobs import deactivation_manifest
@@ -67,6 +70,29 @@ class _Leaving:
         return ""
 
     @property
+    def is_busy(self) -> bool:
+        """Whether a Job may be at work there: it holds a slot of maxUnavailable, but not while it is away."""
+        works = self.busy is not None or (self.job is not None and is_living(self.job))
+        return works and self.vehicle.away_since is None
+
+    @property
+    def starts(self) -> bool:
+        """Whether its Job may be made."""
+        idle = self.job is None and self.busy is None and self.vehicle.away_since is None
+        return idle and not self.failure
+
+    def wait(self, now: datetime, since_deletion: float, limit: float) -> float:
+        """Seconds for which it is waited for: its Job so long as that may take, who is away so long since the deletion.
+
+        Whose turn is still to come has all its time.
+        """
+        if self.failure:
+            return 0.0
+        if self.job is not None:
+            return limit - self.job.age(now)
+        return limit if self.starts else limit - since_deletion
+
+    @property
     def told(self) -> str | None:
         """The revision that lies there by the last that was heard; None for none."""
         heard = self.busy if self.busy and self.busy.stage in SWITCHES else self.job
@@ -96,14 +122,13 @@ def vehicle_step(
 ) -> VehicleStep:
     """The next step; `deactivations` are the Jobs that were made for this very deletion."""
     jobs = {(job.node, job.revision): job for job in deactivations}
-    leaving = list(_leaving(observed, jobs, settings))
-    left = _time_left(observed, settings, now)
+    leaving = sorted(_leaving(observed, jobs, settings), key=lambda each: each.vehicle.name)
+    waits = _waits(leaving, observed, spec, settings, now)
     labels = _labels(leaving, observed)
     delete = [
         *(job.name for job in observed.vehicle_jobs.values() if not job.deleting),
         *(job.name for each in leaving if (job := each.lost(now))),
     ]
-    waits = left > 0 and any(not each.failure for each in leaving)
     if not (labels or delete or waits):
         freed = sum(job.state == "Complete" for job in jobs.values())
         label = revision_label(observed.metadata.namespace, observed.metadata.name)
@@ -111,9 +136,45 @@ def vehicle_step(
             each.vehicle.name: {label: None} for each in leaving if each.is_unknown
         }
         return VehicleStep(unknown, done=_event(freed, leaving, label))
-    create = [_manifest(each, observed, spec, settings) for each in leaving if left > 0 and _starts(each)]
+    awaited = [each for each in leaving if each.vehicle.name in waits]
+    free = _slots(observed, spec) - sum(each.is_busy for each in awaited)
+    starts = [each for each in awaited if each.starts][: max(0, free)]
+    create = [_manifest(each, observed, spec, settings) for each in starts]
     graces = [grace for each in leaving if (grace := each.grace(now)) > 0]
-    return VehicleStep(labels, delete, create, requeue_after=max(1.0, min([left, *graces])))
+    return VehicleStep(labels, delete, create, requeue_after=max(1.0, min([*waits.values(), *graces], default=1.0)))
+
+
+def longest(observed: Observed, spec: DeploymentSpec, settings: Settings) -> timedelta:
+    """How long it may take to free all vehicles: so many at a time, and those that come back at the last moment."""
+    rounds = -(-_size(observed, spec) // _slots(observed, spec))
+    return (rounds + 1) * _limit(settings)
+
+
+def _waits(
+    leaving: Iterable[_Leaving], observed: Observed, spec: DeploymentSpec, settings: Settings, now: datetime
+) -> dict[str, float]:
+    """The vehicles that are waited for, each with the seconds that are left to it."""
+    since = observed.metadata.deletion_timestamp
+    ago = (now - parse_timestamp(since)).total_seconds() if since else 0.0
+    left, limit = longest(observed, spec, settings).total_seconds() - ago, _limit(settings).total_seconds()
+    waits = {each.vehicle.name: min(left, each.wait(now, ago, limit)) for each in leaving}
+    return {name: wait for name, wait in waits.items() if wait > 0}
+
+
+def _limit(settings: Settings) -> timedelta:
+    return timedelta(seconds=settings.deadline("deactivate")) + SLACK
+
+
+def _slots(observed: Observed, spec: DeploymentSpec) -> int:
+    """Vehicles that may be worked on at the same time."""
+    assert spec.rollout is not None
+    return max(1, at_most(spec.rollout.max_unavailable, _size(observed, spec)))
+
+
+def _size(observed: Observed, spec: DeploymentSpec) -> int:
+    """Vehicles of the rollout, freed or not, and those that it once brought something to."""
+    chosen = {member.name for member in members(spec, observed.fleet.vehicles, observed.metadata.uid)}
+    return len(chosen | {vehicle.name for vehicle in observed.fleet.vehicles if vehicle.revision})
 
 
 def _leaving(observed: Observed, jobs: dict[tuple[str, str], JobView], settings: Settings) -> Iterator[_Leaving]:
@@ -140,10 +201,6 @@ def _image(observed: Observed, board: str, settings: Settings) -> str | None:
     return next(iter(images), None) if settings.fleet else None
 
 
-def _starts(each: _Leaving) -> bool:
-    return not each.failure and each.job is None and each.busy is None
-
-
 def _manifest(each: _Leaving, observed: Observed, spec: DeploymentSpec, settings: Settings) -> dict[str, Any]:
     assert each.image is not None, "a vehicle without an image is a failure"
     metadata = observed.metadata
@@ -160,12 +217,6 @@ def _labels(leaving: Iterable[_Leaving], observed: Observed) -> dict[str, dict[s
     """What is known of the vehicles, to be written down before the Job that knew it is deleted."""
     label = revision_label(observed.metadata.namespace, observed.metadata.name)
     return {each.vehicle.name: {label: each.told} for each in leaving if (each.told or "") != each.vehicle.revision}
-
-
-def _time_left(observed: Observed, settings: Settings, now: datetime) -> float:
-    since = observed.metadata.deletion_timestamp
-    limit = timedelta(seconds=settings.deadline("deactivate")) + SLACK
-    return (limit - (now - parse_timestamp(since))).total_seconds() if since else limit.total_seconds()
 
 
 def _event(freed: int, left: list[_Leaving], label: str) -> Event:
