@@ -1,6 +1,7 @@
 """A cluster with vehicles, as the planner sees it: what lies on each disk is known beside what the labels say."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,12 +11,18 @@ from dms_operator.api.stages import Failure, Recipe, StageResult, recipe_digest
 from dms_operator.api.vehicle import VehicleFacts
 from dms_operator.controller.observation import Observed, observe
 from dms_operator.controller.plan import Plan
+from dms_operator.controller.revision import DIGITS
 from dms_operator.controller.rollout.fleet import Fleet, Gauge, Reading, Vehicle
 from dms_operator.controller.settings import Settings
 
 FLEET_SETTINGS = changed(SETTINGS, fleet={"volume": {"hostPath": {"path": "/var/lib/dms"}}})
 VEHICLE_STAGES = ("prefetch", "activate", "deactivate")
 X86: dict[str, Any] = {"name": "car", "board": "generic-x86", "precisions": ["fp32"]}
+LINES: tuple[dict[str, Any], ...] = (
+    {**X86, "name": "a", "nodeSelector": {"line": "a"}},
+    {**X86, "name": "b", "nodeSelector": {"line": "b"}, "options": {"graph-optimization": "basic"}},
+)
+"""Two targets of one board that load different artifacts."""
 WAVES = [{"name": "lab", "size": "1"}, {"name": "canary", "size": "50%"}, {"name": "fleet", "size": "100%"}]
 LABEL = revision_label("perception", "driver")
 
@@ -28,6 +35,8 @@ class FleetWorld(World):
     vehicles: dict[str, Vehicle] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     disks: dict[str, str] = field(default_factory=dict)
+    artifacts: dict[str, str] = field(default_factory=dict)
+    """What was compiled of the revision that each vehicle was last switched to."""
     prefetched: set[tuple[str, str]] = field(default_factory=set)
     broken: set[tuple[str, str]] = field(default_factory=set)
     """Vehicles and revisions that do not go together."""
@@ -71,19 +80,20 @@ class FleetWorld(World):
         """Do what a vehicle's stage does, as api/vehicle.py says."""
         assert recipe.stage in VEHICLE_STAGES
         node, revision = recipe.node, recipe.revision
+        pair = (node, revision[:DIGITS])
         common: dict[str, Any] = {"stage": recipe.stage, "recipe": recipe_digest(recipe)}
         if recipe.stage == "activate":
             assert (node, revision) in self.prefetched, "nothing is activated that was not brought before"
-            if self.damages.get((node, revision)):
-                self.damages[node, revision] -= 1
+            if self.damages.get(pair):
+                self.damages[pair] -= 1
                 self.prefetched.discard((node, revision))
                 return StageResult(**common, failure=_failure("DigestMismatch", "model.onnx is not what was signed"))
-            if (node, revision) in self.broken:
+            if pair in self.broken:
                 return StageResult(**common, failure=_failure("GoldenMismatch", "outputs differ by 3.1"))
-            self.disks[node] = revision
+            self.disks[node], self.artifacts[node] = revision, recipe.compiled
         elif recipe.stage == "deactivate":
             self.disks.pop(node, None)
-        elif (node, revision) in self.unfetchable:
+        elif pair in self.unfetchable:
             return StageResult(**common, failure=_failure("VehicleFolderUnusable", "/fleet may not be written"))
         else:
             self.prefetched.add((node, revision))
@@ -151,6 +161,11 @@ class FleetWorld(World):
         """status.rollout."""
         return dict(self.status.get("rollout") or {})
 
+    def built_for(self, target: str) -> str:
+        """What was compiled for a target."""
+        [release] = [each for each in self.status["revision"]["releases"] if each["revision"] == self.revision()]
+        return next(str(each["compiled"]) for each in release["targets"] if each["target"] == target)
+
     def pauses(self) -> list[str]:
         """Reasons for which nothing is started."""
         return [each["reason"] for each in self.rollout.get("pauses", [])]
@@ -163,8 +178,8 @@ def _failure(reason: str, message: str) -> Failure:
     return Failure(reason=reason, message=message, retryable=False)
 
 
-def fleet_world(number: int = 4, **rollout: Any) -> FleetWorld:
-    """A deployment for x86 vehicles, and so many of them."""
-    body = deployment(spec(X86, rollout={"waves": WAVES, **rollout}))
-    names = [f"car-{index}" for index in range(number)]
-    return FleetWorld(body, vehicles={name: Vehicle(name, "generic-x86") for name in names})
+def fleet_world(number: int = 4, targets: Sequence[dict[str, Any]] = (X86,), **rollout: Any) -> FleetWorld:
+    """A deployment for x86 vehicles, and so many of them, half of them of each line."""
+    body = deployment(spec(*targets, rollout={"waves": WAVES, **rollout}))
+    vehicles = [Vehicle(f"car-{index}", "generic-x86", {"line": "ab"[index % 2]}) for index in range(number)]
+    return FleetWorld(body, vehicles={vehicle.name: vehicle for vehicle in vehicles})

@@ -225,7 +225,7 @@ async def test_what_is_forgotten_is_asked_for_anew(scene: Scene) -> None:
 @pytest.mark.parametrize("metric", QUERIES)
 def test_the_default_queries_name_this_rollout_and_leave_nothing_open(metric: MetricName) -> None:
     text = query(wanted(1, metric), NAME, FleetSettings(volume=VOLUME))
-    assert 'namespace="perception",deployment="driver",revision="abc"' in text
+    assert 'namespace="perception",deployment="driver",revision=~"abc([0-9a-f]{12})?"' in text
     assert "$" not in text
     assert ("[60000ms]" in text) == (metric != "temperatureCelsius")
 

@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from controller.fleet_world import FleetWorld, fleet_world
+from controller.fleet_world import LINES, X86, FleetWorld, fleet_world
 from dms_operator.api.labels import ABORT, APPROVE, RETRY
+from dms_operator.controller.revision import DIGITS
 from dms_operator.controller.rollout.fleet import Vehicle
 
 picks = st.integers(0, 50)
@@ -25,9 +26,9 @@ ROLLOUTS: list[dict[str, Any]] = [
 class Fleets(RuleBasedStateMachine):
     """Everything that may happen to vehicles, their Jobs, people and the operator, in any order."""
 
-    @initialize(rollout=st.sampled_from(ROLLOUTS))
-    def begin(self, rollout: dict[str, Any]) -> None:
-        self.fleet: FleetWorld = fleet_world(5, **rollout)
+    @initialize(rollout=st.sampled_from(ROLLOUTS), kinds=st.sampled_from([(X86,), LINES]))
+    def begin(self, rollout: dict[str, Any], kinds: tuple[dict[str, Any], ...]) -> None:
+        self.fleet: FleetWorld = fleet_world(5, kinds, **rollout)
         self.fleet.run_until_built()
         self.retired: dict[str, Vehicle] = {}
         self.tries = 0
@@ -44,7 +45,7 @@ class Fleets(RuleBasedStateMachine):
             node = getattr(recipe, "node", "")
             assert node not in held, "nothing starts on a held vehicle"
             if recipe.stage in ("prefetch", "activate") and not self.retried():
-                assert recipe.revision not in refused, "what was refused is not brought to a vehicle again"
+                assert recipe.revision[:DIGITS] not in refused, "what was refused is not brought to a vehicle again"
 
     @rule(pick=picks)
     def finish(self, pick: int) -> None:
@@ -83,7 +84,12 @@ class Fleets(RuleBasedStateMachine):
 
     @rule(pick=picks)
     def join(self, pick: int) -> None:
-        self.fleet.vehicles.setdefault(f"new-{pick % 3}", Vehicle(f"new-{pick % 3}", "generic-x86"))
+        new = Vehicle(f"new-{pick % 3}", "generic-x86", {"line": "a"})
+        self.fleet.vehicles.setdefault(new.name, new)
+
+    @rule(pick=picks, line=st.sampled_from("ab"))
+    def move_to_the_target(self, pick: int, line: str) -> None:
+        self.change(pick, labels={"line": line})
 
     @rule(pick=picks, broken=st.booleans())
     def break_or_mend(self, pick: int, broken: bool) -> None:
@@ -159,15 +165,23 @@ class Fleets(RuleBasedStateMachine):
             self.approve()
         fleet.settle()
         assert fleet.labels == fleet.disks
-        assert not {*fleet.disks.values()} & {*fleet.rollout["refused"]}, "no vehicle keeps what was taken back"
+        running = {name[:DIGITS] for name in fleet.disks.values()}
+        assert not running & {*fleet.rollout["refused"]}, "no vehicle keeps what was taken back"
         if fleet.rollout["state"] == "Completed":
-            assert set(fleet.disks.values()) == {fleet.revision()}
+            assert running == {fleet.revision()}
+            assert {name: fleet.artifacts[name] for name in fleet.vehicles} == {
+                name: fleet.built_for(self.target_of(vehicle)) for name, vehicle in fleet.vehicles.items()
+            }
         else:
             assert fleet.rollout["state"] == "RolledBack" or fleet.pauses()
 
     def switching_here(self) -> list[str]:
         seen = self.fleet.vehicles
         return [name for name in self.fleet.switching() if name in seen and not seen[name].away_since]
+
+    def target_of(self, vehicle: Vehicle) -> str:
+        targets = self.fleet.body["spec"]["targets"]
+        return str(vehicle.labels["line"] if len(targets) > 1 else targets[0]["name"])
 
     def limit(self) -> int:
         text = self.fleet.body["spec"]["rollout"].get("maxUnavailable", "10%")

@@ -77,6 +77,7 @@ def board_resource(board: str) -> str:
 def revision_label(namespace: str, deployment: str) -> str:
     """Label of a vehicle, `<namespace>.revision.dms.edge/<name>`: its value is the revision that runs there.
 
+    The revision is called as on the vehicle's disk (controller/rollout/naming.py).
     A name that is too long for a label's is cut, and told from others by a digest.
     """
     name = (

@@ -18,7 +18,7 @@ FLEET_FOLDER_VARIABLE = "DMS_FLEET_FOLDER"
 """Environment of a vehicle's pod: FLEET_FOLDER, unless a test says otherwise."""
 
 Revision = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{1,64}$")]
-"""A revision, as status.revision names it: a folder's name and a label's value."""
+"""A revision, as it is called on vehicles (controller/rollout/naming.py): a folder's name and a label's value."""
 
 NodeName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
 """A node's name: a DNS subdomain, which may name a folder."""

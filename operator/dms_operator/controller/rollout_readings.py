@@ -17,11 +17,12 @@ import aiohttp
 from .object_cache import ObjectName
 from .prometheus import POINTS, TIMEOUT, Prometheus, Unreadable
 from .rollout.fleet import Fleet, Gauge, MetricName, Reading, ReadingsWanted
+from .rollout.naming import ARTIFACT_DIGITS
 from .settings import FleetSettings
 
 _log = logging.getLogger(__name__)
 
-_RUNS = 'namespace="$namespace",deployment="$deployment",revision="$revision"'
+_RUNS = f'namespace="$namespace",deployment="$deployment",revision=~"$revision([0-9a-f]{{{ARTIFACT_DIGITS}}})?"'
 QUERIES: dict[MetricName, str] = {
     "p99LatencyMs": "1000 * histogram_quantile(0.99, sum by (node, le) "
     f"(rate(dms_vehicle_inference_seconds_bucket{{{_RUNS}}}[$interval])))",

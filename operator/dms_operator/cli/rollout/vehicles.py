@@ -10,6 +10,7 @@ from dms_operator.controller.observation import JobView
 from dms_operator.controller.rollout.fleet import Vehicle, is_lost
 from dms_operator.controller.rollout.ledger import Ledger
 from dms_operator.controller.rollout.members import Member, members
+from dms_operator.controller.rollout.naming import names_on_vehicles
 
 from ..objects import Deployment
 
@@ -34,7 +35,7 @@ class VehicleLine:
     target: str
     group: str
     runs: str
-    """The revision by its label; empty for none."""
+    """The revision, as its label names it; empty for none."""
     note: str = ""
 
 
@@ -44,24 +45,35 @@ def vehicle_lines(deployment: Deployment, status: RolloutStatus, fleet: Fleet, n
     attempt = meta.annotations.get(RETRY, "")[:RETRY_LIMIT] or deployment.status.handled_retry or ""
     assert deployment.spec.rollout is not None
     ledger = Ledger.of(fleet.jobs, attempt, deployment.spec.rollout.failure_policy.per_node_retries)
-    found = members(deployment.spec, fleet.vehicles, meta.uid)
-    return [_line(member, deployment, status, ledger, now) for member in found]
+    found, names = members(deployment.spec, fleet.vehicles, meta.uid), _names(deployment, status)
+    return [
+        _line(member, names.get(member.target.name, status.revision), deployment, status, ledger, now)
+        for member in found
+    ]
 
 
-def _line(member: Member, deployment: Deployment, status: RolloutStatus, ledger: Ledger, now: datetime) -> VehicleLine:
+def _names(deployment: Deployment, status: RolloutStatus) -> dict[str, str]:
+    """What the revision is called on vehicles of each target."""
+    releases = deployment.status.revision.releases if deployment.status.revision else []
+    return next((names_on_vehicles(each) for each in releases if each.revision == status.revision), {})
+
+
+def _line(
+    member: Member, wanted: str, deployment: Deployment, status: RolloutStatus, ledger: Ledger, now: datetime
+) -> VehicleLine:
     assert deployment.spec.rollout is not None
     lost = is_lost(member.vehicle, deployment.spec.rollout.offline_policy, now)
-    group, note = _standing(member.vehicle, status, ledger, lost=lost)
+    group, note = _standing(member.vehicle, wanted, status, ledger, lost=lost)
     return VehicleLine(member.name, member.target.name, group, member.vehicle.revision, note)
 
 
-def _standing(vehicle: Vehicle, status: RolloutStatus, ledger: Ledger, *, lost: bool) -> tuple[str, str]:
-    """The group, and what is to be said about it."""
+def _standing(vehicle: Vehicle, wanted: str, status: RolloutStatus, ledger: Ledger, *, lost: bool) -> tuple[str, str]:
+    """The group, and what is to be said about it; `wanted` is the revision's name on the vehicle."""
     switching = ledger.is_switching(vehicle.name)
-    if vehicle.revision == status.revision and not switching:
+    if vehicle.revision in (wanted, status.revision) and not switching:
         return "updated", ""
     again = next((each for each in status.fetched_again if each.node == vehicle.name), None)
-    if failure := _failure(vehicle, status, ledger, fetched_again=again is not None):
+    if failure := _failure(vehicle, wanted, status, ledger, fetched_again=again is not None):
         return "failed", failure
     if vehicle.held:
         return "held", "dms.edge/hold, or cordoned"
@@ -73,10 +85,10 @@ def _standing(vehicle: Vehicle, status: RolloutStatus, ledger: Ledger, *, lost: 
     return ("prefetching" if ledger.is_prefetching(vehicle.name) else "pending"), note
 
 
-def _failure(vehicle: Vehicle, status: RolloutStatus, ledger: Ledger, *, fetched_again: bool) -> str:
+def _failure(vehicle: Vehicle, wanted: str, status: RolloutStatus, ledger: Ledger, *, fetched_again: bool) -> str:
     """Why it failed, by status, which names some, else by its Jobs; empty when it did not."""
     if told := next((each for each in status.failed_vehicles if each.node == vehicle.name), None):
         return f"{told.reason}: {told.message}"
     # without its pod's answer a Job does not tell damage, which is mended, from a failure
-    found = None if fetched_again else ledger.failure(vehicle.name, status.revision)
+    found = None if fetched_again else ledger.failure(vehicle.name, wanted)
     return f"{found.reason}: {found.message}" if found else ""

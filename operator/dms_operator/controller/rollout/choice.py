@@ -3,11 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ...api.rollout_status import FailedVehicle, VehicleCounts
+from ...api.rollout_status import FailedVehicle, Release, VehicleCounts
 from ..text import clip
 from .goals import Goal
 from .ledger import Ledger, failure_of
 from .members import Member
+from .naming import names_on_vehicles
 from .scene import Scene
 
 SHOWN_FAILURES = 20
@@ -32,22 +33,28 @@ class Choice:
         return bool(self.updated) and not self.chosen
 
 
-def choose(scene: Scene, revision: str, desired: int) -> Choice:
+def choose(scene: Scene, release: Release, desired: int) -> Choice:
     """Sort the vehicles into groups: those that run the revision count first, then `desired` is filled up in order.
 
     Vehicles that the revision is on its way to come before others, so that none is exchanged for one that comes back.
+    One that runs what was made for another target of its board does not run the revision; where nobody noted for which
+    target it was made, it does.
     """
-    choice, ledger, others = Choice(), scene.ledger, []
+    choice, ledger, others, names = Choice(), scene.ledger, [], names_on_vehicles(release)
+
+    def name_on(member: Member) -> str:
+        return names.get(member.target.name, release.revision)
+
     for member in scene.members:
-        runs = ledger.runs(member.name, member.vehicle.revision) == revision
+        runs = ledger.runs(member.name, member.vehicle.revision) in (name_on(member), release.revision)
         if runs and not ledger.is_switching(member.name):
             choice.updated.append(member)
         else:
             others.append(member)
-    for member in sorted(others, key=lambda each: not ledger.is_coming(each.name, revision)):
+    for member in sorted(others, key=lambda each: not ledger.is_coming(each.name, name_on(each))):
         has_room = len(choice.updated) + len(choice.chosen) < desired
         is_silent = not ledger.is_known(member.name) and member.vehicle.away_since is None
-        failure = None if is_silent else _failure(scene, member, revision, has_room)
+        failure = None if is_silent else _failure(scene, member, name_on(member), has_room)
         if failure:
             choice.failed.append(failure)
         elif member.vehicle.held:

@@ -8,6 +8,7 @@ from ..observation import JobView
 from .fleet import Vehicle
 from .goals import Goal
 from .ledger import SWITCHES, Ledger, found_damage, has_failed, has_succeeded, is_living, is_unanswered
+from .naming import is_of
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def cleared(ledger: Ledger, vehicles: Mapping[str, Vehicle], wanted: Wanted, now
 def _is_done_with(job: JobView, ledger: Ledger, vehicle: Vehicle | None, wanted: Wanted, now: datetime) -> bool:
     goal = wanted.goals.get(job.node)
     towards = goal is not None and job.revision == goal.revision and (job.stage == "deactivate") == goal.removes
-    failed = job.node in wanted.failed and job.revision == wanted.revision
+    failed = job.node in wanted.failed and is_of(job.revision, [wanted.revision])
     if is_living(job):
         return job.state == "Pending" and not ((towards or failed) and job.node in wanted.going)
     if vehicle is None:

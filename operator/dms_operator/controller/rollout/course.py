@@ -73,13 +73,13 @@ def _of_refused(scene: Scene, before: RolloutStatus, fresh: RolloutStatus) -> Ro
 
 def _is_there_already(scene: Scene) -> bool:
     """Whether edited waves of a completed rollout ask for nothing more."""
-    return not choose(scene, scene.revision, scene.desired(scene.rollout.waves[-1])).chosen
+    return not choose(scene, scene.release, scene.desired(scene.rollout.waves[-1])).chosen
 
 
 def advanced(scene: Scene, status: RolloutStatus) -> Course:
     """Go on as far as the facts allow."""
     while True:
-        choice = choose(scene, scene.revision, scene.desired(scene.wave(status)))
+        choice = choose(scene, scene.release, scene.desired(scene.wave(status)))
         judgement = _judgement(scene, status, choice)
         following = _following(scene, status, choice, judgement)
         if following is None:

@@ -34,7 +34,7 @@ class Vehicle:
     held: bool = False
     """Whether its people keep every change away from it; a cordoned node takes no pods either."""
     revision: str = ""
-    """What the deployment runs there, by the revision label; empty for nothing."""
+    """Name of the revision that the deployment runs there, by its label (naming.py); empty for nothing."""
 
 
 def is_lost(vehicle: Vehicle, offline: OfflinePolicy, now: datetime) -> bool:

@@ -11,6 +11,7 @@ from ..settings import Images
 from .fleet import Vehicle
 from .ledger import Ledger, has_succeeded
 from .members import Member
+from .naming import names_on_vehicles
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Goal:
 
     vehicle: Vehicle
     revision: str
+    """Its name on the vehicle."""
     release: TargetRelease
     removes: bool = False
     """The revision leaves it, and nothing takes its place."""
@@ -46,11 +48,11 @@ class Slots:
 
 def goals_of(chosen: Iterable[Member], release: Release) -> Iterator[Goal]:
     """The vehicles that are chosen, each with its target's part of the revision."""
-    targets = {each.target: each for each in release.targets}
+    targets, names = {each.target: each for each in release.targets}, names_on_vehicles(release)
     for member in chosen:
         target = targets.get(member.target.name)
         if target is not None:
-            yield Goal(member.vehicle, release.revision, target)
+            yield Goal(member.vehicle, names[target.target], target)
 
 
 def starts(goals: Iterable[Goal], ledger: Ledger, slots: Slots, now: datetime) -> Iterator[Start]:

@@ -184,7 +184,7 @@ def _forward(scene: Scene, course: Course) -> list[Goal]:
     if not late or scene.fallback is None:
         return []
     back = {goal.vehicle.name for goal in ways_back(scene, course.status.refused)}
-    found = choose(scene, scene.fallback.revision, scene.desired(scene.rollout.waves[-1])).chosen
+    found = choose(scene, scene.fallback, scene.desired(scene.rollout.waves[-1])).chosen
     return list(goals_of((each for each in found if each.name not in back), scene.fallback))
 
 

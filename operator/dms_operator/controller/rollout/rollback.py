@@ -6,6 +6,7 @@ from ...api.rollout_status import Release, TargetRelease
 from .fleet import Vehicle
 from .goals import Goal
 from .ledger import Ledger
+from .naming import is_of, names_on_vehicles
 from .scene import Scene
 
 
@@ -16,27 +17,28 @@ def ways_back(scene: Scene, refused: Collection[str]) -> Iterator[Goal]:
     """
     if not refused:
         return
-    names = {member.name: member.target.name for member in scene.members}
+    targets = {member.name: member.target.name for member in scene.members}
+    names = names_on_vehicles(scene.completed) if scene.completed else {}
     for vehicle in scene.fleet.vehicles:
         runs = _refused_one(vehicle, scene.ledger, refused)
         if runs is None or vehicle.held:
             continue
-        before = _release(scene.completed, vehicle, names.get(vehicle.name)) if scene.completed else None
-        if before is not None and scene.completed is not None:
-            yield Goal(vehicle, scene.completed.revision, before)
-        elif (mine := _release(scene.release, vehicle, names.get(vehicle.name))) is not None:
+        before = _release(scene.completed, vehicle, targets.get(vehicle.name)) if scene.completed else None
+        if before is not None:
+            yield Goal(vehicle, names[before.target], before)
+        elif (mine := _release(scene.release, vehicle, targets.get(vehicle.name))) is not None:
             yield Goal(vehicle, runs, mine, removes=True)
 
 
 def _refused_one(vehicle: Vehicle, ledger: Ledger, refused: Collection[str]) -> str | None:
-    """The refused revision that a vehicle runs, or that a Job may have switched it to; None for none."""
+    """Name of the refused revision that a vehicle runs, or that a Job may have switched it to; None for none."""
     runs = ledger.runs(vehicle.name, vehicle.revision)
-    if runs in refused:
+    if is_of(runs, refused):
         return runs
     if vehicle.name not in ledger.by_node or ledger.has_switched(vehicle.name):
         return None
     tried = (job.revision for job in ledger.by_node[vehicle.name] if job.stage == "activate")
-    return next((revision for revision in tried if revision in refused), None)
+    return next((name for name in tried if is_of(name, refused)), None)
 
 
 def _release(release: Release, vehicle: Vehicle, target: str | None) -> TargetRelease | None:
