@@ -36,7 +36,7 @@ def behaviour(request: dict[str, Any]) -> dict[str, Any]:
     deployment, stage = request["deployment"].split("/")[1], request["recipe"]["stage"]
     places = (request["recipe"].get("node"), request.get("target"))
     keys = (*(f"{deployment}/{stage}/{place}" for place in places), f"{deployment}/{stage}", stage)
-    found = next((table[key] for key in keys if key in table), {})
+    found: dict[str, Any] = next((table[key] for key in keys if key in table), {})
     return {} if found.get("spares", "") == request["recipe"].get("revision") else found
 
 

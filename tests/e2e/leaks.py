@@ -23,8 +23,8 @@ def places(kubectl: Kubectl, operator: OperatorProcess, *folders: Path) -> Itera
         name = pod["metadata"]["name"]
         yield f"log of {name}", kubectl.run("logs", name, "--tail=-1").stdout.encode()
     yield "log of the operator", operator.log.read_bytes()
-    for path in ("/metrics", "/healthz", "/readyz"):
-        yield f"the operator's {path}", operator.get(path)[1].encode()
+    for page in ("/metrics", "/healthz", "/readyz"):
+        yield f"the operator's {page}", operator.get(page)[1].encode()
     for folder in folders:
         for path in filter(Path.is_file, folder.rglob("*")):
             data = path.read_bytes()

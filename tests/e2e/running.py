@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
@@ -29,7 +29,7 @@ VEHICLE = "dms.edge/vehicle"
 Found = TypeVar("Found")
 
 
-def wait_for(predicate: Callable[[], Found], deadline: float = 60.0, what: str = "") -> Found:
+def wait_for(predicate: Callable[[], Found | Literal[False] | None], deadline: float = 60.0, what: str = "") -> Found:
     """Ask until the answer is truthy, and give it; raises AssertionError when the deadline (seconds) has passed."""
     end = time.monotonic() + deadline
     while True:

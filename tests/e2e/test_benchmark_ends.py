@@ -44,7 +44,9 @@ def running_benchmark(kubectl: Kubectl, stages: FakeStages, runs: int = 1) -> st
     """Name of the pod whose benchmark runs now, the `runs`-th one of this test."""
     wait_for(lambda: len(stages.runs(stage="benchmark")) == runs, 60, f"benchmark number {runs} runs")
     return wait_for(
-        lambda: next((p["metadata"]["name"] for p in benchmark_pods(kubectl) if p["status"]["phase"] == "Running"), ""),
+        lambda: next(
+            (str(p["metadata"]["name"]) for p in benchmark_pods(kubectl) if p["status"]["phase"] == "Running"), ""
+        ),
         30,
         "its pod is seen",
     )

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from driver_monitor.dataset import write_dataset
+from driver_monitor.recurrent import Cell
 from driver_monitor.train import render_clips
 from e2e.real_stages import RealStages, deployment
 from e2e.running import Cluster, Kubectl, wait_for
@@ -16,7 +18,7 @@ from model_fixtures.recurrent_models import recurrent_net
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 DEADLINE = 1200
-CELLS = ("gru", "lstm")
+CELLS: tuple[Cell, ...] = ("gru", "lstm")
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +41,7 @@ def kubectl(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
         for cell in CELLS:
             found.apply(_deployment(cell))
         for cell in CELLS:
-            wait_for(
-                lambda cell=cell: _status(found, cell).get("phase") in ("Ready", "Failed"), DEADLINE, f"{cell} ends"
-            )
+            wait_for(partial(_ended, found, cell), DEADLINE, f"{cell} ends")
         yield found
     finally:
         operator.stop()

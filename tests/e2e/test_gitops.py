@@ -55,7 +55,7 @@ def recorded(path: Path) -> list[dict[str, Any]]:
     return bodies
 
 
-def verdicts(body: dict[str, Any]) -> tuple[str, str, str]:
+def verdicts(body: dict[str, Any]) -> tuple[str, ...]:
     by_flux = {flux.health(body, checks) for checks in flux.expressions().values()}
     return kstatus(body), *by_flux, argocd.health(body).status
 

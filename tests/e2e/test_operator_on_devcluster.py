@@ -3,6 +3,7 @@
 import json
 import time
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import pytest
@@ -42,6 +43,10 @@ def condition(found: dict[str, Any], kind: str) -> dict[str, Any]:
 
 def runs_by_recipe(stages: FakeStages) -> Counter[str]:
     return Counter(run["recipe"] for run in stages.runs())
+
+
+def have_started(stages: FakeStages, count: int) -> bool:
+    return len(stages.runs()) >= count
 
 
 def test_a_deployment_gets_ready_and_every_stage_runs_once(
@@ -89,7 +94,7 @@ def test_an_operator_that_is_killed_again_and_again_runs_nothing_twice(
     operator = operator_process(stages.settings)
     kubectl.apply(deployment(kubectl))
     for started in range(1, 6):
-        wait_for(lambda count=started: len(stages.runs()) >= count, 60, f"{started} stages started")
+        wait_for(partial(have_started, stages, started), 60, f"{started} stages started")
         operator.kill()
         operator.start()
     wait_for_phase(kubectl, "Ready")

@@ -20,7 +20,7 @@ from e2e.running import OperatorProcess, end, wait_for
 from e2e.vehicle_runtime import Runtimes, serving
 from observability.conftest import Prometheus
 
-VOLUME = {"emptyDir": {}}
+VOLUME: dict[str, dict[str, str]] = {"emptyDir": {}}
 WAVES = [{"name": "lab", "size": "2", "soak": "8s"}, {"name": "fleet", "size": "100%"}]
 GATES = [
     {"metric": "p99LatencyMs", "value": 50, "interval": "2s", "count": 3},

@@ -37,7 +37,7 @@ def _features(net: RecurrentMonitor, clips: Clips) -> Tensor:
     """What the backbone sees in each frame, [N, 8, channels]."""
     batches = torch.arange(len(clips.labels)).split(32)
     seen = [net.backbone(clips.batch(indices)[0].flatten(0, 1)).flatten(1) for indices in batches]
-    return torch.cat(seen).unflatten(0, (len(clips.labels), -1))
+    return torch.unflatten(torch.cat(seen), 0, (len(clips.labels), -1))
 
 
 def _train_head(net: RecurrentMonitor, features: Tensor, labels: Tensor) -> None:

@@ -65,7 +65,10 @@ class Prometheus:
             ],
         }
         (directory / "prometheus.yml").write_text(yaml.safe_dump(config))
-        command = [get_prometheus.program("prometheus"), f"--config.file={directory / 'prometheus.yml'}"]
+        command: list[str | Path] = [
+            get_prometheus.program("prometheus"),
+            f"--config.file={directory / 'prometheus.yml'}",
+        ]
         command += [f"--storage.tsdb.path={directory / 'data'}", f"--web.listen-address={self.url[7:]}"]
         with (directory / "prometheus.log").open("wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
