@@ -12,7 +12,7 @@ def accuracy(value: float = 0.98, low: float = 0.97, high: float = 0.99, samples
     return {"metric": "top1", "value": value, "low": low, "high": high, "samples": samples}
 
 
-def latency(p50: float, bound: float | None, provenance: str, noisy: bool = False) -> dict[str, Any]:
+def latency(p50: float, bound: float | None, provenance: str, *, noisy: bool = False) -> dict[str, Any]:
     """Milliseconds."""
     given = {"bound": f"{bound:.3f}ms"} if bound is not None else {}
     return given | {

@@ -25,7 +25,7 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (directory / "compiled").mkdir()
     Qnn().convert(model, "qcs8255", {}, directory / "compiled", silent)
     frames = np.concatenate([sample[INPUT_NAME] for sample in samples(4)])
-    np.savez(directory / "data.npz", **{INPUT_NAME: frames}, labels=np.array([0, 1, 2, 0]))
+    np.savez(directory / "data.npz", **{INPUT_NAME: frames}, labels=np.array([0, 1, 2, 0]), allow_pickle=False)
     return directory
 
 

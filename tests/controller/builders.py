@@ -1,7 +1,6 @@
 """Small deployments, stage answers and a simulated cluster for tests of the pure controller."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -120,6 +119,8 @@ class Script:
                 )
                 host = latency("host", "9.000ms", samples=128)
                 return {"benchmark": benchmark(**{"latencies": [host, figure], **self.benchmark})}
+            case _:
+                raise AssertionError(f"no script answers {recipe.stage}")
 
     def _variant(self, recipe: QuantizeRecipe) -> VariantFacts:
         keys = (f"{recipe.precision}-{recipe.calibration}", recipe.precision)
@@ -157,7 +158,7 @@ def accuracy(value: float = 0.98, samples: int = 1000, **changes: Any) -> Accura
 
 def variant(drop: float = 0.004, recipe: QuantizeRecipe | None = None) -> VariantFacts:
     """An int8 variant unless the recipe says otherwise."""
-    made = {"precision": "int8", "method": "static", "calibration": "minmax"}
+    made: dict[str, str | None] = {"precision": "int8", "method": "static", "calibration": "minmax"}
     if recipe:
         made = {"precision": recipe.precision, "method": recipe.method, "calibration": recipe.calibration}
     score = {"accuracy": accuracy(0.98 - drop), "accuracyDrop": drop, "dropInterval": interval(round(drop * 1000))}
@@ -341,10 +342,14 @@ class World:
         written: dict[str, Any] = self.body.get("status", {})
         return written
 
-    def condition(self, kind: str) -> dict[str, Any] | None:
-        """A condition of the written status."""
-        found: list[dict[str, Any]] = self.status.get("conditions", [])
-        return next((each for each in found if each["type"] == kind), None)
+    @property
+    def conditions(self) -> dict[str, dict[str, Any]]:
+        """The conditions of the written status by type."""
+        return {each["type"]: each for each in self.status.get("conditions", [])}
+
+    def condition(self, kind: str) -> dict[str, Any]:
+        """A condition that the written status has."""
+        return self.conditions[kind]
 
     def stages(self) -> list[str]:
         """Names of the stages in status, each with its state."""
@@ -374,10 +379,6 @@ def world(*targets: dict[str, Any], script: Script | None = None, **changes: Any
     return World(deployment(spec(*targets, **changes)), script or Script())
 
 
-def changed(settings: Settings = SETTINGS, **changes: Any) -> Settings:
+def changed(settings: Settings = SETTINGS, /, **changes: Any) -> Settings:
     """Settings with some fields replaced."""
     return Settings.model_validate(settings.to_wire() | changes)
-
-
-Answer = Callable[[Recipe], StageResult]
-__all__ = [name for name in dir() if not name.startswith("_")]

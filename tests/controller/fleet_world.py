@@ -7,7 +7,7 @@ from typing import Any
 
 from controller.builders import SETTINGS, World, changed, deployment, spec
 from dms_operator.api.labels import revision_label
-from dms_operator.api.stages import Failure, Recipe, StageResult, recipe_digest
+from dms_operator.api.stages import Failure, Recipe, StageResult, VehicleRecipe, recipe_digest
 from dms_operator.api.vehicle import VehicleFacts
 from dms_operator.controller.observation import Observed, observe
 from dms_operator.controller.plan import Plan
@@ -78,7 +78,7 @@ class FleetWorld(World):
 
     def on_vehicle(self, recipe: Recipe) -> StageResult:
         """Do what a vehicle's stage does, as api/vehicle.py says."""
-        assert recipe.stage in VEHICLE_STAGES
+        assert isinstance(recipe, VehicleRecipe)
         node, revision = recipe.node, recipe.revision
         pair = (node, revision[:DIGITS])
         common: dict[str, Any] = {"stage": recipe.stage, "recipe": recipe_digest(recipe)}
@@ -178,7 +178,7 @@ def _failure(reason: str, message: str) -> Failure:
     return Failure(reason=reason, message=message, retryable=False)
 
 
-def fleet_world(number: int = 4, targets: Sequence[dict[str, Any]] = (X86,), **rollout: Any) -> FleetWorld:
+def fleet_world(number: int = 4, targets: Sequence[dict[str, Any]] = (X86,), /, **rollout: Any) -> FleetWorld:
     """A deployment for x86 vehicles, and so many of them, half of them of each line."""
     body = deployment(spec(*targets, rollout={"waves": WAVES, **rollout}))
     vehicles = [Vehicle(f"car-{index}", "generic-x86", {"line": "ab"[index % 2]}) for index in range(number)]

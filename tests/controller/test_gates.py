@@ -128,7 +128,10 @@ def test_a_soc_without_cost_model_is_told_as_the_reason() -> None:
     assert gate.message.endswith("minProvenance is simulated: toolchain qnn has no cost model for this SoC")
 
 
-MEASURED = {"latencies": [latency("measured", "0.4ms", samples=700).to_wire()], "accuracyProvenance": "measured"}
+MEASURED: dict[str, Any] = {
+    "latencies": [latency("measured", "0.4ms", samples=700).to_wire()],
+    "accuracyProvenance": "measured",
+}
 
 
 @pytest.mark.parametrize(

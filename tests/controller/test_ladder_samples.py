@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from controller.builders import COCKPIT, ModelFacts, Script, World, accuracy, interval, variant, world
-from dms_operator.api.stages import QuantizeRecipe, TensorSpec, VariantFacts
+from controller.builders import COCKPIT, Script, World, accuracy, interval, variant, world
+from dms_operator.api.stages import ModelFacts, QuantizeRecipe, TensorSpec, VariantFacts
 from dms_operator.controller.gates import first_miss
 from dms_operator.controller.ladder import Candidate
 from dms_operator.controller.rungs import Rung

@@ -27,7 +27,7 @@ class TestForward:
         assert done.status["phase"] == "Ready"
         assert done.status["revision"]["stable"] == done.revision()
         assert done.rollout["state"] == "Completed"
-        assert done.condition("RolledOut")["status"] == "True"  # type: ignore[index]
+        assert done.condition("RolledOut")["status"] == "True"
         assert done.jobs.keys() == {name for name in done.jobs if not any(s in name for s in ("fetch", "activate"))}
 
     def test_no_more_vehicles_are_switched_at_once_than_allowed(self) -> None:
@@ -67,7 +67,7 @@ class TestForward:
     def test_a_fleet_without_vehicles_is_never_rolled_out(self) -> None:
         fleet = fleet_world(0).settle()
         assert fleet.pauses() == ["NoVehicle"]
-        assert fleet.condition("Ready")["status"] == "False"  # type: ignore[index]
+        assert fleet.condition("Ready")["status"] == "False"
 
     def test_a_new_vehicle_gets_the_revision_after_the_rollout(self) -> None:
         fleet = fleet_world().settle()
@@ -111,7 +111,7 @@ class TestBack:
         fleet.settle()
         assert fleet.rollout["state"] == "RolledBack"
         assert (fleet.disks, fleet.labels) == ({}, {})
-        assert fleet.condition("Stalled")["reason"] == "RolledBack"  # type: ignore[index]
+        assert fleet.condition("Stalled")["reason"] == "RolledBack"
 
     def test_the_fleet_goes_back_to_the_stable_revision_and_stays_there(self) -> None:
         fleet = fleet_world().settle()
@@ -322,7 +322,6 @@ class TestNotForVehicles:
     def test_what_no_vehicle_can_run_is_refused_before_one_is_touched(self) -> None:
         fleet = self.fleet().settle()
         stalled = fleet.condition("Stalled")
-        assert stalled is not None
         assert stalled["reason"] == "NotDeployable"
         assert "build for the same board with toolchain qnn" in stalled["message"]
         assert not fleet.prefetched and not fleet.rollout
@@ -331,7 +330,6 @@ class TestNotForVehicles:
         fleet = self.fleet()
         fleet.reconcile()
         rolled_out = fleet.condition("RolledOut")
-        assert rolled_out is not None
         assert (rolled_out["status"], rolled_out["reason"]) == ("False", "NotDeployable")
 
     def test_vehicles_keep_what_they_run(self) -> None:
@@ -357,8 +355,8 @@ class TestNotForVehicles:
 
 def test_without_a_folder_on_vehicles_the_message_says_what_to_set() -> None:
     done = world(rollout={"waves": [{"name": "fleet", "size": "100%"}]}).run()
-    assert done.condition("Stalled")["reason"] == "FleetNotConfigured"  # type: ignore[index]
-    assert "fleet.volume" in done.condition("Stalled")["message"]  # type: ignore[index]
+    assert done.condition("Stalled")["reason"] == "FleetNotConfigured"
+    assert "fleet.volume" in done.condition("Stalled")["message"]
 
 
 def test_vehicles_without_a_target_are_not_of_the_rollout() -> None:
@@ -372,6 +370,5 @@ def test_a_window_in_no_time_zone_is_refused_in_words() -> None:
     window = {"start": "01:00", "end": "02:00", "timeZone": "Europe/Atlantis"}
     done = world(rollout={"waves": waves, "window": window}).run()
     stalled = done.condition("Stalled")
-    assert stalled is not None
     assert stalled["reason"] == "InvalidSpec"
     assert "'Europe/Atlantis' is no IANA time zone" in stalled["message"]

@@ -8,7 +8,7 @@ from dms_operator.api.labels import ABORT
 ONE_WAVE = [{"name": "fleet", "size": "100%"}]
 
 
-def built(number: int = 4, **rollout: object) -> FleetWorld:
+def built(number: int = 4, /, **rollout: object) -> FleetWorld:
     fleet = fleet_world(number, **{"waves": ONE_WAVE, **rollout})
     fleet.run_until_built()
     return fleet

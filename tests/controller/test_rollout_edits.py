@@ -260,7 +260,6 @@ class TestVehicles:
 class TestRefusedSpecs:
     def said(self, **rollout: object) -> str:
         stalled = fleet_world(2, **rollout).settle().condition("Stalled")
-        assert stalled is not None
         assert stalled["reason"] == "InvalidSpec"
         return str(stalled["message"])
 

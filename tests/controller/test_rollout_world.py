@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from controller.fleet_world import LINES, X86, FleetWorld, fleet_world
 from dms_operator.api.labels import ABORT, APPROVE, RETRY
@@ -206,10 +206,11 @@ COMMON: dict[str, Any] = {
 }
 
 
-class TestPromises(Fleets.TestCase):
-    settings = settings(max_examples=25, stateful_step_count=40, derandomize=True, **COMMON)
+def test_no_order_of_events_breaks_a_promise_within_25_runs() -> None:
+    steps = settings(max_examples=25, stateful_step_count=40, derandomize=True, **COMMON)
+    run_state_machine_as_test(Fleets, settings=steps)
 
 
 @pytest.mark.slow
-class TestDeepPromises(Fleets.TestCase):
-    settings = settings(max_examples=400, stateful_step_count=60, **COMMON)
+def test_no_order_of_events_breaks_a_promise_within_400_runs() -> None:
+    run_state_machine_as_test(Fleets, settings=settings(max_examples=400, stateful_step_count=60, **COMMON))

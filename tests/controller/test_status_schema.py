@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from controller.builders import COCKPIT, ENTRY, Delegation, Script, World, deployment, failure, spec
+from controller.builders import COCKPIT, ENTRY, Script, World, deployment, failure, spec
 from controller.test_world import SCRIPTS, SPECS
+from dms_operator.api.stages import Delegation
 from dms_operator.devcluster.schema.prune import prune
 from dms_operator.devcluster.schema.validate import validate
 

