@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +10,7 @@ from devcluster.running import Running
 
 
 @pytest.fixture
-async def cluster(tmp_path) -> AsyncIterator[Running]:
+async def cluster(tmp_path: Path) -> AsyncIterator[Running]:
     async with Running(tmp_path / "kubeconfig") as running:
         yield running
 

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import kopf
@@ -50,9 +51,9 @@ async def operating(cluster: Running) -> AsyncIterator[list[str]]:
     cluster.client.create("customresourcedefinitions", None, definition())
     calls: list[str] = []
     stop = threading.Event()
-    arguments = {"registry": handlers(calls), "standalone": True, "namespaces": ["default"], "stop_flag": stop}
+    run = partial(kopf.run, registry=handlers(calls), standalone=True, namespaces=["default"], stop_flag=stop)
     # a loop of its own: when it stops, kopf cancels all tasks of its loop
-    running = asyncio.create_task(asyncio.to_thread(kopf.run, **arguments))
+    running = asyncio.create_task(asyncio.to_thread(run))
     try:
         yield calls
     finally:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import aiohttp
 
-from dms_operator.devcluster.client import LocalClient
+from dms_operator.devcluster.client import LocalClient, Object
 from dms_operator.devcluster.controllers.garbage import GarbageCollector
 from dms_operator.devcluster.controllers.loop import Controller
 from dms_operator.devcluster.controllers.namespace import NamespaceController, NamespaceFurnisher
@@ -91,3 +91,10 @@ def _environment(home: Path) -> dict[str, str]:
 def namespace(name: str) -> dict[str, object]:
     """A namespace object."""
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+
+
+def existing(client: LocalClient, resource: str, namespace: str | None, name: str) -> Object:
+    """An object that is there."""
+    found = client.get(resource, namespace, name)
+    assert found is not None, f"there is no {name} among {resource}"
+    return found

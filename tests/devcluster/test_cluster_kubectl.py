@@ -116,7 +116,7 @@ async def test_a_removed_board_capacity_comes_back_when_patched_and_a_deleted_no
 
 async def test_a_deployment_becomes_available_rolls_over_and_scales_down(here: Whole) -> None:
     def deployment(word: str, replicas: int) -> str:
-        template = {
+        template: dict[str, Any] = {
             "metadata": {"labels": {"app": "web"}},
             "spec": {"containers": [shell(f"echo {word}; sleep 300")]},
         }

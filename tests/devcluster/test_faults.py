@@ -19,6 +19,7 @@ from dms_operator.devcluster.faults.happenings import CutConnections, ExpireToke
 from dms_operator.devcluster.faults.rules import Delay, DisturbWatch, FaultPlan, Halve, Refuse, Rule
 
 CONFIGMAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}}
+WANTED = client.V1ConfigMap.model_validate(CONFIGMAP)
 FOR_EVER = 3600.0
 
 
@@ -28,6 +29,18 @@ async def core(cluster: Running) -> AsyncIterator[client.CoreV1Api]:
     await config.load_kube_config(str(cluster.kubeconfig), client_configuration=configuration)
     async with client.ApiClient(configuration) as api:
         yield client.CoreV1Api(api)
+
+
+async def _stored(core: client.CoreV1Api) -> client.V1ObjectMeta:
+    """The metadata of the config map as it was stored."""
+    found = (await core.read_namespaced_config_map("c", "default")).metadata
+    assert found is not None
+    return found
+
+
+def _version(listed: client.V1ConfigMapList) -> str | None:
+    assert listed.metadata is not None
+    return listed.metadata.resource_version
 
 
 @pytest.mark.parametrize(
@@ -49,10 +62,10 @@ async def test_a_burst_of_refusals_has_its_length(
     await faults.strike(Refuse.model_validate({"code": code}), verbs=("create",), resources=("configmaps",), count=2)
     for _ in range(2):
         with pytest.raises(ApiException) as refusal:
-            await core.create_namespaced_config_map("default", CONFIGMAP)
+            await core.create_namespaced_config_map("default", WANTED)
         assert refusal.value.status == code
-        assert f'"reason":"{reason}"' in refusal.value.body
-    await core.create_namespaced_config_map("default", CONFIGMAP)
+        assert f'"reason":"{reason}"' in (refusal.value.body or "")
+    await core.create_namespaced_config_map("default", WANTED)
     assert await faults.struck() == 2
 
 
@@ -66,15 +79,15 @@ async def test_kubectl_comes_again_after_as_long_as_it_was_told(cluster: Running
 async def test_a_late_refusal_comes_after_the_deed(core: client.CoreV1Api, faults: Faults) -> None:
     await faults.strike(Refuse(code=504, late=True), verbs=("create",), count=1)
     with pytest.raises(ApiException):
-        await core.create_namespaced_config_map("default", CONFIGMAP)
-    assert (await core.read_namespaced_config_map("c", "default")).metadata.name == "c"
+        await core.create_namespaced_config_map("default", WANTED)
+    assert (await _stored(core)).name == "c"
 
 
 async def test_half_an_answer_is_an_error_although_the_deed_is_done(core: client.CoreV1Api, faults: Faults) -> None:
     await faults.strike(Halve(share=0.5), verbs=("create",), count=1)
     with pytest.raises(aiohttp.ClientPayloadError):
-        await core.create_namespaced_config_map("default", CONFIGMAP)
-    assert (await core.read_namespaced_config_map("c", "default")).metadata.name == "c"
+        await core.create_namespaced_config_map("default", WANTED)
+    assert (await _stored(core)).name == "c"
 
 
 async def test_a_slow_answer_is_overtaken(core: client.CoreV1Api, faults: Faults) -> None:
@@ -153,8 +166,7 @@ async def test_lost_events_are_gone_for_those_who_ask(cluster: Running, core: cl
     await faults.happen(LoseEvents())
     with pytest.raises(ApiException) as refusal:
         async with watch.Watch() as stream:
-            version = listed.metadata.resource_version
-            async for _ in stream.stream(core.list_namespaced_config_map, "default", resource_version=version):
+            async for _ in stream.stream(core.list_namespaced_config_map, "default", resource_version=_version(listed)):
                 pass
     assert refusal.value.status == 410
     assert "c" in await _seen(core, 2)
@@ -165,15 +177,13 @@ async def test_a_restarted_api_has_its_objects_at_the_same_place(
     cluster: Running, core: client.CoreV1Api, faults: Faults, lose_events: bool
 ) -> None:
     listed = await core.list_namespaced_config_map("default")
-    created = await core.create_namespaced_config_map("default", CONFIGMAP)
+    created = (await core.create_namespaced_config_map("default", WANTED)).metadata
+    assert created is not None
     await faults.happen(RestartApi(seconds=0.1, lose_events=lose_events))
     await faults.until_served()
-    found = await core.read_namespaced_config_map("c", "default")
-    assert (found.metadata.uid, found.metadata.resource_version) == (
-        created.metadata.uid,
-        created.metadata.resource_version,
-    )
-    query = f"watch=1&timeoutSeconds=1&resourceVersion={listed.metadata.resource_version}"
+    found = await _stored(core)
+    assert (found.uid, found.resource_version) == (created.uid, created.resource_version)
+    query = f"watch=1&timeoutSeconds=1&resourceVersion={_version(listed)}"
     async with cluster.session.get(f"/api/v1/namespaces/default/configmaps?{query}") as response:
         assert ('"code":410' in await response.text()) == lose_events
 
@@ -213,13 +223,13 @@ async def test_kopf_does_its_work_through_all_of_it(
     cluster: Running, faults: Faults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig))
-    widgets = {"resources": ("widgets.demo.example",)}
+    widgets = ("widgets.demo.example",)
     rules = (
-        Rule(fault=DisturbWatch(how="cut", after=1), count=2, **widgets),
-        Rule(fault=DisturbWatch(how="gone"), after=2, count=2, **widgets),
-        Rule(fault=Refuse(code=500), verbs=("patch",), count=2, **widgets),
-        Rule(fault=Refuse(code=503, late=True), verbs=("patch",), after=3, count=1, **widgets),
-        Rule(fault=Delay(seconds=0, jitter=0.2), probability=0.3, **widgets),
+        Rule(fault=DisturbWatch(how="cut", after=1), count=2, resources=widgets),
+        Rule(fault=DisturbWatch(how="gone"), after=2, count=2, resources=widgets),
+        Rule(fault=Refuse(code=500), verbs=("patch",), count=2, resources=widgets),
+        Rule(fault=Refuse(code=503, late=True), verbs=("patch",), after=3, count=1, resources=widgets),
+        Rule(fault=Delay(seconds=0, jitter=0.2), probability=0.3, resources=widgets),
     )
     async with operating(cluster) as calls:
         await faults.use(FaultPlan(seed=7, rules=rules))

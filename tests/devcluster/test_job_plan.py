@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,11 @@ Json = dict[str, Any]
 def recorded(file: str, note: str) -> Json:
     content = json.loads((ORACLE / file).read_text())
     exchanges = content if isinstance(content, list) else next(v for v in content.values() if isinstance(v, list))
-    return next(item for item in exchanges if item["note"] == note)["response"]
+    response: Json = next(item for item in exchanges if item["note"] == note)["response"]
+    return response
 
 
-def job(status: Json | None = None, deleted: bool = False, **spec: Any) -> Json:
+def job(status: Mapping[str, Any] | None = None, deleted: bool = False, **spec: Any) -> Json:
     metadata: Json = {"name": "j", "namespace": "oracle", "uid": "job-uid"}
     if deleted:
         metadata["deletionTimestamp"] = "2026-11-22T21:57:00Z"
@@ -63,7 +65,7 @@ def pod(phase: str, uid: str = "pod-uid", *, tracked: bool = True, deleted: bool
     return {"metadata": metadata, "status": status}
 
 
-def types(status: Json) -> list[tuple[str, str, str]]:
+def types(status: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     return [(item["type"], item["status"], item["reason"]) for item in status.get("conditions", [])]
 
 
@@ -118,7 +120,7 @@ def test_a_pod_that_was_released_and_removed_is_still_counted() -> None:
     assert plan_job(job(noted), [], NOW, NO_WAIT).status["failed"] == 1
 
 
-def run_to_the_end(start: Json, pods: list[Json]) -> tuple[JobPlan, Json]:
+def run_to_the_end(start: Json, pods: list[Json]) -> tuple[JobPlan, Mapping[str, Any]]:
     """Play the cluster: release, remove deleted pods, until the job is finished."""
     current = start
     for _ in range(10):
@@ -230,7 +232,7 @@ def test_a_job_created_suspended_has_the_recorded_status() -> None:
 
 
 def test_with_pod_replacement_failed_a_terminating_pod_is_waited_for() -> None:
-    policy = {"rules": []}
+    policy: Json = {"rules": []}
     plan = plan_job(
         job(podReplacementPolicy="Failed", podFailurePolicy=policy),
         [pod("Running", deleted=True)],

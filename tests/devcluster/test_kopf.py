@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from devcluster.kopf_operator import operating, until
-from devcluster.running import Running
+from devcluster.running import Running, existing
 from devcluster.widgets import widget
 
 
@@ -22,7 +22,7 @@ async def test_handlers_run_once_each_over_an_objects_life(cluster: Running, ope
     client = cluster.client
     client.create("widgets", "default", widget("a"))
     await until(lambda: (client.get("widgets", "default", "a") or {}).get("status") == {"phase": "Created"})
-    await until(lambda: bool(client.get("widgets", "default", "a")["metadata"].get("finalizers")))
+    await until(lambda: bool(existing(client, "widgets", "default", "a")["metadata"].get("finalizers")))
     await until(lambda: "ticked a" in operator)
     client.patch("widgets", "default", "a", {"spec": {"size": 2}})
     await until(lambda: "updated a to 2" in operator)

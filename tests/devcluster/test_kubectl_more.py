@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
-from devcluster.running import Running, _environment
+from devcluster.running import Running, _environment, existing
 from devcluster.widgets import definition, widget
+from dms_operator.devcluster.errors import ApiError
 from dms_operator.devcluster.server import protobuf
 
 
@@ -57,10 +58,10 @@ async def test_it_edits_with_the_editor_of_the_user(
     monkeypatch.setenv("KUBE_EDITOR", str(script))
     monkeypatch.setenv("TMPDIR", str(tmp_path))  # where kubectl keeps a change that was refused
     assert "widget.demo.example/a edited" in await widgets.kubectl("edit", "widget", "a")
-    assert widgets.client.get("widgets", "default", "a")["spec"]["size"] == 4
+    assert existing(widgets.client, "widgets", "default", "a")["spec"]["size"] == 4
     script.write_text("#!/bin/sh\nsed -i 's/size: 4/size: 99/' \"$1\"\n")
     await widgets.kubectl("edit", "widget", "a", code=1)
-    assert widgets.client.get("widgets", "default", "a")["spec"]["size"] == 4
+    assert existing(widgets.client, "widgets", "default", "a")["spec"]["size"] == 4
 
 
 async def test_everybody_may_do_everything(cluster: Running) -> None:
@@ -180,7 +181,7 @@ def test_a_broken_protobuf_is_refused() -> None:
     for end in range(len(whole)):
         try:
             protobuf.decode(whole[:end])
-        except protobuf.ApiError as refusal:
+        except ApiError as refusal:
             assert refusal.code == 415
 
 

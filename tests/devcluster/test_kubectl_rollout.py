@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from devcluster.running import existing
 from devcluster.whole import Whole, shell, whole
 
 WAIT = "--timeout=20s"
@@ -35,8 +36,8 @@ async def test_it_rolls_out_and_back(here: Whole) -> None:
     assert [line.split()[0] for line in history.splitlines()[2:] if line] == ["2", "3"], (
         "what is gone back to is newest"
     )
-    container = here.client.get("deployments", "default", "web")["spec"]["template"]["spec"]["containers"][0]
-    assert not container.get("env")
+    web = existing(here.client, "deployments", "default", "web")
+    assert not web["spec"]["template"]["spec"]["containers"][0].get("env")
 
 
 async def test_it_restarts(here: Whole) -> None:
@@ -72,4 +73,4 @@ async def test_a_manifest_is_replaced_by_force(here: Whole) -> None:
     uid = manifest["metadata"]["uid"]
     plain = {**manifest, "metadata": {"name": "web"}}
     await here.kubectl("replace", "--force", "--grace-period=1", "-f", "-", stdin=yaml.safe_dump(plain))
-    assert here.client.get("deployments", "default", "web")["metadata"]["uid"] != uid
+    assert existing(here.client, "deployments", "default", "web")["metadata"]["uid"] != uid

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,7 +34,7 @@ def state(spec: Json, recorded_status: Json) -> ContainerState:
     )
 
 
-def comparable(status: Json) -> Json:
+def comparable(status: Mapping[str, Any]) -> Json:
     conditions = [{k: v for k, v in item.items() if k not in UNCOMPARED} for item in status["conditions"]]
     containers = [{k: v for k, v in item.items() if k not in IDENTITIES} for item in status["containerStatuses"]]
     kept = {key: value for key, value in status.items() if key not in ADDRESSES}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from kubernetes.aio import client, config, watch
@@ -13,12 +14,20 @@ from devcluster.running import Running
 from devcluster.widgets import GROUP, PLURAL, VERSION, definition, widget
 
 WHERE = (GROUP, VERSION, "default", PLURAL)
-JOB = {
-    "apiVersion": "batch/v1",
-    "kind": "Job",
-    "metadata": {"name": "one", "labels": {"app": "x"}},
-    "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}},
-}
+JOB = client.V1Job.model_validate(
+    {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "one", "labels": {"app": "x"}},
+        "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}},
+    }
+)
+
+
+def body(answer: object) -> dict[str, Any]:
+    """A custom object or a list of them, which the client gives without a type."""
+    assert isinstance(answer, dict)
+    return answer
 
 
 @pytest.fixture
@@ -33,9 +42,9 @@ async def api(cluster: Running) -> AsyncIterator[client.ApiClient]:
 async def test_a_job_is_created_listed_and_deleted(api: client.ApiClient) -> None:
     batch = client.BatchV1Api(api)
     created = await batch.create_namespaced_job("default", JOB)
-    assert created.spec.backoff_limit == 6
+    assert created.spec is not None and created.spec.backoff_limit == 6
     listed = await batch.list_namespaced_job("default", label_selector="app=x")
-    assert [job.metadata.name for job in listed.items] == ["one"]
+    assert [job.metadata and job.metadata.name for job in listed.items] == ["one"]
     await batch.delete_namespaced_job("one", "default", propagation_policy="Background")
     assert not (await batch.list_namespaced_job("default")).items
 
@@ -51,7 +60,7 @@ async def test_an_existing_name_is_a_conflict(api: client.ApiClient) -> None:
 async def test_a_watch_goes_on_from_the_version_of_a_list(api: client.ApiClient) -> None:
     custom = client.CustomObjectsApi(api)
     await custom.create_namespaced_custom_object(*WHERE, widget("before"))
-    listed = await custom.list_namespaced_custom_object(*WHERE)
+    listed = body(await custom.list_namespaced_custom_object(*WHERE))
     seen = []
 
     async def follow() -> None:
@@ -73,13 +82,13 @@ async def test_a_watch_goes_on_from_the_version_of_a_list(api: client.ApiClient)
 
 async def test_a_json_patch_tests_the_version(api: client.ApiClient) -> None:
     custom = client.CustomObjectsApi(api)
-    created = await custom.create_namespaced_custom_object(*WHERE, widget("a"))
+    created = body(await custom.create_namespaced_custom_object(*WHERE, widget("a")))
     patch = [
         {"op": "test", "path": "/metadata/resourceVersion", "value": created["metadata"]["resourceVersion"]},
         {"op": "add", "path": "/metadata/finalizers", "value": ["demo.example/f"]},
     ]
     content_type = "application/json-patch+json"
-    patched = await custom.patch_namespaced_custom_object(*WHERE, "a", patch, _content_type=content_type)
+    patched = body(await custom.patch_namespaced_custom_object(*WHERE, "a", patch, _content_type=content_type))
     assert patched["metadata"]["finalizers"] == ["demo.example/f"]
     with pytest.raises(ApiException) as refusal:
         await custom.patch_namespaced_custom_object(*WHERE, "a", patch, _content_type=content_type)
@@ -88,9 +97,9 @@ async def test_a_json_patch_tests_the_version(api: client.ApiClient) -> None:
 
 async def test_status_is_replaced_apart_from_the_spec(api: client.ApiClient) -> None:
     custom = client.CustomObjectsApi(api)
-    created = await custom.create_namespaced_custom_object(*WHERE, widget("a", size=2))
+    created = body(await custom.create_namespaced_custom_object(*WHERE, widget("a", size=2)))
     changed = {**created, "spec": {"size": 3}, "status": {"phase": "Ready"}}
-    replaced = await custom.replace_namespaced_custom_object_status(*WHERE, "a", changed)
+    replaced = body(await custom.replace_namespaced_custom_object_status(*WHERE, "a", changed))
     assert (replaced["spec"]["size"], replaced["status"], replaced["metadata"]["generation"]) == (
         2,
         {"phase": "Ready"},

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from devcluster.faults import Faults
+from devcluster.running import existing
 from devcluster.whole import Whole, children, job, pod, shell, whole
 from dms_operator.devcluster.faults.happenings import EvictPod, KillPod, RestartKubelet, ReviveNode, SilenceNode
 
@@ -27,12 +28,12 @@ def faults(here: Whole) -> Faults:
 
 
 def _ready(here: Whole) -> str:
-    conditions = (here.client.get("nodes", None, NODE) or {})["status"]["conditions"]
+    conditions = existing(here.client, "nodes", None, NODE)["status"]["conditions"]
     return next(str(item["status"]) for item in conditions if item["type"] == "Ready")
 
 
 def _taints(here: Whole) -> set[str]:
-    return {item["key"] for item in (here.client.get("nodes", None, NODE) or {})["spec"].get("taints") or []}
+    return {item["key"] for item in existing(here.client, "nodes", None, NODE)["spec"].get("taints") or []}
 
 
 async def test_a_killed_pod_ends_by_the_signal(here: Whole, faults: Faults) -> None:
@@ -68,7 +69,7 @@ async def test_an_eviction_through_the_api_deletes_the_pod(here: Whole) -> None:
     await here.phase("p", "Running")
     assert "drained" in await here.kubectl("drain", NODE, "--force", "--timeout=20s")
     assert here.client.get("pods", "default", "p") is None
-    assert (here.client.get("nodes", None, NODE) or {})["spec"]["unschedulable"]
+    assert existing(here.client, "nodes", None, NODE)["spec"]["unschedulable"]
 
 
 async def test_a_pod_that_a_lost_node_is_cleared_of_is_a_target_of_disruption(here: Whole, faults: Faults) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from devcluster.replay import Exchange, Key, Outcome, Replay, load
-from devcluster.running import Running
+from devcluster.running import Running, existing
 
 FILES = (
     "01-discovery",
@@ -110,7 +110,7 @@ class Recording:
         self._replay.here[load("09-deletion")[18]["response"]["body"]["metadata"]["uid"]] = kept["metadata"]["uid"]
 
     async def _node_is_dressed(self) -> None:
-        while "taints" in (self._cluster.client.get("nodes", None, "board-1") or {})["spec"]:  # noqa: ASYNC110
+        while "taints" in existing(self._cluster.client, "nodes", None, "board-1")["spec"]:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 

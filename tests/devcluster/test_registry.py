@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devcluster.running import namespace
+from devcluster.running import existing, namespace
 from devcluster.widgets import definition, widget
 from dms_operator.devcluster.client import LocalClient
 from dms_operator.devcluster.errors import ApiError
@@ -85,11 +85,13 @@ def test_nothing_is_created_in_a_namespace_that_ends(client: LocalClient) -> Non
     client.delete("namespaces", None, "default")
     with pytest.raises(ApiError) as refusal:
         client.create("pods", "default", _pod())
+    assert refusal.value.details is not None
     assert (refusal.value.code, refusal.value.details["causes"][0]["reason"]) == (403, "NamespaceTerminating")
 
 
 def test_a_namespace_is_gone_when_its_finalizer_is(client: LocalClient) -> None:
-    assert client.delete("namespaces", None, "default")["status"]["phase"] == "Terminating"
+    ending = client.delete("namespaces", None, "default")
+    assert ending is not None and ending["status"]["phase"] == "Terminating"
     client.patch("namespaces", None, "default", {"spec": {"finalizers": []}}, "finalize")
     assert client.get("namespaces", None, "default") is None
 
@@ -112,7 +114,7 @@ def test_an_error_that_was_there_before_does_not_block_a_change_elsewhere(client
     client.create("widgets", "default", widget("a", size=4))
     size = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["size"]
     size["maximum"] = 3
-    live = client.get("customresourcedefinitions", None, "widgets.demo.example")
+    live = existing(client, "customresourcedefinitions", None, "widgets.demo.example")
     client.update("customresourcedefinitions", {**live, "spec": {**live["spec"], "versions": crd["spec"]["versions"]}})
     client.patch("widgets", "default", "a", {"metadata": {"labels": {"x": "y"}}})
     with pytest.raises(ApiError, match="less than or equal to 3"):
@@ -139,7 +141,7 @@ def test_events_are_the_same_objects_in_both_groups(client: LocalClient) -> None
     }
     created = client.create("events.events.k8s.io", "default", event)
     assert created["note"] == "hello"
-    stored = client.get("events", "default", "e")
+    stored = existing(client, "events", "default", "e")
     assert (stored["apiVersion"], stored["message"], stored["involvedObject"]["name"]) == ("v1", "hello", "p")
 
 

@@ -22,7 +22,7 @@ VALUES = st.recursive(
 
 
 def _schemas() -> st.SearchStrategy[dict[str, Any]]:
-    leaves = st.sampled_from(
+    leaves: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
         [
             {"type": "string"},
             {"type": "string", "default": "d"},

@@ -15,7 +15,7 @@ def _obj(name: str, **more: Any) -> dict[str, Any]:
 
 
 def _drain(subscription: Subscription) -> list[tuple[str, str]]:
-    seen = []
+    seen: list[tuple[str, str]] = []
     while (event := subscription.take()) is not None:
         seen.append((event.type, event.record.object["metadata"]["name"]))
     return seen
