@@ -128,3 +128,35 @@ async def test_a_label_that_is_refused_is_told_on_the_deployment(monkeypatch: py
         await scene.reconcile()
     [event] = scene.cluster.events.values()
     assert "refused to label vehicle car: cannot patch resource nodes/status" in event["message"]
+
+
+def vehicle_job(name: str) -> dict[str, Any]:
+    owner = {"kind": "DMSModelDeployment", "name": "driver", "uid": "uid-of-driver", "controller": True}
+    metadata = {"name": name, "namespace": "perception", "ownerReferences": [owner]}
+    return {"metadata": metadata | {"annotations": {"dms.edge/node": "car"}}}
+
+
+async def test_no_deletion_cuts_a_job_on_a_vehicle_off_for_the_finalizer_is_there_before_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene = Scene(monkeypatch, rollout=ROLLOUT)
+    scene.plan = {"create": [vehicle_job("prefetch")]}
+    await scene.reconcile()
+    assert scene.cluster.calls[:2] == ["set_finalizers driver dms.edge/operator", "create_job prefetch"]
+    scene.plan = {}
+    await scene.reconcile()
+    assert scene.cluster.deployments[NAME]["metadata"]["finalizers"] == ["dms.edge/operator"]
+    scene.caches.jobs.drop(scene.cluster.jobs[ObjectName("perception", "prefetch")])
+    await scene.reconcile()
+    assert scene.cluster.deployments[NAME]["metadata"]["finalizers"] == []
+
+
+async def test_no_job_on_a_vehicle_is_made_for_a_deployment_that_is_deleted_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene = Scene(monkeypatch, rollout=ROLLOUT)
+    scene.plan = {"create": [vehicle_job("activate")]}
+    scene.cluster.faults["set_finalizers"] = ApiError(409, "Conflict", "the object has been modified")
+    with pytest.raises(ApiError, match="modified"):
+        await scene.reconcile()
+    assert scene.cluster.jobs == {}

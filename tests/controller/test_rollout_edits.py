@@ -185,6 +185,38 @@ class TestSpec:
         assert fleet.disks == before
 
 
+class TestMadeAnew:
+    def anew(self, fleet: FleetWorld, **changes: object) -> FleetWorld:
+        """The deployment is deleted and made anew; labels and disks stay."""
+        fleet.body["status"] = {}
+        fleet.body["metadata"]["uid"] = "uid-of-another"
+        fleet.jobs.clear()
+        fleet.created.clear()
+        fleet.edit(**changes)
+        return fleet.settle()
+
+    def test_with_the_spec_that_the_fleet_runs_it_brings_nothing_and_knows_what_to_go_back_to(self) -> None:
+        fleet = fleet_world().settle()
+        stable, artifacts = fleet.revision(), dict(fleet.artifacts)
+        fleet.artifacts.clear()
+        assert self.anew(fleet).rollout["state"] == "Completed"
+        assert fleet.artifacts == {}, "no vehicle was switched"
+        fleet.edit(rollout={"waves": SLOW})
+        fleet.annotate(ABORT, other(fleet, "bad"))
+        fleet.settle()
+        assert set(fleet.disks.values()) == {stable}
+        assert len(fleet.artifacts) == 1 and fleet.artifacts.items() <= artifacts.items()
+
+    def test_with_another_revision_it_knows_nothing_to_go_back_to(self) -> None:
+        fleet = fleet_world().settle()
+        self.anew(fleet, rollout={"waves": SLOW}, model={"uri": "file:///models/bad.pt2"})
+        bad = fleet.revision()
+        assert sorted(fleet.labels.values()).count(bad) == 1
+        fleet.annotate(ABORT, bad)
+        fleet.settle()
+        assert len(fleet.labels) == 3 and bad not in fleet.labels.values()
+
+
 class TestVehicles:
     def test_a_fleet_that_shrinks_to_nothing_waits_for_vehicles(self) -> None:
         fleet = fleet_world()

@@ -169,15 +169,21 @@ class Fleets(RuleBasedStateMachine):
         assert not running & {*fleet.rollout["refused"]}, "no vehicle keeps what was taken back"
         if fleet.rollout["state"] == "Completed":
             assert running == {fleet.revision()}
-            assert {name: fleet.artifacts[name] for name in fleet.vehicles} == {
-                name: fleet.built_for(self.target_of(vehicle)) for name, vehicle in fleet.vehicles.items()
-            }
+            self.each_runs_what_was_built_for_its_target()
+            for name, vehicle in fleet.vehicles.items():
+                fleet.move(name, labels={"line": "ab"[vehicle.labels["line"] == "a"]})
+            fleet.settle()
+            self.each_runs_what_was_built_for_its_target()
         else:
             assert fleet.rollout["state"] == "RolledBack" or fleet.pauses()
 
     def switching_here(self) -> list[str]:
         seen = self.fleet.vehicles
         return [name for name in self.fleet.switching() if name in seen and not seen[name].away_since]
+
+    def each_runs_what_was_built_for_its_target(self) -> None:
+        for name, vehicle in self.fleet.vehicles.items():
+            assert self.fleet.artifacts[name] == self.fleet.built_for(self.target_of(vehicle))
 
     def target_of(self, vehicle: Vehicle) -> str:
         targets = self.fleet.body["spec"]["targets"]

@@ -131,6 +131,20 @@ def test_a_foreground_deletion_takes_the_model_along_too(fleet: Fleet) -> None:
     assert fleet.links() == fleet.labels() == {}
 
 
+def test_a_deletion_in_the_middle_of_switches_lets_them_end_and_begins_no_other(fleet: Fleet) -> None:
+    gate = f"{fleet.kubectl.namespace}-gate"
+    fleet.stages.behave(driver__activate={"hold": gate})
+    fleet.deploy(waves=[{"name": "fleet", "size": "100%"}])
+    wait_for(lambda: len(fleet.runs("activate")) == 2, 60, "two vehicles are being switched")
+    fleet.kubectl("delete", "dmsd", "driver", "--wait=false")
+    time.sleep(1)
+    fleet.stages.release(gate)
+    wait_for(lambda: not fleet.kubectl.json("get", "dmsd")["items"], 60, "the deployment is gone")
+    assert fleet.labels() == fleet.links()
+    assert set(fleet.links()) == set(fleet.runs("activate")) == set(fleet.runs("activate", "end"))
+    assert len(fleet.links()) == 2
+
+
 def test_models_stay_when_nobody_asks_for_their_removal(fleet: Fleet) -> None:
     revision = fleet.completed()
     fleet.kubectl("delete", "dmsd", "driver", "--timeout=60s")

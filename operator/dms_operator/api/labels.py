@@ -61,7 +61,7 @@ was rolled back is rolled out again when the value begins with it."""
 DELETE_ARTIFACTS = f"{GROUP}/delete-artifacts"
 """Annotation on a deployment, `true`: when it is deleted, its artifacts go too, but those that others use."""
 FINALIZER = f"{GROUP}/operator"
-"""On deployments with DELETE_ARTIFACTS alone."""
+"""On deployments with DELETE_ARTIFACTS or deletionPolicy Remove, and on those with Jobs on vehicles."""
 REMOVES_FOR = f"{GROUP}/removes-for"
 """Annotation on a removal Job, which has no owner: name of the deployment that it works for."""
 

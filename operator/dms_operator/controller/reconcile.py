@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
 
-from ..api.labels import API_VERSION, FINALIZER, KIND, VEHICLE
+from ..api.labels import API_VERSION, FINALIZER, KIND, NODE, VEHICLE
 from ..api.reasons import EVENT_STAGE_FAILED, EVENT_VEHICLE_FAILED
 from ..api.resource import Metadata
 from ..api.status import DeploymentStatus
@@ -84,8 +84,9 @@ class Reconciler:
             return None
         if "deletionTimestamp" in body["metadata"]:
             return await self._clean_up(body) if FINALIZER in body["metadata"].get("finalizers", []) else None
-        body = await self._set_finalizer(body)
-        await self._find_lost_pods(self._caches.jobs.owned_by(body["metadata"]["uid"]))
+        jobs = self._caches.jobs.owned_by(body["metadata"]["uid"])
+        body = await self._set_finalizer(body, on_vehicles=any(map(_is_on_vehicle, jobs)))
+        await self._find_lost_pods(jobs)
         observed = await self._read_metrics(self._observe(body))
         steps = plan(observed, self._settings, self._now())
         acted = await self._act(body, observed, steps)
@@ -108,10 +109,11 @@ class Reconciler:
             return observed
         return replace(observed, fleet=await self._readings.add_to(observed.fleet, name, wanted))
 
-    async def _set_finalizer(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Put the finalizer on, or take it off, as the annotations ask; gives the deployment as it is then."""
+    async def _set_finalizer(self, body: dict[str, Any], *, on_vehicles: bool) -> dict[str, Any]:
+        """Put the finalizer on, or take it off; gives the deployment as it is then."""
         name = ObjectName.of(body)
-        wanted = removal.finalizers(Metadata.model_validate(body["metadata"]), body["spec"])
+        metadata = Metadata.model_validate(body["metadata"])
+        wanted = removal.finalizers(metadata, body["spec"], on_vehicles=on_vehicles)
         if wanted is None:
             return body
         answer = await self._cluster.set_finalizers(name, wanted, body["metadata"]["resourceVersion"])
@@ -121,6 +123,7 @@ class Reconciler:
 
     async def _clean_up(self, body: Raw) -> float | None:
         """The next step of a deployment that is being deleted, and whose artifacts or models may have to go."""
+        await self._find_lost_pods(self._caches.jobs.owned_by(body["metadata"]["uid"]))
         observed = self._observe(body)
         views = [job_view(job, pods) for job, pods in await self._cleaning_jobs(body)]
         removing = next((view for view in views if view.name == removal_job_name(observed.metadata)), None)
@@ -175,9 +178,11 @@ class Reconciler:
                     self._caches.pods.put(pod)
                 self._caches.jobs.mark(ObjectName.of(job))
 
-    async def _act(self, body: Raw, observed: Observed, steps: Plan) -> bool:
+    async def _act(self, body: dict[str, Any], observed: Observed, steps: Plan) -> bool:
         """Carry out a plan; says whether the world changed by it, so that another look is due."""
         name = ObjectName.of(body)
+        if any(map(_is_on_vehicle, steps.create)):
+            body = await self._set_finalizer(body, on_vehicles=True)
         for node, marks in steps.node_labels.items():
             await self._label(body, node, marks)
         deleted = [await self._delete(ObjectName(name.namespace, job)) for job in steps.delete]
@@ -259,6 +264,10 @@ def _last_phase(job: Raw) -> str | None:
     ends = {"Complete": "Succeeded", "Failed": "Failed"}
     conditions: list[dict[str, str]] = job["status"].get("conditions") or []
     return next((ends[end["type"]] for end in conditions if end["type"] in ends and end["status"] == "True"), None)
+
+
+def _is_on_vehicle(job: Raw) -> bool:
+    return NODE in (job["metadata"].get("annotations") or {})
 
 
 def _settled(requeue_after: float | None) -> float:

@@ -1,8 +1,9 @@
 """What becomes of a deployment's artifacts and models when it is deleted: they stay, unless one asks for their removal.
 
-Either wish puts a finalizer on the deployment. After its deletion its Jobs go first, then models leave their vehicles
-(vehicle_removal.py), then one Job removes the artifacts that no other deployment of the same store names, then the
-finalizer goes: also when that fails, or takes too long.
+Either wish puts a finalizer on the deployment, and so do Jobs on vehicles while there are any. After its deletion its
+Jobs go first, then models leave their vehicles (vehicle_removal.py), or switches end there (vehicle_settling.py), then
+one Job removes the artifacts that no other deployment of the same store names, then the finalizer goes: also when that
+fails, or takes too long.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -23,7 +24,8 @@ from .jobs import removal_job_manifest
 from .observation import JobView, Observed
 from .settings import Settings
 from .text import clip, number, parse_timestamp
-from .vehicle_removal import SLACK, longest, vehicle_step
+from .vehicle_removal import SLACK, VehicleStep, longest, vehicle_step
+from .vehicle_settling import longest_settling, settling_step
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,12 @@ class Removal:
     """As in a plan: what lies on vehicles."""
 
 
-def finalizers(metadata: Metadata, spec: Mapping[str, Any]) -> list[str] | None:
-    """The finalizers that a living deployment should have instead of its present ones; None: they are right."""
-    wanted = takes_artifacts(metadata) or frees_vehicles(spec)
+def finalizers(metadata: Metadata, spec: Mapping[str, Any], *, on_vehicles: bool) -> list[str] | None:
+    """The finalizers that a living deployment should have instead of its present ones; None: they are right.
+
+    `on_vehicles`: whether it has Jobs on vehicles, which must not be cut off in the middle of a switch.
+    """
+    wanted = takes_artifacts(metadata) or frees_vehicles(spec) or on_vehicles
     if wanted == (FINALIZER in metadata.finalizers):
         return None
     return [*metadata.finalizers, FINALIZER] if wanted else without_ours(metadata.finalizers)
@@ -97,8 +102,8 @@ def removal(
         return Removal(done=[_given_up("", f"the spec is invalid ({observed.spec.message})")])
     told: list[Event] = []
     labels: dict[str, dict[str, str | None]] = {}
-    if observed.spec.rollout and observed.spec.rollout.deletion_policy == "Remove":
-        vehicles = vehicle_step(observed, observed.spec, deactivations, settings, now)
+    vehicles = _vehicles_step(observed, observed.spec, deactivations, settings, now)
+    if vehicles is not None:
         if vehicles.done is None:
             stages = [one.name for one in observed.jobs.values() if not one.deleting]
             delete = [*vehicles.delete, *stages]
@@ -109,6 +114,15 @@ def removal(
         return Removal(done=done, node_labels=labels)
     artifacts = _artifacts_step(observed, observed.spec, job, used, settings, now)
     return replace(artifacts, done=[*told, *artifacts.done], node_labels=labels) if artifacts.done else artifacts
+
+
+def _vehicles_step(
+    observed: Observed, spec: DeploymentSpec, deactivations: Iterable[JobView], settings: Settings, now: datetime
+) -> VehicleStep | None:
+    """What is to be done on vehicles; None where there is no rollout."""
+    if spec.rollout and spec.rollout.deletion_policy == "Remove":
+        return vehicle_step(observed, spec, deactivations, settings, now)
+    return settling_step(observed, settings, now) if spec.rollout or observed.vehicle_jobs else None
 
 
 def _artifacts_step(
@@ -141,8 +155,10 @@ def refused(
 def _for_vehicles(observed: Observed, settings: Settings) -> timedelta:
     """Time that passes until vehicles are done with, before any artifact is removed."""
     spec = observed.spec if isinstance(observed.spec, DeploymentSpec) else None
-    frees = spec is not None and spec.rollout is not None and spec.rollout.deletion_policy == "Remove"
-    return longest(observed, spec, settings) if spec and frees else timedelta()
+    if spec is None or spec.rollout is None:
+        return longest_settling(settings) if observed.vehicle_jobs else timedelta()
+    frees = spec.rollout.deletion_policy == "Remove"
+    return longest(observed, spec, settings) if frees else longest_settling(settings)
 
 
 def _end_stages(jobs: Iterable[JobView], spec: DeploymentSpec, settings: Settings, now: datetime) -> Removal:

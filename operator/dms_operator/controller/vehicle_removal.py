@@ -28,7 +28,7 @@ from .vehicle_jobs import deactivation_manifest
 
 SLACK = timedelta(seconds=60)
 """On top of a Job's own deadline, until its end is known here."""
-_NAMED = 5
+NAMED = 5
 """Vehicles that an event names."""
 
 
@@ -223,8 +223,8 @@ def _event(freed: int, left: list[_Leaving], label: str) -> Event:
     text = f"model removed from {freed} vehicle{'s' if freed != 1 else ''}"
     if not left:
         return Event("Normal", EVENT_CLEANED_UP, text)
-    named = [f"{each.vehicle.name} ({each.failure or 'no answer in time'})" for each in left[:_NAMED]]
-    more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
+    named = [f"{each.vehicle.name} ({each.failure or 'no answer in time'})" for each in left[:NAMED]]
+    more = f" and {len(left) - NAMED} more" if len(left) > NAMED else ""
     labelled = any(not each.is_unknown for each in left)
     found = f"; kubectl get nodes -l {label} names those that nobody tried" if labelled else ""
     stays = f"{text}; it stays on {', '.join(named)}{more}{found}"
