@@ -76,6 +76,11 @@ def test_the_default_queries_read_the_worst_vehicle_from_a_real_prometheus(tmp_p
         values = {gauge.metric: [each.value for each in found] for gauge, found in seen(revision).readings.items()}
         return values if len(values) == 3 and all(len(each) >= readings for each in values.values()) else None
 
+    def heard(revision: str, readings: int) -> list[set[str]] | None:
+        told = seen(revision).told.values()
+        enough = [{name for name, number in each.items() if number >= readings} for each in told]
+        return enough if len(told) == 3 and enough == [set(each) for each in told] else None
+
     with serving(runtimes) as address:
         prometheus = Prometheus(tmp_path, address)
         try:
@@ -85,9 +90,8 @@ def test_the_default_queries_read_the_worst_vehicle_from_a_real_prometheus(tmp_p
                 assert found["p99LatencyMs"][-1] == pytest.approx(latency, rel=0.02)
                 assert (found["errorRate"][-1], found["temperatureCelsius"][-1]) == (0, 61.5)
             for revision, cars in (("good", {"car-1", "car-2"}), ("bad", {"car-3"})):
-                told = seen(revision).told
-                assert len(told) == 3 and all(set(each) == cars for each in told.values())
-                assert all(number >= 3 for each in told.values() for number in each.values())
+                told = wait_for(partial(heard, revision, 3), 30, f"each vehicle of {revision} gave three readings")
+                assert all(each == cars for each in told)
             assert read("unknown", 0) == {"p99LatencyMs": [], "errorRate": [], "temperatureCelsius": []}
         finally:
             end(prometheus.process)
