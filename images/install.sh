@@ -1,5 +1,6 @@
 #!/bin/sh
 # install.sh python|requirements|project: the steps of every image's build stage, which leave /opt/dms behind.
+# install.sh runtime [PACKAGE...]: what the image itself gets of Debian, and the user that it runs as.
 # Nothing is compiled: a package without a wheel for this platform ends the build.
 set -eu
 
@@ -31,8 +32,18 @@ case $1 in
       python3 -m pip wheel --no-build-isolation --no-deps --no-index --wheel-dir /build/dist "$HERE/project"
     python3 -m pip --python "$VENV/bin/python" install --no-deps --no-index /build/dist/*.whl
     ;;
+  runtime) # no setuid program stays
+    shift
+    apt-get update
+    apt-get install -y --no-install-recommends ca-certificates python3 "$@"
+    apt-get clean
+    rm -rf /var/lib/apt/lists/* /var/cache/*/* /var/log/*.log /var/log/apt/*
+    find / -xdev -type f -perm /6000 -exec chmod a-s {} +
+    groupadd --gid 65532 nonroot
+    useradd --uid 65532 --gid 65532 --home-dir /tmp --no-create-home --shell /usr/sbin/nologin nonroot
+    ;;
   *)
-    echo "usage: install.sh python|requirements|project" >&2
+    echo "usage: install.sh python|requirements|project|runtime [PACKAGE...]" >&2
     exit 2
     ;;
 esac
