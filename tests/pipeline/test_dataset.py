@@ -119,6 +119,16 @@ def test_every_sample_is_the_one_that_was_saved(save: Any, tmp_path: Path) -> No
         dataset.feed(5)
 
 
+def test_an_array_with_more_values_than_its_header_says_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "data.npz"
+    with zipfile.ZipFile(path, "w") as archive, archive.open("frames.npy", "w") as file:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (4, 3, 16, 16)}
+        np.lib.format.write_array_header_1_0(file, header)
+        file.write(np.zeros((5, 3, 16, 16), np.float32).tobytes())
+    with pytest.raises(DatasetInvalid, match=r"damaged .* where shape \(4, 3, 16, 16\) takes 12288"):
+        load_dataset(path, [FRAMES], LIMIT, labels_required=False)
+
+
 LARGE = """
 import resource, sys
 from pathlib import Path
