@@ -1,7 +1,8 @@
-"""Signed artifacts, end to end: the key comes from a Secret, and the next deployment refuses another key's work."""
+"""Signed artifacts, end to end: the key comes from a Secret, and after a rotation nothing of the old key's is used."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -59,7 +60,7 @@ def _give(kubectl: Kubectl, keys: Keys) -> None:
     kubectl("create", "secret", "generic", SECRET, *files)
 
 
-def test_what_is_deployed_is_signed_by_the_secrets_key_and_anothers_work_is_refused(
+def test_what_is_deployed_is_signed_by_the_secrets_key_a_forgery_is_refused_and_another_key_has_all_made_anew(
     signed: Signed, tmp_path: Path
 ) -> None:
     _give(signed.kubectl, signed.keys)
@@ -81,3 +82,15 @@ def test_what_is_deployed_is_signed_by_the_secrets_key_and_anothers_work_is_refu
     bundle.write_text(bundle.read_text().replace("qcs8255", "tda4vm"))
     forged = signed.dms("artifact", "verify", artifact["digest"], store, f"--key={signed.keys.public}")
     assert (forged.returncode, "SignatureInvalid" in forged.stderr) == (1, True), forged.stdout
+
+    other = key_pair(tmp_path / "other-keys")
+    _give(signed.kubectl, other)
+    signed.kubectl.apply(deployment("second"))
+    second = signed.ended("second")
+    assert second["phase"] == "Ready", second["summary"]
+    assert second["targets"][0]["artifact"]["signer"] == other.signer
+    store_folder = signed.stages.directory / "artifacts"
+    made = {json.loads(path.read_text())["artifact"]["digest"][7:] for path in (store_folder / "recipes").iterdir()}
+    papers = {path.stem: json.loads(path.read_text()) for path in (store_folder / "attestations").iterdir()}
+    assert len(made) >= 4 and made <= papers.keys(), "papers lie beside every artifact"
+    assert all(each["signature"] and each["sbom"] and each["provenance"] for each in papers.values())

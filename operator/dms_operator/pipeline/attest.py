@@ -22,27 +22,42 @@ MODEL_SUFFIXES = (".onnx", ".bin", ".dlc", ".pt2")
 """Files that are models in themselves, in the bill of materials."""
 _INPUTS = ("resolved", "reference", "variant", "compiled")
 """Fields of recipes that name artifacts by digest."""
+_FETCHED = {"model": "source", "dataset": "dataset.npz"}
+"""Files of a resolved artifact that are an input as it was fetched, byte for byte."""
+_TOOLS = ("numpy", "onnx", "onnxruntime", "onnxruntime-qnn", "torch")
+"""Distributions that decide an artifact's bytes; all others are in the bill of materials alone."""
 
 
-def attested(artifact: Artifact, files: Mapping[str, Path], request: StageRequest, context: StageContext) -> Artifact:
-    """Write and sign the documents of an artifact that was just stored. Raises SigningUnavailable, StoreUnwritable.
+def attested(
+    artifact: Artifact,
+    files: Mapping[str, Path],
+    request: StageRequest,
+    context: StageContext,
+    compiler: str | None = None,
+) -> Artifact:
+    """Write and sign the documents of an artifact that was just stored; `compiler` names the tools of convert.
 
     Equal bytes may come of different recipes: the documents of the first stay, if our key signed them.
+    Raises SigningUnavailable, StoreUnwritable.
     """
     known = context.store.attestation(artifact.digest)
     if known is None or not context.keys.trusts(known):
         digests = {name: file_digest(path) for name, path in sorted(files.items())}
+        tools = installed()
+        made_by = _deciding(tools) | ({"compiler": compiler} if compiler else {})
         plain = Attestation(
-            provenance=provenance(artifact, digests, request.recipe),
-            sbom=bill_of_materials(artifact, digests, installed()),
+            provenance=provenance(artifact, digests, request.recipe, made_by),
+            sbom=bill_of_materials(artifact, digests, tools),
         )
         known = context.keys.sign(files, plain, context.workdir)
         context.store.attest(artifact.digest, known)
     return artifact.model_copy(update={"signer": context.keys.signer if known.signature else None})
 
 
-def provenance(artifact: Artifact, digests: Mapping[str, str], recipe: AnyRecipe) -> dict[str, Any]:
-    """An in-toto statement: these files came of this recipe and these inputs, by this image and version."""
+def provenance(
+    artifact: Artifact, digests: Mapping[str, str], recipe: AnyRecipe, tools: Mapping[str, str]
+) -> dict[str, Any]:
+    """An in-toto statement: these files came of this recipe and these inputs, by this image and these tools."""
     return {
         "_type": STATEMENT,
         "subject": [{"name": name, "digest": {"sha256": _hex(digest)}} for name, digest in digests.items()],
@@ -52,10 +67,10 @@ def provenance(artifact: Artifact, digests: Mapping[str, str], recipe: AnyRecipe
                 "buildType": BUILD_TYPE,
                 "externalParameters": _public(recipe).to_wire(),
                 "internalParameters": {"artifact": artifact.digest},
-                "resolvedDependencies": list(_dependencies(_public(recipe))),
+                "resolvedDependencies": list(_dependencies(_public(recipe), digests)),
             },
             "runDetails": {
-                "builder": {"id": f"dms-operator/{recipe.stage}", "version": {"dms-operator": __version__}},
+                "builder": {"id": f"dms-operator/{recipe.stage}", "version": {"dms-operator": __version__, **tools}},
                 "byproducts": [],
             },
         },
@@ -70,13 +85,12 @@ def _public(recipe: AnyRecipe) -> AnyRecipe:
     return recipe.model_copy(update={"model_uri": public(recipe.model_uri), "dataset_uri": dataset})
 
 
-def _dependencies(recipe: AnyRecipe) -> Iterator[dict[str, Any]]:
+def _dependencies(recipe: AnyRecipe, digests: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     yield {"name": "image", "uri": recipe.image}
     if isinstance(recipe, ResolveRecipe):
-        pin = {"digest": {"sha256": recipe.model_sha256}} if recipe.model_sha256 else {}
-        yield {"name": "model", "uri": recipe.model_uri, **pin}
-        if recipe.dataset_uri:
-            yield {"name": "dataset", "uri": recipe.dataset_uri}
+        for name, uri in (("model", recipe.model_uri), ("dataset", recipe.dataset_uri)):
+            if uri:
+                yield {"name": name, "uri": uri, "digest": {"sha256": _hex(digests[_FETCHED[name]])}}
     for name in _INPUTS:
         if digest := getattr(recipe, name, None):
             yield {"name": name, "digest": {"sha256": _hex(digest)}}
@@ -115,6 +129,10 @@ def installed() -> dict[str, str]:
     """Every Python distribution of this image, by name."""
     found = {each.name: each.version for each in importlib.metadata.distributions() if each.name}
     return dict(sorted(found.items(), key=lambda entry: entry[0].lower()))
+
+
+def _deciding(tools: Mapping[str, str]) -> dict[str, str]:
+    return {name: version for name, version in tools.items() if name in _TOOLS}
 
 
 def _hex(digest: str) -> str:

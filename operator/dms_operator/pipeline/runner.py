@@ -83,7 +83,8 @@ def _cached_or_run(request: StageRequest, digest: str, workdir: Path, progress: 
     if cached is not None and cached.artifact and context.keys.trusts(store.attestation(cached.artifact.digest)):
         return cached
     files, facts = stage_function(request.recipe.stage)(request.recipe, context)
-    artifact = attested(store.put(files), files, request, context)
+    compiler = facts.tool_version if isinstance(facts, CompiledFacts) else None
+    artifact = attested(store.put(files), files, request, context, compiler)
     result = StageResult.model_validate(
         {
             "stage": request.recipe.stage,
