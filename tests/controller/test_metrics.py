@@ -1,22 +1,24 @@
 """What /metrics shows: base units, no leftovers, every finished stage once."""
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from controller.builders import COCKPIT, Script, spec, world
+from controller.builders import COCKPIT, Script, latency, spec, world
 from controller.fleet_world import fleet_world
 from dms_operator.api.quantities import Power
-from dms_operator.api.status import DeploymentStatus
+from dms_operator.api.stages import PROVENANCE_ORDER, StageName
+from dms_operator.api.status import DeploymentStatus, StageStatus
 from dms_operator.controller.caches import Caches, ObjectName
 from dms_operator.controller.metrics import Metrics
-from dms_operator.controller.model_samples import samples_of
+from dms_operator.controller.model_samples import FAMILIES, samples_of
 
 NAME = ObjectName("perception", "driver")
 OBJECT = {"namespace": "perception", "deployment": "driver"}
 TARGET = {**OBJECT, "target": "cockpit"}
+RECIPE = f"sha256:{'0' * 64}"
 SPEC = spec(COCKPIT) | {"benchmark": {"latencyBudget": "50ms"}}
 
 
@@ -153,11 +155,25 @@ def test_a_board_whose_node_is_not_ready_is_down_unless_it_was_taken_out_of_serv
     assert figures == {"nodes": 3, "disabled": 1, "down": 1}
 
 
-def test_series_per_deployment_are_bounded_whatever_the_spec_asks_for() -> None:
-    ready = _ready()
+def test_series_per_deployment_are_bounded_whatever_the_spec_asks_for_and_whatever_becomes_of_it() -> None:
+    """As many targets as there may be, figures of every provenance, every stage at work, and a rollout."""
+    measured = [latency(each, p90="0.42ms", p99="0.42ms") for each in PROVENANCE_ORDER]
+    ready = _ready(latencies=measured, power=Power("800mW"))
     targets = [ready.targets[0].model_copy(update={"name": f"target-{number}"}) for number in range(16)]
-    samples = samples_of(NAME, SPEC, ready.model_copy(update={"targets": targets}))
-    assert len(samples) < 16 * 30 + 50
+    stages = [
+        StageStatus(name=name, stage=name, recipe=RECIPE, job=name, state=state, started_at="2026-11-23T12:00:00Z")
+        for name in get_args(StageName)
+        for state in ("Pending", "Running")
+    ]
+    rollout = DeploymentStatus.model_validate(fleet_world().settle().status).rollout
+    worst = ready.model_copy(update={"targets": targets, "stages": stages, "rollout": rollout})
+    wanted = SPEC | {"quantization": {"maxAccuracyDrop": 0.01}}
+    samples = samples_of(NAME, wanted, worst)
+    seen = {sample.family for sample in samples}
+    assert seen == set(FAMILIES)
+    of_targets = [sample for sample in samples if "target" in sample.family.labels]
+    assert len(of_targets) <= 16 * 30, "docs/observability.md"
+    assert len(samples) - len(of_targets) <= 80, "docs/observability.md"
     assert len({(sample.family.name, sample.labels) for sample in samples}) == len(samples)
 
 

@@ -56,6 +56,18 @@ def test_every_query_gives_data_on_a_real_run(file: Path, scene: Scene) -> None:
 
 
 @DASHBOARDS
+def test_every_variable_offers_values_on_a_real_run(file: Path, scene: Scene) -> None:
+    variables = json.loads(file.read_text())["templating"]["list"]
+    asked = [each["query"] for each in variables if each["type"] == "query"]
+    for query in asked:
+        [(selector, label)] = re.findall(r"^label_values\((.+), (\w+)\)$", query)
+        filled = selector.replace("$namespace", ".*")
+        found = {series["metric"].get(label) for series in scene.prometheus.query(filled, scene.at)}
+        assert found and None not in found, query
+    assert bool(asked) == (file.stem != "dms-operator")
+
+
+@DASHBOARDS
 def test_no_query_leaves_a_variable_unfilled(file: Path) -> None:
     assert [expression for _, expression in _queries(file) if "$" in expression] == []
 

@@ -94,6 +94,9 @@ def test_every_line_of_the_operators_log_is_json_and_the_story_has_its_keys(run:
     assert ready["revision"]
 
 
-def test_a_pods_own_log_lines_are_json_too(run: Run) -> None:
-    lines = [json.loads(line) for line in run.pod_log.splitlines() if line.startswith("{")]
+def test_a_pods_own_log_lines_are_json_too_from_its_beginning_to_its_end(run: Run) -> None:
+    marked = ("@progress ", "@result ")
+    lines = [json.loads(line) for line in run.pod_log.splitlines() if not line.startswith(marked)]
     assert all(line["stage"] == "resolve" and line["deployment"].endswith("/traced") for line in lines)
+    words = [line["message"] for line in lines]
+    assert words[0] == "resolve begins" and words[-1].startswith("resolve succeeded after")

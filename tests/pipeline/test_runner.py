@@ -1,6 +1,8 @@
 """Whatever happens in a stage, its pod answers once, in at most 4 KiB, with the right exit code."""
 
 import errno
+import json
+import logging
 import os
 import signal
 import subprocess
@@ -25,6 +27,7 @@ from dms_operator.api.stages import (
     ResolveRecipe,
     StageResult,
 )
+from dms_operator.api.vehicle import DeactivateRecipe
 from dms_operator.artifacts.store import Store
 from dms_operator.pipeline import pod, runner, termination
 from dms_operator.pipeline.context import StageContext, StageOutput
@@ -202,6 +205,27 @@ def test_a_pod_takes_its_request_from_the_environment_and_leaves_its_answer(stag
     assert answer.model is not None
     assert f"@result {(stages.root / 'log').read_text()}" in ended.stdout
     assert not list(stages.root.glob("dms-stage-*"))
+
+
+def test_a_pods_json_lines_carry_deployment_stage_and_target_and_on_a_vehicle_the_revision(
+    stages: Stages, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DMS_LOG_FORMAT", "json")
+    monkeypatch.setattr(logging.root, "handlers", [])
+    resolve = ResolveRecipe(image="test", model_uri="file:///etc/passwd")
+    vehicle = DeactivateRecipe(
+        image="test", node="car-1", deployment="perception/driver-monitor", revision="4ccdf50dc437"
+    )
+    for recipe in (resolve, vehicle):
+        request = stages.request(recipe).model_copy(update={"target": "cockpit"})
+        (stages.root / "request.json").write_text(request.model_dump_json(by_alias=True))
+        pod.main([str(stages.root / "request.json")])
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    about = {"deployment": "perception/driver-monitor", "target": "cockpit"}
+    for stage, more in (("resolve", {}), ("deactivate", {"revision": "4ccdf50dc437"})):
+        told = [line for line in lines if line["stage"] == stage]
+        assert all((about | more).items() <= line.items() for line in told)
+        assert told[0]["message"] == f"{stage} begins" and told[-1]["message"].startswith(f"{stage} failed (")
 
 
 def test_in_a_sandbox_scratch_and_answer_stay_inside(stages: Stages, tmp_path: Path) -> None:

@@ -23,6 +23,11 @@ def lines_are_about(**keys: str) -> None:
     _about.set(keys)
 
 
+def lines_keys() -> dict[str, str]:
+    """What lines of this task or thread are about, to be handed to a process that writes its own."""
+    return dict(_about.get())
+
+
 def keys_of(record: logging.LogRecord) -> dict[str, str]:
     """What a line is about."""
     own = {key: str(value) for key in KEYS if (value := getattr(record, key, None))}

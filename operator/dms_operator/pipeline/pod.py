@@ -26,6 +26,7 @@ TERMINATION_LOG_VARIABLE = "DMS_TERMINATION_LOG"
 WORKDIR_VARIABLE = "DMS_WORKDIR"
 RETRYABLE_EXIT_CODE = 1
 _TERMINATED_EXIT_CODE = 128 + signal.SIGTERM
+_log = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str] = ()) -> int:
@@ -42,11 +43,29 @@ def main(arguments: Sequence[str] = ()) -> int:
             request = StageRequest.model_validate_json(_request_text(arguments))
         except (OSError, ValidationError) as error:
             return _refuse_request(error)
-        target = {"target": request.target} if request.target else {}
-        lines_are_about(deployment=request.deployment, stage=request.recipe.stage, **target)
+        lines_are_about(**_keys(request))
+        _log.info("%s begins", request.recipe.stage)
         result = traced(request, ProgressPrinter(), lambda progress: run(request, Path(workdir), progress))
+    _log.info("%s %s after %.1f s", result.stage, _end(result), result.seconds)
     _report(result)
     return exit_code(result)
+
+
+def _keys(request: StageRequest) -> dict[str, str]:
+    """What the pod's log lines are about. Only vehicles' stages know the revision: it follows from all the others."""
+    found = {
+        "deployment": request.deployment,
+        "stage": request.recipe.stage,
+        "target": request.target,
+        "revision": getattr(request.recipe, "revision", None),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _end(result: StageResult) -> str:
+    if result.failure is not None:
+        return f"failed ({result.failure.reason})"
+    return "was answered by an earlier run" if result.cached else "succeeded"
 
 
 def _scratch_parent() -> Path | None:

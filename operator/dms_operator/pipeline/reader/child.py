@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ...api.errors import DMSError, StoreFull
-from ...api.log_lines import FORMAT_VARIABLE, formatter
+from ...api.log_lines import FORMAT_VARIABLE, formatter, lines_are_about
 from . import landlock
 
 _PR_SET_PDEATHSIG = 1
@@ -64,6 +64,7 @@ def main(job_file: Path, answer_file: Path) -> None:
     handler.setFormatter(formatter(os.environ.get(FORMAT_VARIABLE, "plain")))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     job = json.loads(job_file.read_text())
+    lines_are_about(**job["log_keys"])
     confine(job_file.parent, job["memory_bytes"])
     answer_file.write_text(json.dumps(answer_to(job)))
 

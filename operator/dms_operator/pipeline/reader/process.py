@@ -15,7 +15,7 @@ import dms_operator
 
 from ...api import errors
 from ...api.errors import DMSError, ModelInvalid
-from ...api.log_lines import FORMAT_VARIABLE
+from ...api.log_lines import FORMAT_VARIABLE, lines_keys
 from ...toolchains.endings import cause_outside, signal_of
 from ..pod_limits import memory_limit, resident_bytes, seconds_left
 from .child import OUT_OF_MEMORY
@@ -34,7 +34,8 @@ def read_apart(job: dict[str, Any], workdir: Path) -> dict[str, Any]:
     """
     job_file, answer = workdir / "reader.json", workdir / "answer.json"
     memory = memory_limit()
-    job = job | {"memory_bytes": None if memory is None else max(0, memory - resident_bytes())}
+    left = None if memory is None else max(0, memory - resident_bytes())
+    job = job | {"memory_bytes": left, "log_keys": lines_keys()}
     job_file.write_text(json.dumps(job))
     command = [sys.executable, "-P", "-m", f"{__package__}.child", str(job_file), str(answer)]
     try:
