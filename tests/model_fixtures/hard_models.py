@@ -92,7 +92,8 @@ def ill_conditioned(channels: int, k: float, seed: int) -> Tensor:
     left, right = (
         torch.linalg.qr(torch.randn(channels, channels, generator=generator, dtype=torch.float64)).Q for _ in range(2)
     )
-    return left * torch.logspace(-math.log10(k), math.log10(k), channels, dtype=torch.float64) @ right
+    basis: Tensor = left * torch.logspace(-math.log10(k), math.log10(k), channels, dtype=torch.float64) @ right
+    return basis
 
 
 def _layer(weights: Weights, name: str) -> Layer:

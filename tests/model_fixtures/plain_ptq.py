@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize
+from onnxruntime.quantization import QuantType, quantize
 from onnxruntime.quantization.execution_providers.qnn import get_qnn_qdq_config
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -15,7 +15,7 @@ from driver_monitor.train import Clips
 Feed = dict[str, NDArray[np.float32]]
 
 
-class _Reader(CalibrationDataReader):  # type: ignore[misc]
+class _Reader:
     def __init__(self, feeds: list[Feed]) -> None:
         self._feeds = iter(feeds)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dms_operator.api.stages import QuantizeRecipe, Recipe, ResolveRecipe, StageRequest, StageResult
+from dms_operator.api.stages import QuantizeRecipe, Recipe, ResolveRecipe, StageRequest, StageResult, VariantFacts
 from dms_operator.artifacts.store import Store, open_store
 from dms_operator.pipeline.progress import Progress, silent
 from dms_operator.pipeline.runner import run
@@ -55,6 +55,13 @@ Writer = Callable[[Path], Path]
 def succeeded(result: StageResult) -> StageResult:
     assert result.failure is None, result.failure
     return result
+
+
+def variant_of(result: StageResult) -> VariantFacts:
+    """What a quantize stage that succeeded says of its variant."""
+    facts = succeeded(result).variant
+    assert facts is not None
+    return facts
 
 
 def refused(result: StageResult, reason: str) -> str:

@@ -82,7 +82,7 @@ def test_other_inputs_keep_the_datasets_values() -> None:
 
     specs = (TensorSpec(name="speed", shape=[1, 1]), IMAGE)
     sample = {"speed": np.array([[42.0]]), "frames": np.zeros((1, 3, 8, 10), np.float32)}
-    (query,) = camera_queries(SMALL, specs, [sample], Session(), np.zeros(2))  # type: ignore[arg-type, list-item]
+    (query,) = camera_queries(SMALL, specs, [sample], Session(), np.zeros(2))  # type: ignore[arg-type]
     query()
     assert seen[0]["speed"] == 42.0 and seen[0]["frames"].shape == (1, 3, 8, 10)
 

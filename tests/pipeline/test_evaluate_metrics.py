@@ -12,7 +12,8 @@ LABELS = np.array([0, 1, 2, 0, 1, 2, 0, 1])
 
 
 def logits(predicted: np.ndarray, classes: int = 3) -> np.ndarray:
-    return np.eye(classes, dtype=np.float32)[predicted] * 5
+    scores: np.ndarray = np.eye(classes, dtype=np.float32)[predicted] * 5
+    return scores
 
 
 def test_top1_counts_hits_and_agreement_counts_equal_answers() -> None:

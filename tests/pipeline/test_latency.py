@@ -1,6 +1,7 @@
 import gc
 import math
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -132,7 +133,7 @@ def test_a_run_that_lacks_queries_for_its_bound_goes_on_for_three_times_its_seco
 
 def test_queries_rotate_through_the_inputs() -> None:
     calls: list[int] = []
-    measure([lambda i=index: calls.append(i) for index in range(3)], Profile(6, 0.0), 2, silent)
+    measure([partial(calls.append, index) for index in range(3)], Profile(6, 0.0), 2, silent)
     assert calls == [0, 1, 2] * 3
 
 

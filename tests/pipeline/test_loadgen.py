@@ -7,13 +7,14 @@ import pytest
 
 from dms_operator.api.confidence import discardable
 
-lg = pytest.importorskip("mlperf_loadgen")
+pytest.importorskip("mlperf_loadgen")
+import mlperf_loadgen as lg
 
 
 def summary(queries: int, percent: float, directory: Path) -> str:
     """What LoadGen writes about a single stream of queries that do nothing."""
 
-    def issue(samples: list["lg.QuerySample"]) -> None:
+    def issue(samples: list[lg.QuerySample]) -> None:
         lg.QuerySamplesComplete([lg.QuerySampleResponse(samples[0].id, 0, 0)])
 
     settings, logs = lg.TestSettings(), lg.LogSettings()

@@ -212,7 +212,7 @@ def test_a_counter_gives_its_rise_over_time() -> None:
     rest = [Sample(time, joules=time * 1.5) for time in range(6)]
     work = [Sample(time, joules=7.5 + (time - 10) * 4.0) for time in range(10, 21)]
     found = figures(rest + work, IDLE, LOAD, inferences_per_second=1)
-    assert (found.idle, found.load) == (pytest.approx(1.5), pytest.approx(4.0))
+    assert (found.idle, found.load) == pytest.approx((1.5, 4.0))
 
 
 def test_samples_at_uneven_times_weigh_by_their_time() -> None:

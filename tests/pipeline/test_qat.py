@@ -14,7 +14,7 @@ import onnx
 import pytest
 
 import model_fixtures
-from dms_operator.api.stages import QatRecipe, QuantizeRecipe, StageResult, VariantFacts, recipe_digest
+from dms_operator.api.stages import QatRecipe, QuantizeRecipe, StageResult, recipe_digest
 from dms_operator.pipeline.encodings import read_encodings
 from dms_operator.pipeline.qat import stage
 from dms_operator.pipeline.qat.requantize import requantize
@@ -23,7 +23,7 @@ from dms_operator.toolchains.tidl import Tidl
 from dms_operator.toolchains.tidl.powers import scale_problems
 from model_fixtures.torch_models import tiny_pt2, torchscript
 from pipeline.qat_nets import assorted, burdened
-from pipeline.stages import Stages, Writer, refused, succeeded
+from pipeline.stages import Stages, Writer, refused, succeeded, variant_of
 
 SHORT = QatRecipe(epochs=3, learning_rate=1e-3, batch_size=8, max_accuracy_drop=-1)
 """No epoch is inside a negative drop, so that all of them run."""
@@ -91,19 +91,13 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
         yield Shop(Stages(root))
 
 
-def facts_of(result: StageResult) -> VariantFacts:
-    facts = succeeded(result).variant
-    assert facts is not None
-    return facts
-
-
 def qat(**fields: Any) -> QatRecipe:
     return SHORT.model_copy(update=fields)
 
 
 def test_a_trained_variant_says_how_it_was_made(shop: Shop) -> None:
     result = shop.train(shop.recipe())
-    facts = facts_of(result)
+    facts = variant_of(result)
     assert (facts.method, facts.calibration, facts.scheme) == ("qat", None, "w4a16 per-channel")
     assert "trained on 32 samples by labels and the fp32 model, 3 epochs, judged on 8 held-out samples" in facts.notes
     assert facts.accuracy.samples == 24
@@ -138,7 +132,7 @@ def test_every_operator_of_the_file_is_quantized_by_what_was_learned(
     fields: dict[str, Any], scheme: str, weight: int, activation: int, shop: Shop
 ) -> None:
     result = shop.train(shop.recipe(assorted, qat=qat(epochs=1), **fields))
-    assert facts_of(result).scheme.startswith(scheme)
+    assert variant_of(result).scheme.startswith(scheme)
     assert shop.report(result)["calibratedAfterTraining"] == []
     model = onnx.load(shop.stages.files(result)["model.onnx"])
     producers = {name: node for node in model.graph.node for name in node.output}
@@ -180,8 +174,8 @@ def test_what_was_learned_of_weights_and_activations_stands_in_the_file_and_in_i
 
 def test_training_for_tda4vm_learns_power_of_two_steps_that_convert(shop: Shop, tmp_path: Path) -> None:
     result = shop.train(shop.recipe(assorted, qat=qat(epochs=2), precision="int8", toolchain="tidl"))
-    assert facts_of(result).scheme == "w8a8 power-of-two per-tensor"
-    assert facts_of(result).accuracy_drop <= 0.05
+    assert variant_of(result).scheme == "w8a8 power-of-two per-tensor"
+    assert variant_of(result).accuracy_drop <= 0.05
     assert shop.report(result)["transferDifference"] < 0.02
     path = shop.stages.files(result)["model.onnx"]
     model = onnx.load(path)
@@ -194,11 +188,17 @@ def test_training_for_tda4vm_learns_power_of_two_steps_that_convert(shop: Shop, 
 
 
 def test_training_for_tda4vm_keeps_what_power_of_two_steps_round_away(shop: Shop) -> None:
-    tidl = {"model": burdened, "samples": 400, "evaluation": 160, "precision": "int8", "toolchain": "tidl"}
+    tidl: dict[str, Any] = {
+        "model": burdened,
+        "samples": 400,
+        "evaluation": 160,
+        "precision": "int8",
+        "toolchain": "tidl",
+    }
     better = {"equalize": True, "correctBias": True}
-    rounded = facts_of(shop.train(shop.recipe(**tidl, method="static", static=better)))
+    rounded = variant_of(shop.train(shop.recipe(**tidl, method="static", static=better)))
     wanted = QatRecipe(epochs=10, learning_rate=1e-2, batch_size=16, max_accuracy_drop=0.05)
-    trained = facts_of(shop.train(shop.recipe(**tidl, qat=wanted)))
+    trained = variant_of(shop.train(shop.recipe(**tidl, qat=wanted)))
     assert rounded.accuracy.value < 0.5 and trained.accuracy.value > 0.95
 
 
@@ -261,11 +261,11 @@ def test_training_stops_early_once_it_stays_inside_the_gate(shop: Shop) -> None:
 
 
 def test_without_labels_the_fp32_model_teaches_what_rounding_took_away(shop: Shop) -> None:
-    unlabelled = {"model": burdened, "samples": 400, "evaluation": 160, "metric": "cosine"}
+    unlabelled: dict[str, Any] = {"model": burdened, "samples": 400, "evaluation": 160, "metric": "cosine"}
     better = {"equalize": True, "correctBias": True, "rounding": "learned"}
-    rounded = facts_of(shop.train(shop.recipe(**unlabelled, method="static", static=better)))
+    rounded = variant_of(shop.train(shop.recipe(**unlabelled, method="static", static=better)))
     wanted = QatRecipe(epochs=10, learning_rate=1e-2, batch_size=16, max_accuracy_drop=0.005)
-    trained = facts_of(shop.train(shop.recipe(**unlabelled, qat=wanted)))
+    trained = variant_of(shop.train(shop.recipe(**unlabelled, qat=wanted)))
     assert "samples by the fp32 model" in trained.notes
     assert rounded.accuracy.value < 0.5 and trained.accuracy.value > 0.95
 

@@ -48,7 +48,7 @@ def test_no_sample_serves_twice(samples: int, evaluating: int, seed: int) -> Non
 
 def test_the_learning_rate_falls_from_all_to_a_hundredth() -> None:
     rates = [cosine(share) for share in np.linspace(0, 1, 11)]
-    assert (rates[0], rates[-1]) == (pytest.approx(1), pytest.approx(0.01))
+    assert (rates[0], rates[-1]) == pytest.approx((1, 0.01))
     assert rates == sorted(rates, reverse=True)
 
 
@@ -146,8 +146,8 @@ def qdq(source: str, target: str) -> list[onnx.NodeProto]:
 
 
 CONSTANTS = [
-    numpy_helper.from_array(np.float32(0.5), "scale"),
-    numpy_helper.from_array(np.uint8(3), "zero"),
+    numpy_helper.from_array(np.array(0.5, np.float32), "scale"),
+    numpy_helper.from_array(np.array(3, np.uint8), "zero"),
     numpy_helper.from_array(np.arange(6, dtype=np.int8).reshape(3, 2), "codes"),
     numpy_helper.from_array(np.array([1, 2, 4], np.float32), "scales"),
     numpy_helper.from_array(np.zeros(3, np.int8), "zeros"),

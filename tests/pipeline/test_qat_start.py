@@ -39,7 +39,7 @@ class Start:
         self.net = prepared(self.plain, scheme)
         self.rounding = LearnedRounding(self.net, self.twin, scheme, self.feeds, silent)
 
-    def feeds(self) -> list[dict[str, np.ndarray]]:  # type: ignore[type-arg]
+    def feeds(self) -> list[dict[str, np.ndarray]]:
         return [self.dataset.feed(index) for index in range(24)]
 
     def watch(self) -> None:

@@ -24,7 +24,8 @@ Feeds = list[dict[str, np.ndarray]]
 def nearest(matrix: np.ndarray, bits: int) -> np.ndarray:
     top = 2 ** (bits - 1) - 1
     scale = np.abs(matrix).max(axis=1, keepdims=True) / top
-    return np.clip(np.round(matrix / scale), -top - 1, top) * scale
+    rounded: np.ndarray = np.clip(np.round(matrix / scale), -top - 1, top) * scale
+    return rounded
 
 
 def correlated(seed: int, columns: int, samples: int = 400) -> np.ndarray:

@@ -38,6 +38,7 @@ class Attending(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.3, activation="gelu", batch_first=True)
+        self.scale: Tensor
         self.register_buffer("scale", torch.full((8,), 0.5), persistent=False)
 
     def forward(self, clip: Tensor) -> dict[str, Tensor]:
@@ -90,7 +91,8 @@ def test_gradient_switches_inside_forward_are_refused_by_name(tmp_path: Path) ->
             self.frozen = Frozen()
 
         def forward(self, clip: Tensor) -> Tensor:
-            return self.frozen(clip) + clip
+            moved: Tensor = self.frozen(clip)
+            return moved + clip
 
     torch.export.save(torch.export.export(Whole(), (torch.rand(1, 4),)), tmp_path / "net.pt2")
     with pytest.raises(ModelInvalid, match=r"no_grad inside forward|not a plain tensor operator"):

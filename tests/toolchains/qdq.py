@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize
+from onnxruntime.quantization import QuantType, quantize
 from onnxruntime.quantization.execution_providers.qnn import get_qnn_qdq_config
 
 from model_fixtures import INPUT_NAME, INPUT_SHAPE
 
 
-class Reader(CalibrationDataReader):  # type: ignore[misc]
+class Reader:
     """Eight samples for calibration."""
 
     def __init__(self) -> None:

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 
 from dms_operator.api.errors import ConversionFailed, ConverterKilled, DatasetInvalid, DMSError, StoreFull
 from dms_operator.toolchains.base import Compiled
-from dms_operator.toolchains.qnn import process, toolchain
+from dms_operator.toolchains.qnn import toolchain
 from dms_operator.toolchains.qnn.toolchain import Qnn
 from model_fixtures import INPUT_NAME
 from toolchains.conftest import silent
@@ -61,7 +62,7 @@ def test_a_compiler_that_dies_half_way_leaves_nothing(
     script = tmp_path / "child.sh"
     script.write_text(f"#!/bin/sh\n{body}\n")
     script.chmod(0o755)
-    monkeypatch.setattr(process.sys, "executable", str(script))
+    monkeypatch.setattr(sys, "executable", str(script))
     with pytest.raises(kind):
         Qnn().convert(tiny_qdq, "sa8255", {}, tmp_path / "out", silent)
     assert list((tmp_path / "out").iterdir()) == []

@@ -15,7 +15,7 @@ ROW = Row("w8a8", 5, 6, 100, (90, 120), 2048, 0.5, 0.75, 0.75, 0.25, 0.0625, 38.
 @pytest.fixture
 def dataset(tmp_path: Path) -> Path:
     frames = np.concatenate([sample[INPUT_NAME] for sample in samples(2)])
-    np.savez(tmp_path / "data.npz", **{INPUT_NAME: frames}, labels=np.array([0, 1]))
+    np.savez(tmp_path / "data.npz", **{INPUT_NAME: frames}, labels=np.array([0, 1]), allow_pickle=False)
     return tmp_path / "data.npz"
 
 

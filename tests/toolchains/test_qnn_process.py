@@ -21,7 +21,7 @@ T = TypeVar("T")
 def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A program that runs in place of the real child."""
     script = tmp_path / "child.sh"
-    monkeypatch.setattr(process.sys, "executable", str(script))
+    monkeypatch.setattr(sys, "executable", str(script))
     return script
 
 
@@ -138,7 +138,7 @@ def ended(pid: int) -> bool:
         return True
 
 
-def poll(condition: Callable[[], T], seconds: float = 30.0) -> T:
+def poll(condition: Callable[[], T | None], seconds: float = 30.0) -> T:
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline

@@ -1,6 +1,7 @@
 """The streamed simulator: many processes, every sample once, nothing left behind."""
 
 import math
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,6 @@ from hypothesis.extra import numpy as arrays
 
 from dms_operator.api.errors import ConversionFailed, ConverterKilled
 from dms_operator.toolchains.base import Arrays, Compiled
-from dms_operator.toolchains.qnn import process
 from dms_operator.toolchains.qnn.agreement import Agreement, OutputAgreement
 from dms_operator.toolchains.qnn.cores import usable_cores
 from dms_operator.toolchains.qnn.evaluate import evaluate
@@ -73,7 +73,7 @@ def test_a_simulator_that_dies_is_one_clear_error(
     script = tmp_path / "child.sh"
     script.write_text(f"#!/bin/sh\n{body}\n")
     script.chmod(0o755)
-    monkeypatch.setattr(process.sys, "executable", str(script))
+    monkeypatch.setattr(sys, "executable", str(script))
     with pytest.raises(error, match=says):
         simulate_samples(directory_of(tiny_compiled), parse_options({}), samples(3), tmp_path, silent)
     assert [path.name for path in tmp_path.iterdir()] == ["child.sh"]

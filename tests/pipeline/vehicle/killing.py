@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def _kills(wanted: Storm, directory: Path) -> Iterator[Found]:
         os.environ["DMS_FLEET_FOLDER"] = str(fleet)
         vehicle = Vehicle(wanted.vehicle["store"], fleet, directory)
         stage = _actions(vehicle, wanted)[wanted.stage]
-        killed = _in_fork(lambda stage=stage, change=change: _killed_before(change, stage)) == -signal.SIGKILL  # type: ignore[misc]
+        killed = _in_fork(partial(_killed_before, change, stage)) == -signal.SIGKILL
         current, whole = vehicle.current, _is_whole(vehicle, wanted)
         result = _actions(vehicle, wanted)[wanted.then]()
         there = vehicle.folder.is_dir()

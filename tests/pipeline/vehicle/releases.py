@@ -11,10 +11,12 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from dms_operator.api.catalog import ToolchainName
 from dms_operator.api.stages import (
     BenchmarkRecipe,
     ConvertRecipe,
     QuantizeRecipe,
+    Recipe,
     ResolveRecipe,
     StageRequest,
     StageResult,
@@ -58,7 +60,7 @@ class Factory:
     def store(self) -> str:
         return f"file://{self.root}/store"
 
-    def run(self, recipe: Any) -> StageResult:
+    def run(self, recipe: Recipe) -> StageResult:
         self.runs += 1
         workdir = self.root / f"scratch-{self.runs}"
         workdir.mkdir()
@@ -69,13 +71,13 @@ class Factory:
         with build_machine(self.root):
             return open_store(self.store).fetch(digest, self.root / "files" / digest)
 
-    def made(self, recipe: Any) -> str:
+    def made(self, recipe: Recipe) -> str:
         artifact = succeeded(self.run(recipe)).artifact
         assert artifact is not None
         return artifact.digest
 
     def release(
-        self, revision: str, model: Path, board: str, toolchain: str, options: dict[str, str] | None = None
+        self, revision: str, model: Path, board: str, toolchain: ToolchainName, options: dict[str, str] | None = None
     ) -> Release:
         dataset = self.root / "dataset.npz"
         if not dataset.exists():
@@ -92,7 +94,7 @@ class Factory:
         changes = {"precision": "int8", "method": "static", "toolchain": toolchain, "reference": self.made(fp32)}
         variant = self.made(fp32.model_copy(update=changes))
         compiled = self.made(
-            ConvertRecipe(image="i", variant=variant, board=board, toolchain=toolchain, options=options or {})  # type: ignore[arg-type]
+            ConvertRecipe(image="i", variant=variant, board=board, toolchain=toolchain, options=options or {})
         )
         release = Release(revision, compiled, "", board, toolchain, resolved, variant)
         return Release(revision, compiled, self.made(self.benchmark(release)), board, toolchain, resolved, variant)

@@ -150,7 +150,7 @@ def test_npus_get_the_rounding_of_half_precision_values() -> None:
 
 
 def test_a_dequantized_output_may_be_one_step_off() -> None:
-    scale = numpy_helper.from_array(np.float32(0.25), "scale")
+    scale = numpy_helper.from_array(np.array(0.25, np.float32), "scale")
     nodes = [
         helper.make_node("QuantizeLinear", ["x", "scale"], ["q"]),
         helper.make_node("DequantizeLinear", ["q", "scale"], ["d"]),

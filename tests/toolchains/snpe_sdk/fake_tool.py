@@ -25,7 +25,8 @@ def refuse(message: str, code: int = 2) -> NoReturn:
 
 
 def parse(spec: dict[str, Any], arguments: list[str]) -> dict[str, list[str]]:
-    flags, given = spec["flags"], {}
+    flags = spec["flags"]
+    given: dict[str, list[str]] = {}
     rest = list(arguments)
     while rest:
         flag, equals, value = rest.pop(0).partition("=")

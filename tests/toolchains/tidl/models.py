@@ -1,13 +1,13 @@
 """Small models for TIDL: power-of-two QDQ, and what its tables refuse."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from dms_operator.toolchains.tidl.fixed_point import Precision, Range, to_fixed_point
@@ -45,7 +45,7 @@ def graph_of(
     nodes: Sequence[onnx.NodeProto],
     shapes: dict[str, Sequence[int]],
     outputs: Sequence[str],
-    weights: dict[str, NDArray[Any]] | None = None,
+    weights: Mapping[str, ArrayLike] | None = None,
     opset: int = 19,
 ) -> onnx.ModelProto:
     """A float model from nodes; `shapes` are those of its inputs."""

@@ -1,6 +1,7 @@
 """Everything that goes wrong with TI's tools: one clear message, terminal or to be retried, and no partial artifact."""
 
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from dms_operator.api.errors import (
     ToolchainUnavailable,
     UnsupportedOperators,
 )
-from dms_operator.toolchains.tidl import Tidl, artifacts, process
+from dms_operator.toolchains.tidl import Tidl, process
 from dms_operator.toolchains.tidl.artifacts import read_offload
 from dms_operator.toolchains.tidl.process import run_program
 from dms_operator.toolchains.tidl.samples import CALIBRATION_FILE, save_samples
@@ -95,7 +96,7 @@ def test_a_full_disk_behind_an_empty_file_is_told_as_such(
     powers_qdq: Path, workdir: Path, ti_tools: Mode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ti_tools("empty-net")
-    monkeypatch.setattr(artifacts.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 0})())
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": 0})())
     with pytest.raises(StoreFull, match="no space is left") as caught:
         Tidl().convert(powers_qdq, "tda4vm", {}, workdir, silent)
     assert caught.value.retryable and not list(workdir.iterdir())

@@ -1,5 +1,6 @@
 """TIDL's fixed point: scales as TI's tool chooses them, and a model that computes with them."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -65,8 +66,8 @@ def test_mixed_precision_lies_between_and_touches_only_the_named_layer(tmp_path:
 
 
 @pytest.mark.parametrize("writer", [tiny_classifier, layernorm_net])
-def test_the_result_passes_the_check_of_the_importer(writer: object, tmp_path: Path) -> None:
-    path = fixed_point(writer(tmp_path / "float.onnx"), tmp_path / "qdq.onnx")  # type: ignore[operator]
+def test_the_result_passes_the_check_of_the_importer(writer: Callable[[Path], Path], tmp_path: Path) -> None:
+    path = fixed_point(writer(tmp_path / "float.onnx"), tmp_path / "qdq.onnx")
     model = onnx.load(path)
     onnx.checker.check_model(model, full_check=True)
     assert scale_problems(model) == {}

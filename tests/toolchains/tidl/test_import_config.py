@@ -10,6 +10,7 @@ from dms_operator.api.errors import InvalidSpec
 from dms_operator.toolchains.tidl.import_config import (
     KEYS,
     Key,
+    Kind,
     Value,
     check_for_tda4vm,
     checked,
@@ -44,13 +45,14 @@ def values(key: Key) -> st.SearchStrategy[Value]:
     integers = st.sampled_from(key.allowed) if key.allowed else st.integers(-(2**31), 2**31 - 1)
     numbers = st.floats(allow_nan=False, allow_infinity=False)
     texts = st.text(st.characters(blacklist_characters='"', blacklist_categories=("Cc", "Cs", "Zl", "Zp")), max_size=60)
-    return {
+    kinds: dict[Kind, st.SearchStrategy[Value]] = {
         "integer": integers,
         "number": numbers,
         "integers": st.lists(integers, min_size=1, max_size=4).map(tuple),
         "numbers": st.lists(numbers, min_size=1, max_size=4).map(tuple),
         "text": texts,
-    }[key.kind]
+    }
+    return kinds[key.kind]
 
 
 configs = st.fixed_dictionaries({}, optional={name: values(key) for name, key in KEYS.items()})

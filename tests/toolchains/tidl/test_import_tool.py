@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from dms_operator.api.errors import ConversionFailed, DatasetInvalid, InvalidSpec, ToolchainUnavailable
-from dms_operator.toolchains.tidl.import_config import read_config, write_config
+from dms_operator.toolchains.tidl.import_config import Config, read_config, write_config
 from dms_operator.toolchains.tidl.import_tool import config_for, import_argv, import_model, run_import
 from dms_operator.toolchains.tidl.options import TidlOptions, parse_options
 from dms_operator.toolchains.tidl.socs import soc_named
@@ -66,7 +66,7 @@ def test_a_mixed_precision_factor_is_passed_on(model: onnx.ModelProto, tools: Pa
 
 
 def test_the_tools_own_words_explain_a_refusal(tools: Path, workdir: Path) -> None:
-    config = {"modelType": 2, "inputNetFile": "/nowhere.onnx", "metaArchType": 3}
+    config: Config = {"modelType": 2, "inputNetFile": "/nowhere.onnx", "metaArchType": 3}
     with pytest.raises(ConversionFailed, match=r"exited with code 1.*Invalid parameter in config file: metaArchType"):
         run_import(tools / "tidl_model_import.out", config, workdir, options())
 

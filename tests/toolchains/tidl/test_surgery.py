@@ -17,7 +17,9 @@ from toolchains.tidl.models import graph_of, node, written_out_layer_norm
 
 
 def run(model: onnx.ModelProto, x: NDArray[Any]) -> NDArray[Any]:
-    return np.asarray(ReferenceEvaluator(model).run(None, {"x": x})[0])
+    outputs = ReferenceEvaluator(model).run(None, {"x": x})
+    assert isinstance(outputs, list)
+    return np.asarray(outputs[0])
 
 
 def test_a_newer_label_is_lowered_where_no_operator_changed() -> None:

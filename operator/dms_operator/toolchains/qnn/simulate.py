@@ -6,7 +6,7 @@ Samples are streamed through as many simulator processes as there are cores; onl
 import contextlib
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from queue import SimpleQueue
@@ -43,7 +43,7 @@ def simulate_samples(
 
 def simulate_stream(
     compiled: Path, options: QnnOptions, samples: Iterable[Arrays], workdir: Path, *, processes: int | None = None
-) -> Iterator[Numbered]:
+) -> Generator[Numbered, None, None]:
     """Yield (index, outputs) in the order in which samples finish; takes samples as it goes.
 
     Raises as `simulate_samples` does; no process outlives the iteration.

@@ -5,17 +5,26 @@ cannot do) and writes the files that it documents, under the names and in the fo
 docs/model_compilation.md and its ONNX provider. The variable FAKE_TIDL makes it misbehave.
 """
 
+from __future__ import annotations
+
 import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # only what is used is loaded, as TI's runtime would
+    import onnx
+    from onnx.reference import ReferenceEvaluator
 
 __version__ = "1.15.0"
 _ADVANCED = "advanced_options:"
-_COMPILE_OPTIONS = {
+_COMPILE_OPTIONS: dict[str, set[str] | None] = {
     "tidl_tools_path": None,
     "artifacts_folder": None,
     "tensor_bits": {"8", "16", "32"},
@@ -54,7 +63,7 @@ _RUN_OPTIONS = {"tidl_tools_path", "artifacts_folder", "debug_level"}
 _MODE = os.environ.get("FAKE_TIDL", "")
 
 
-def get_available_providers():
+def get_available_providers() -> list[str]:
     if _MODE == "no-provider":
         return ["CPUExecutionProvider"]
     return ["TIDLCompilationProvider", "TIDLExecutionProvider", "CPUExecutionProvider"]
@@ -66,13 +75,19 @@ class GraphOptimizationLevel:
 
 
 class SessionOptions:
-    def __init__(self):
+    def __init__(self) -> None:
         self.graph_optimization_level = GraphOptimizationLevel.ORT_ENABLE_ALL
         self.log_severity_level = 2
 
 
 class InferenceSession:
-    def __init__(self, path, sess_options=None, providers=None, provider_options=None):
+    def __init__(
+        self,
+        path: str,
+        sess_options: SessionOptions,
+        providers: Sequence[str],
+        provider_options: Sequence[dict[str, str]],
+    ) -> None:
         import onnx
 
         self._model = onnx.load(path)
@@ -81,19 +96,19 @@ class InferenceSession:
         assert sess_options.graph_optimization_level == GraphOptimizationLevel.ORT_DISABLE_ALL
         self._provider, self._options, self._runs = providers[0], provider_options[0], 0
         self._folder = Path(self._options["artifacts_folder"])
-        self._evaluator = None
+        self._evaluator: ReferenceEvaluator | None = None
         if self._provider == "TIDLCompilationProvider":
             self._start_import()
         else:
             self._open_artifacts()
 
-    def get_providers(self):
+    def get_providers(self) -> list[str]:
         return [self._provider, "CPUExecutionProvider"]
 
-    def get_outputs(self):
+    def get_outputs(self) -> list[onnx.ValueInfoProto]:
         return list(self._model.graph.output)
 
-    def run(self, names, inputs):
+    def run(self, names: list[str] | None, inputs: dict[str, NDArray[Any]]) -> Any:
         self._check_inputs(inputs)
         self._runs += 1
         if self._provider == "TIDLCompilationProvider":
@@ -107,7 +122,7 @@ class InferenceSession:
         self._evaluator = self._evaluator or ReferenceEvaluator(self._model)
         return self._evaluator.run(names, inputs)
 
-    def get_TI_benchmark_data(self):
+    def get_TI_benchmark_data(self) -> dict[str, int]:
         assert os.environ.get("TIDL_RT_PERFSTATS") == "1"
         start, data = 1_000_000_000, {}
         for part in range(len(self._parts())):
@@ -117,7 +132,7 @@ class InferenceSession:
         data |= {"ts:run_start": start, "ts:run_end": start + 2_500_000}
         return data | {"ddr:read_start": 0, "ddr:read_end": 3_000_000, "ddr:write_start": 0, "ddr:write_end": 500_000}
 
-    def _check_inputs(self, inputs):
+    def _check_inputs(self, inputs: dict[str, NDArray[Any]]) -> None:
         import onnx
 
         weights = {tensor.name for tensor in self._model.graph.initializer}
@@ -128,7 +143,7 @@ class InferenceSession:
             assert inputs[value.name].shape == shape, f"Got invalid dimensions for input: {value.name}"
             assert inputs[value.name].dtype == onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
 
-    def _start_import(self):
+    def _start_import(self) -> None:
         _check_options(self._options)
         if any(self._folder.iterdir()):
             _fail("artifacts_folder is not empty")
@@ -143,10 +158,11 @@ class InferenceSession:
         (self._folder / "onnxrtMetaData.txt").write_text(f"numGraphNodes={len(self._model.graph.node)}\n")
         (self._folder / "tempDir").mkdir()
 
-    def _parts(self):
+    def _parts(self) -> list[list[int]]:
         unsupported = set(_MODE.removeprefix("unsupported:").split(",")) if _MODE.startswith("unsupported:") else set()
         denied = {name.strip() for name in self._options.get("deny_list:layer_type", "").split(",")} | unsupported
-        parts, current = [], []
+        parts: list[list[int]] = []
+        current: list[int] = []
         for index, node in enumerate(self._model.graph.node):
             if node.op_type in denied:
                 parts, current = [*parts, current] if current else parts, []
@@ -154,7 +170,7 @@ class InferenceSession:
                 current.append(index)
         return [*parts, current] if current else parts
 
-    def _import_frame(self):
+    def _import_frame(self) -> None:
         if self._runs != int(self._options.get(f"{_ADVANCED}calibration_frames", "20")):
             return
         for number in range(len(self._parts())):
@@ -172,13 +188,13 @@ class InferenceSession:
                 (temporary / f"{name}_tidl_net.bin" / f"{name}_tidl_net.csv").write_text(csv)
         (self._folder / "tempDir" / "runtimes_visualization.svg").write_text("<svg/>")
 
-    def _open_artifacts(self):
+    def _open_artifacts(self) -> None:
         assert set(self._options) <= _RUN_OPTIONS, sorted(set(self._options) - _RUN_OPTIONS)
         for pattern in ("allowedNode.txt", "*_tidl_net.bin", "*_tidl_io_1.bin"):
             assert list(self._folder.glob(pattern)), f"{pattern} not found in {self._folder}"
 
 
-def _check_versions(model):
+def _check_versions(model: onnx.ModelProto) -> None:
     opset = next(entry.version for entry in model.opset_import if entry.domain == "")
     if opset > 19:
         _fail(f"ONNX Runtime only guarantees support for models stamped with opset 19 or lower, got {opset}")
@@ -186,7 +202,7 @@ def _check_versions(model):
         _fail(f"Unsupported model IR version: {model.ir_version}, max supported IR version: 8")
 
 
-def _check_options(options):
+def _check_options(options: dict[str, str]) -> None:
     for name, value in options.items():
         if name not in _COMPILE_OPTIONS:
             _fail(f"ERROR : unsupported option {name}")
@@ -201,7 +217,7 @@ def _check_options(options):
     assert (tools / "tidl_model_import_onnx.so").is_file(), "tidl_model_import_onnx.so not found"
 
 
-def _misbehave():
+def _misbehave() -> None:
     if _MODE == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     if _MODE == "crash":
@@ -213,5 +229,5 @@ def _misbehave():
         raise OSError(28, "No space left on device")
 
 
-def _fail(message):
+def _fail(message: str) -> NoReturn:
     raise RuntimeError(f"[ONNXRuntimeError] : 1 : FAIL : {message}")
