@@ -215,6 +215,10 @@ def _creates(prefix: str) -> Callable[[Server], Call]:
     return lambda server: lambda number: server.send("POST", CONFIGMAPS, configmap(f"{prefix}-{number}"))
 
 
+def _widgets(server: Server) -> Call:
+    return lambda number: server.send("POST", WIDGETS, widget(f"w{number}"))
+
+
 def _statuses(server: Server) -> Call:
     def patch(number: int) -> Coroutine[Any, Any, None]:
         body = {"status": {"phase": "Running", "count": number}}
@@ -235,7 +239,7 @@ async def measure() -> list[list[str]]:
         both = [cluster, bare]
         await cluster.send("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition())
         for server in both:
-            await many(lambda n, server=server: server.send("POST", WIDGETS, widget(f"w{n}")), 0, 50)
+            await many(_widgets(server), 0, 50)
         for what, calls in (("create a ConfigMap", _creates("few")), ("patch a custom object's status", _statuses)):
             (fast, busy), (bare_fast, bare_busy) = await rates(both, calls, 0)
             add(f"{what}, {CLIENTS} clients", fast, bare_fast, "/s")

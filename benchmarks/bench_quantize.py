@@ -122,10 +122,9 @@ def ours(method: Any) -> Run:
 def theirs(method: str) -> Run:
     def run(model: Path, target: Path, samples: int) -> None:
         from onnxruntime.quantization import CalibrationMethod, QuantType, quantize
-        from onnxruntime.quantization.calibrate import CalibrationDataReader
         from onnxruntime.quantization.execution_providers.qnn import get_qnn_qdq_config
 
-        class Reader(CalibrationDataReader):
+        class Reader:
             def __init__(self) -> None:
                 self.feeds = feeds(samples)
 

@@ -41,8 +41,9 @@ from dms_operator.controller.vehicle_jobs import vehicle_job_manifest
 from e2e.running import Kubectl, wait_for
 
 FLEET = {"fleet": {"volume": {"hostPath": {"path": "/var/lib/dms", "type": "Directory"}}}}
+WAVES = [{"name": "canary", "size": "1%"}, {"name": "early", "size": "20%"}, {"name": "fleet", "size": "100%"}]
 ROLLOUT = {
-    "waves": [{"name": "canary", "size": "1%"}, {"name": "early", "size": "20%"}, {"name": "fleet", "size": "100%"}],
+    "waves": WAVES,
     "maxUnavailable": "10%",
 }
 NAME = "d00000"
@@ -87,8 +88,9 @@ class BareClient:
         made = await self._objects.create_namespaced_custom_object(
             GROUP, VERSION, self._namespace, PLURAL, {**rollout(self._namespace), "metadata": {"name": NAME}}
         )
+        assert isinstance(made, dict)
         self._metadata = Metadata.model_validate(made["metadata"])
-        self._spec = parse_spec(dict(made))
+        self._spec = parse_spec(made)
 
     async def update(self, node: str) -> None:
         """Two Jobs, a label, and both Jobs deleted."""
@@ -97,7 +99,7 @@ class BareClient:
             target = self._spec.targets[0]
             manifest = vehicle_job_manifest(recipe, target, self._metadata, self._spec, self._settings, "")
             names.append(manifest["metadata"]["name"])
-            await self._batch.create_namespaced_job(self._namespace, manifest)
+            await self._batch.create_namespaced_job(self._namespace, client.V1Job.model_validate(manifest))
         label = {revision_label(self._namespace, NAME): "0123456789ab"}
         await self._core.patch_node_status(node, {"metadata": {"labels": label}}, _content_type=MERGE)
         for name in names:
@@ -137,7 +139,7 @@ async def add_vehicles(kubeconfig: Path, count: int) -> None:
 
         async def add(number: int) -> None:
             body = vehicle(number)
-            await core.create_node(body)
+            await core.create_node(client.V1Node.model_validate(body))
             await core.patch_node_status(body["metadata"]["name"], {"status": body["status"]}, _content_type=MERGE)
 
         await in_flight(IN_FLIGHT, add, count)
@@ -202,8 +204,9 @@ def _bare_process(kubectl: Kubectl, vehicles: int, statuses: int) -> Costs:
 
 def report(vehicles: int, plain: Costs, ours: Costs) -> str:
     """The section of the page."""
-    per_vehicle = {what: count / vehicles for what, count in sorted(Counter(ours["requests"]).items())}
-    waves = ", ".join(wave["size"] for wave in ROLLOUT["waves"])
+    requests: Counter[str] = Counter(ours["requests"])
+    per_vehicle = {what: count / vehicles for what, count in sorted(requests.items())}
+    waves = ", ".join(wave["size"] for wave in WAVES)
     rows = [("total time", "total", "s"), ("client CPU", "cpu", "s"), ("API server's CPU", "server", "s")]
     return "\n".join(
         [

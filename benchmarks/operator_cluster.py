@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from uuid import uuid4
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -93,6 +94,6 @@ def _controllers(cluster: DevCluster, original: Any = DevCluster._controllers) -
 
 
 if __name__ == "__main__":
-    DevCluster._controllers = _controllers  # type: ignore[method-assign]
     given = parse_arguments(sys.argv[1:])
-    asyncio.run(serve(configuration(given, given.data_dir), given.ready_file))
+    with patch.object(DevCluster, "_controllers", _controllers):
+        asyncio.run(serve(configuration(given, given.data_dir), given.ready_file))

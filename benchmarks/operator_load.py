@@ -130,7 +130,8 @@ class BareClient:
         """Create a deployment."""
         body = deployment(self._namespace, number)
         made = await self._objects.create_namespaced_custom_object(GROUP, VERSION, self._namespace, PLURAL, body)
-        return dict(made)
+        assert isinstance(made, dict)
+        return made
 
     async def work_through(self, number: int) -> None:
         """Create a deployment and make all its writes."""
@@ -143,14 +144,14 @@ class BareClient:
                     GROUP, VERSION, self._namespace, PLURAL, metadata["name"], {"status": content}, _content_type=MERGE
                 )
 
-    def _own(self, manifest: dict[str, Any], metadata: dict[str, Any]) -> dict[str, Any]:
+    def _own(self, manifest: dict[str, Any], metadata: dict[str, Any]) -> client.V1Job:
         job = copy.copy(manifest)
         name = manifest["metadata"]["name"].replace("d00000", metadata["name"])
         owner = {**manifest["metadata"]["ownerReferences"][0], "name": metadata["name"], "uid": metadata["uid"]}
         job["metadata"] = {
             **manifest["metadata"], "name": name, "namespace": self._namespace, "ownerReferences": [owner]
         }  # fmt: skip
-        return job
+        return client.V1Job.model_validate(job)
 
 
 async def main() -> None:

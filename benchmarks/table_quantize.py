@@ -76,7 +76,8 @@ def rows(name: str, stages: Stages, dataset: Path) -> Iterator[str]:
             static=rung.static,
             toolchain=toolchain,
             qat=QAT if rung.method == "qat" else None,
-            **SAMPLES,
+            calibration_samples=SAMPLES["calibration_samples"],
+            evaluation_samples=SAMPLES["evaluation_samples"],
         )
         result = succeeded(stages.run(recipe))
         cost = simulated_latency(stages, result) if toolchain == "qnn" else None

@@ -13,6 +13,7 @@ from dms_operator.pipeline.links.connected import ConnectedBoard
 from dms_operator.pipeline.links.runner import RemoteRunner
 from dms_operator.pipeline.links.ssh import ssh_link
 from dms_operator.pipeline.on_board.job import BoardInputs, BoardJob, CpuJob
+from dms_operator.toolchains.base import Arrays
 from dms_operator.toolchains.onnxruntime_cpu import OnnxRuntimeCpu
 from model_fixtures import tiny_classifier
 
@@ -61,7 +62,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> BoardInputs:
     (directory / "compiled").mkdir()
     OnnxRuntimeCpu().convert(model, "generic-x86", {}, directory / "compiled", lambda *_: None)
     random = np.random.default_rng(7)
-    samples = [{"frames": random.standard_normal((1, 3, 16, 16)).astype(np.float32)} for _ in range(4)]
+    samples: list[Arrays] = [{"frames": random.standard_normal((1, 3, 16, 16)).astype(np.float32)} for _ in range(4)]
     return BoardInputs(directory / "compiled", {"reference": model}, samples, samples, np.zeros((1, 3), np.float32))
 
 

@@ -1,14 +1,18 @@
 """Fixtures of the tests that run containers; without the images they fail, and say how to build them."""
 
-from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
 from images import containers
 from images.catalog import images
 
-RunImage = Callable[..., str]
+
+class RunImage(Protocol):
+    """Runs an image strictly, and gives its output; it has to succeed."""
+
+    def __call__(self, name: str, *arguments: str, entrypoint: str | None = None, user: str | None = None) -> str: ...
 
 
 @pytest.fixture(scope="session")
@@ -26,10 +30,9 @@ def scratch(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run_image(built: None, scratch: Path) -> RunImage:
-    """`run_image(name, *arguments, ...)` runs an image strictly, and gives its output; it has to succeed."""
-
-    def run(name: str, *arguments: str, **options: object) -> str:
-        done = containers.podman(*containers.command(name, *arguments, scratch=scratch, **options))
+    def run(name: str, *arguments: str, entrypoint: str | None = None, user: str | None = None) -> str:
+        command = containers.command(name, *arguments, scratch=scratch, entrypoint=entrypoint, user=user)
+        done = containers.podman(*command)
         assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"
         return done.stdout
 

@@ -17,7 +17,7 @@ from images.build import (
     portable,
     wanted,
 )
-from images.catalog import REPOSITORY, images
+from images.catalog import REPOSITORY, Image, images
 
 LISTING = """:env:.index-url='https://mine.example/simple'
 :env:.find-links='/opt/wheels https://torch.example/cpu'
@@ -104,7 +104,7 @@ def test_an_unknown_image_is_refused_with_the_names_that_exist(capsys: pytest.Ca
 
 
 @pytest.mark.parametrize("image", images().values(), ids=lambda image: image.name)
-def test_every_containerfile_follows_the_same_rules(image) -> None:
+def test_every_containerfile_follows_the_same_rules(image: Image) -> None:
     text = image.containerfile.read_text()
     assert text.count("ARG BASE=debian:bookworm-slim\n") == 1 and text.count("FROM ${BASE}") == 2
     assert "\nUSER 65532:65532\n" in text and '\nENTRYPOINT ["dms"]\n' in text
