@@ -30,6 +30,7 @@ _CALM, _STORM = "calm", "storm"
 _BYSTANDER = "bystander"
 """An object of somebody else's."""
 _BATCH_SECONDS = 180
+_GONE_SECONDS = 60
 _BOARDS = (("qcs8255",), ("qcs8255", "tda4vm"))
 _VEHICLES = ("car-1", "car-2", "car-3")
 ROLLOUT = {
@@ -147,7 +148,8 @@ class Storm:
         self._compare(found, undisturbed)
         for number in range(batch):
             self._client.delete("deployments", f"driver-{number}")
-            self._forget_vehicles(f"driver-{number}")
+        for number in range(batch):
+            self._forget(f"driver-{number}")
         for kind in ("deployments", "jobs", "pods"):
             self._gone(kind)
         operator.kill()
@@ -163,7 +165,7 @@ class Storm:
                     self.summary.runs += 1
                 self._edited.discard(name)
                 self._client.delete("deployments", name)
-                self._forget_vehicles(name)
+                self._forget(name)
                 self._client.create("deployments", deployment(_STORM, _number(body)))
 
     def _disturb(self) -> None:
@@ -230,14 +232,21 @@ class Storm:
             if not label == found == revision:
                 self.summary.violations.append(f"{name}: {car} has {found}, its label {label} instead of {revision}")
 
-    def _forget_vehicles(self, name: str) -> None:
-        """As if another fleet had come: the next deployment of this name begins with vehicles that run nothing."""
+    def _forget(self, name: str) -> None:
+        """As if another fleet had come: the next deployment of this name begins with vehicles that run nothing.
+
+        Until a deleted one is gone the operator may still note what the last switches left.
+        """
+        wait_for(lambda: name not in self._names(), _GONE_SECONDS, f"{name} is gone")
         for car in _VEHICLES:
             self._client.patch("nodes", car, {"metadata": {"labels": {revision_label(_STORM, name): None}}})
 
+    def _names(self) -> list[str]:
+        return [body["metadata"]["name"] for body in self._client.list("deployments")]
+
     def _gone(self, kind: str) -> None:
         try:
-            wait_for(lambda: not self._client.list(kind), 60)
+            wait_for(lambda: not self._client.list(kind), _GONE_SECONDS)
         except AssertionError:
             left = [one["metadata"]["name"] for one in self._client.list(kind)]
             self.summary.violations.append(f"{kind} without owner: {left}")
