@@ -7,7 +7,7 @@ import pytest
 
 from controller.test_vehicle_jobs import ACTIVATE, PREFETCH, job
 from controller.test_vehicle_removal import ONE, SETTINGS, STAMP, Leaving, going, pod_of
-from dms_operator.api.stages import Failure, Recipe, StageResult, recipe_digest
+from dms_operator.api.stages import Failure, Recipe, StageResult, VehicleRecipe, recipe_digest
 from dms_operator.api.vehicle import VehicleFacts
 from dms_operator.controller.caches import ObjectName
 
@@ -15,7 +15,7 @@ LIMIT = timedelta(seconds=SETTINGS.deadline("activate") + 61)
 QUIET = "Normal the model stays on its vehicles, and no switch is under way"
 
 
-def retained(*recipes: Recipe, phase: str = "Running", **metadata: Any) -> Leaving:
+def retained(*recipes: VehicleRecipe, phase: str = "Running", **metadata: Any) -> Leaving:
     """A deployment that is being deleted, with Jobs on car-7, which ran another revision before."""
     leaving = Leaving().put(going("Retain")).vehicle("car-7")
     for recipe in recipes:
@@ -52,7 +52,7 @@ async def test_a_switch_under_way_comes_to_its_end_and_the_label_says_what_runs_
 
 
 @pytest.mark.parametrize(("recipe", "phase"), [(PREFETCH, "Running"), (ACTIVATE, "Pending")])
-async def test_what_changes_nothing_or_has_not_begun_is_stopped(recipe: Recipe, phase: str) -> None:
+async def test_what_changes_nothing_or_has_not_begun_is_stopped(recipe: VehicleRecipe, phase: str) -> None:
     leaving = retained(recipe, ACTIVATE, phase=phase) if recipe is PREFETCH else retained(recipe, phase=phase)
     await leaving.reconcile()
     deleted = [call for call in leaving.cluster.calls if call.startswith("delete_job")]

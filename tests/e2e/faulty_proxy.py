@@ -58,7 +58,7 @@ class FaultyProxy:
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         configuration: Any = Configuration()
-        await load_kube_config(config_file=str(self._upstream_config), client_configuration=configuration)  # type: ignore[no-untyped-call]
+        await load_kube_config(config_file=str(self._upstream_config), client_configuration=configuration)
         tls: ssl.SSLContext = RESTClientObject(configuration).ssl_context
         token = await configuration.get_api_key_with_prefix("BearerToken")
         connector = aiohttp.TCPConnector(limit=0, ssl=tls)

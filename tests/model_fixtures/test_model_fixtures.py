@@ -38,7 +38,7 @@ def load_torch(path: Path, torchscript: bool) -> torch.nn.Module:
         return torch.export.load(path).module()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        script: torch.nn.Module = torch.jit.load(str(path))  # type: ignore[no-untyped-call]
+        script: torch.nn.Module = torch.jit.load(str(path))
         return script
 
 

@@ -41,6 +41,6 @@ def torchscript(path: Path) -> Path:
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         net = BrightestColour().eval()
-        traced = torch.jit.trace(net, torch.zeros(INPUT_SHAPE))  # type: ignore[no-untyped-call]
+        traced = torch.jit.trace(net, torch.zeros(INPUT_SHAPE))
         torch.jit.save(traced, str(path))
     return path

@@ -18,7 +18,7 @@ import dms_operator
 import model_fixtures as fixtures
 from artifacts.test_signing import key_pair
 from dms_operator.api.errors import SignatureInvalid
-from dms_operator.api.stages import BenchmarkRecipe, ConvertRecipe, QuantizeRecipe, StageRequest, StageResult
+from dms_operator.api.stages import BenchmarkRecipe, ConvertRecipe, QuantizeRecipe, Recipe, StageRequest, StageResult
 from dms_operator.artifacts.signing import SIGNING_KEY_VARIABLE, VERIFICATION_KEY_VARIABLE, Keys
 from dms_operator.artifacts.store import open_store
 from dms_operator.pipeline.attest import attested
@@ -194,7 +194,7 @@ def test_no_stage_uses_one_single_input_that_lost_its_signature(signed: Signed, 
         board="generic-x86",
         toolchain="onnxruntime",
     )
-    uses = [
+    uses: list[tuple[Recipe, tuple[str, ...]]] = [
         (int8, (resolved, reference)),
         (_convert(reference).model_copy(update={"image": "other"}), (reference,)),
         (benchmark, (resolved, reference, compiled)),

@@ -37,11 +37,9 @@ async def load_configuration(kubeconfig: Path | None) -> Any:
     configuration = Configuration()
     if kubeconfig is None:
         token, authority = sandboxed(SERVICE_TOKEN_FILENAME), sandboxed(SERVICE_CERT_FILENAME)
-        InClusterConfigLoader(str(token), str(authority)).load_and_set(configuration)  # type: ignore[no-untyped-call]
+        InClusterConfigLoader(str(token), str(authority)).load_and_set(configuration)
     else:
-        await load_kube_config(  # type: ignore[no-untyped-call]
-            config_file=str(kubeconfig), client_configuration=configuration
-        )
+        await load_kube_config(config_file=str(kubeconfig), client_configuration=configuration)
     return configuration
 
 

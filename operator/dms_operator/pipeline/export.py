@@ -74,7 +74,7 @@ def _export_torchscript(source: Path, inputs: list[TensorSpec] | None, target: P
     # torch.jit.load unpickles in C++ tensors and classes of the archive only, and runs no Python; the archive's own
     # code does run (__setstate__ here, forward below): that is why this process is confined (reader/process.py).
     with told_as(refusal), _quiet():
-        module = torch.jit.load(str(source), map_location="cpu").eval()  # type: ignore[no-untyped-call]
+        module = torch.jit.load(str(source), map_location="cpu").eval()
     examples = tuple(torch.zeros(spec.shape, dtype=getattr(torch, spec.dtype)) for spec in inputs)
     _run_torchscript(module, examples, inputs)
     return _trace(module, examples, inputs, target)

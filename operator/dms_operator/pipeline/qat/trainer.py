@@ -188,7 +188,7 @@ class Trainer:
         raw, layers = self._features.compare(self._samples.inputs(places))
         answers, labels = self._samples.answers(places), self._samples.labels_of(places)
         loss = self._loss(float_outputs(raw), answers, labels)
-        (share * (loss + FEATURES_SHARE * layers)).backward()  # type: ignore[no-untyped-call]
+        (share * (loss + FEATURES_SHARE * layers)).backward()
         return share * loss.item()
 
     def _batch(self) -> list[int]:
