@@ -79,6 +79,24 @@ def test_a_noisy_run_proves_nothing_in_either_direction(figure: dict[str, Any]) 
     assert gates.latency_gate(facts, "qnn", WANTED).outcome == "Inconclusive"
 
 
+@pytest.mark.parametrize(
+    ("slowest", "outcome"), [("0.500ms", "Pass"), ("0.501ms", "Inconclusive"), (None, "Inconclusive")]
+)
+def test_a_noisy_run_passes_only_where_even_its_slowest_query_is_within_the_budget(
+    slowest: str | None, outcome: str
+) -> None:
+    run = latency("measured", "0.400ms", samples=1024, noisy=True, max=slowest)
+    gate = gates.latency_gate(benchmark(latencies=[run.to_wire()]), "qnn", WANTED)
+    assert gate.outcome == outcome
+    if outcome == "Pass":
+        assert gate.message.endswith("budget 0.5 ms; the run was noisy, but even its slowest query took 0.5 ms")
+
+
+def test_a_noisy_run_too_short_for_a_bound_does_not_pass_by_its_slowest_query() -> None:
+    run = latency("measured", None, samples=64, noisy=True, max="0.100ms")
+    assert gates.latency_gate(benchmark(latencies=[run.to_wire()]), "qnn", WANTED).outcome == "Inconclusive"
+
+
 @pytest.mark.parametrize(("toolchain", "outcome"), [("qnn", "Inconclusive"), ("onnxruntime", "Pass")])
 def test_the_build_machine_says_nothing_about_an_npu(toolchain: str, outcome: str) -> None:
     facts = benchmark(latencies=[latency("host", "0.100ms", samples=128).to_wire()])

@@ -348,7 +348,7 @@ class BenchmarkFacts(Observed):
 
     @property
     def noisy(self) -> bool:
-        """Whether a run that gates may rest on was disturbed: it proves nothing, and another one may."""
+        """Whether a run that gates may rest on was disturbed: it proves little, and another one may prove more."""
         strongest = max(self.latencies, key=lambda each: PROVENANCE_ORDER.index(each.provenance), default=None)
         return any(each is not None and each.noisy for each in (strongest, self.end_to_end))
 
