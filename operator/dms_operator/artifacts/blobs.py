@@ -11,6 +11,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from ..api.errors import StoreFull, StoreUnavailable, StoreUnwritable
 from .copying import FULL
+from .object_stores import told_as_os_errors
 from .uris import shown
 
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
@@ -36,7 +37,8 @@ class BlobWriter:
     @contextmanager
     def _target(self, path: str) -> Iterator[str]:
         if not self._renames:
-            yield path
+            with _in_a_bucket(path):
+                yield path
             return
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -49,10 +51,26 @@ class BlobWriter:
 
 
 @contextmanager
-def store_errors(uri: str) -> Iterator[None]:
-    """Translate OSError (but not FileNotFoundError) into StoreFull, StoreUnwritable or StoreUnavailable."""
+def _in_a_bucket(path: str) -> Iterator[None]:
+    """An object store makes folders by itself, but no buckets."""
     try:
         yield
+    except FileNotFoundError as error:
+        raise StoreUnwritable(
+            f"the artifact store's bucket {path.partition('/')[0]} does not exist",
+            hint="Make it, or name another one in spec.artifacts.uri",
+        ) from error
+
+
+@contextmanager
+def store_errors(uri: str) -> Iterator[None]:
+    """Translate OSError (but not FileNotFoundError) into StoreFull, StoreUnwritable or StoreUnavailable.
+
+    What the clients of object stores raise instead of an OSError is one, too.
+    """
+    try:
+        with told_as_os_errors():
+            yield
     except FileNotFoundError:
         raise
     except OSError as error:
@@ -61,8 +79,18 @@ def store_errors(uri: str) -> Iterator[None]:
                 f"the artifact store {shown(uri)} is full", hint="Delete old artifacts, or enlarge its volume"
             ) from error
         if error.errno in _READ_ONLY or isinstance(error, PermissionError):
-            raise StoreUnwritable(
-                f"the artifact store {shown(uri)} is read-only for the stage pods ({error.strerror or error})",
-                hint="Mount it writable, or name another one in spec.artifacts.uri",
-            ) from error
+            raise _denied(uri, error) from error
         raise StoreUnavailable(f"the artifact store {shown(uri)} failed: {error}") from error
+
+
+def _denied(uri: str, error: OSError) -> StoreUnwritable:
+    why = error.strerror or error
+    if uri.startswith("file:"):
+        return StoreUnwritable(
+            f"the artifact store {shown(uri)} is read-only for the stage pods ({why})",
+            hint="Mount it writable, or name another one in spec.artifacts.uri",
+        )
+    return StoreUnwritable(
+        f"the artifact store {shown(uri)} refuses the stage pods ({why})",
+        hint="Check the keys in the operator's storeSecret and what they may do there",
+    )

@@ -4,7 +4,7 @@ import errno
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from ..api.errors import StoreFull
 
@@ -12,8 +12,15 @@ CHUNK_BYTES = 1 << 20
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+class Readable(Protocol):
+    """What can be copied."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes; none at the end."""
+
+
 def copy_hashed(
-    source: BinaryIO, target: Path, limit_bytes: int, on_bytes: Callable[[int], None] | None = None
+    source: Readable, target: Path, limit_bytes: int, on_bytes: Callable[[int], None] | None = None
 ) -> tuple[str, int]:
     """Copy to `target`; gives (`sha256:<hex>`, bytes).
 
@@ -37,7 +44,7 @@ def copy_hashed(
 
 
 def _pump(
-    source: BinaryIO, sink: BinaryIO, limit_bytes: int, on_bytes: Callable[[int], None] | None
+    source: Readable, sink: BinaryIO, limit_bytes: int, on_bytes: Callable[[int], None] | None
 ) -> tuple[str, int]:
     digest, size = hashlib.sha256(), 0
     while chunk := source.read(CHUNK_BYTES):

@@ -11,6 +11,7 @@ from typing import BinaryIO, cast
 
 from ..api.errors import SourceNotFound, SourceRefused, SourceUnavailable
 from .copying import copy_hashed
+from .object_stores import told_as_os_errors
 from .uris import local_path, parse_uri, shown
 
 LIMIT_VARIABLE = "DMS_MAX_INPUT_BYTES"
@@ -45,7 +46,7 @@ def fetch(
             source = _open_http(uri)
         else:
             source = _open_remote(uri, scheme)
-        with source:
+        with source, told_as_os_errors():
             digest, size = copy_hashed(source, destination, limit_bytes, on_bytes)
     except OverflowError as error:
         raise SourceRefused(
@@ -120,7 +121,8 @@ def _open_remote(uri: str, scheme: str) -> BinaryIO:
     import fsspec
 
     try:
-        return cast(BinaryIO, fsspec.open(uri, "rb").open())
+        with told_as_os_errors():
+            return cast(BinaryIO, fsspec.open(uri, "rb").open())
     except ImportError as error:
         raise SourceRefused(
             f"{shown(uri)}: the stage image has no client for {scheme}://",
@@ -129,7 +131,9 @@ def _open_remote(uri: str, scheme: str) -> BinaryIO:
     except FileNotFoundError as error:
         raise SourceNotFound(f"nothing is at {shown(uri)}", hint="Check bucket and path") from error
     except PermissionError as error:
-        raise SourceRefused(f"no permission to read {shown(uri)}", hint="Check spec.model.secretRef") from error
+        raise SourceRefused(
+            f"no permission to read {shown(uri)}: {error}", hint="Check spec.model.secretRef"
+        ) from error
     except OSError as error:
         raise SourceUnavailable(f"{shown(uri)} cannot be reached: {error}") from error
 

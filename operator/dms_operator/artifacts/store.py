@@ -9,7 +9,8 @@ import io
 import json
 import logging
 import re
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -31,6 +32,18 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _MANIFEST_LIMIT_BYTES = 1 << 20
 _log = logging.getLogger(__name__)
+
+
+class _Told:
+    """A file whose failures are told apart from those of where it is copied to."""
+
+    def __init__(self, file: BinaryIO, told: Callable[[], AbstractContextManager[None]]) -> None:
+        self._file, self._told = file, told
+
+    def read(self, size: int) -> bytes:
+        """As a file does."""
+        with self._told():
+            return self._file.read(size)
 
 
 class Store:
@@ -174,9 +187,12 @@ class Store:
 
     def _fetch_blob(self, entry: dict[str, Any], target: Path) -> Path:
         expected, size = entry["digest"], entry["sizeBytes"]
+        path = self._blob_path(expected)
+        with self._told(path):
+            opened = self._filesystem.open(path, "rb")
         try:
-            with self._open(self._blob_path(expected)) as source:
-                found = copy_hashed(source, target, limit_bytes=size)
+            with opened:
+                found = copy_hashed(_Told(opened, lambda: self._told(path)), target, limit_bytes=size)
         except OverflowError as error:
             raise self._corrupt(expected) from error
         if found != (expected, size):
@@ -185,14 +201,16 @@ class Store:
         return target
 
     def _read(self, path: str) -> bytes:
-        with self._open(path) as file:
-            return file.read(_MANIFEST_LIMIT_BYTES)
+        with self._told(path), self._filesystem.open(path, "rb") as file:
+            text: bytes = file.read(_MANIFEST_LIMIT_BYTES)
+            return text
 
-    def _open(self, path: str) -> BinaryIO:
+    @contextmanager
+    def _told(self, path: str) -> Iterator[None]:
+        """That a file is gone, or that the store fails, in our words."""
         try:
             with store_errors(self.uri):
-                opened: BinaryIO = self._filesystem.open(path, "rb")
-                return opened
+                yield
         except FileNotFoundError as error:
             raise ArtifactMissing(
                 f"{path.removeprefix(self._root + '/')} is gone from the store {shown(self.uri)}",
