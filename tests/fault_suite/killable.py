@@ -9,6 +9,7 @@ import time
 import urllib.request
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Self
 
 import yaml
 
@@ -37,7 +38,7 @@ def _serve(arguments: list[str], log: Path, clock_seconds: float) -> None:
 
 
 class KillableOperator:
-    """One operator at a time; each life has a clock of its own error."""
+    """One operator at a time, none after the `with`; each life has a clock of its own error."""
 
     def __init__(self, kubeconfig: Path, namespace: str, settings: dict[str, object], directory: Path) -> None:
         self._settings = directory / "settings.yaml"
@@ -46,6 +47,13 @@ class KillableOperator:
         self._arguments = [f"--settings={self._settings}", f"--kubeconfig={kubeconfig}", f"--namespace={namespace}"]
         self._process: multiprocessing.process.BaseProcess | None = None
         self._url = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:  # a test that fails would wait at its end for an operator that never ends
+            self.kill()
 
     def start(self, dice: random.Random, clock_error: float = 0.0) -> None:
         """Start one, whose clock is wrong by up to `clock_error` seconds either way."""

@@ -124,35 +124,31 @@ class Storm:
 
     def _undisturbed(self, batch: int) -> list[Any]:
         client = Client(self._cluster.kubeconfig, _CALM, self._directory)
-        operator = self._operator(_CALM)
-        operator.start(self._dice)
-        for number in range(batch):
-            client.create("deployments", deployment(_CALM, number))
-        statuses = self._ended(client, batch)
-        operator.kill()
-        return statuses
+        with self._operator(_CALM) as operator:
+            operator.start(self._dice)
+            for number in range(batch):
+                client.create("deployments", deployment(_CALM, number))
+            return self._ended(client, batch)
 
     def _batch(self, kills: int, batch: int, undisturbed: list[Any]) -> None:
-        operator = self._operator(_STORM)
         for number in range(batch):
             self._client.create("deployments", deployment(_STORM, number))
-        operator.start(self._dice, CLOCK_ERROR_SECONDS)
-        while self.summary.kills < kills:
-            self._disturb()
-            time.sleep(self._dice.expovariate(1 / 0.5))
-            self.summary.kills += operator.kill()
+        with self._operator(_STORM) as operator:
             operator.start(self._dice, CLOCK_ERROR_SECONDS)
-            self._renew(undisturbed)
-        self._calm(batch)
-        found = self._ended(self._client, batch)
-        self._compare(found, undisturbed)
-        for number in range(batch):
-            self._client.delete("deployments", f"driver-{number}")
-        for number in range(batch):
-            self._forget(f"driver-{number}")
-        for kind in ("deployments", "jobs", "pods"):
-            self._gone(kind)
-        operator.kill()
+            while self.summary.kills < kills:
+                self._disturb()
+                time.sleep(self._dice.expovariate(1 / 0.5))
+                self.summary.kills += operator.kill()
+                operator.start(self._dice, CLOCK_ERROR_SECONDS)
+                self._renew(undisturbed)
+            self._calm(batch)
+            self._compare(self._ended(self._client, batch), undisturbed)
+            for number in range(batch):
+                self._client.delete("deployments", f"driver-{number}")
+            for number in range(batch):
+                self._forget(f"driver-{number}")
+            for kind in ("deployments", "jobs", "pods"):
+                self._gone(kind)
         self.summary.runs += batch
 
     def _renew(self, undisturbed: list[Any]) -> None:
