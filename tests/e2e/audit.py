@@ -1,7 +1,8 @@
 """What the operator asked of a dev cluster, from its audit log, beside what the table of permissions grants."""
 
+import itertools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from dms_operator.api.labels import GROUP, MANAGER, PLURAL
@@ -28,17 +29,24 @@ def granted(*scopes: Scope) -> set[Ask]:
     return {Ask(row.group, row.resource, verb) for row in rows for verb in row.verbs}
 
 
-def asked(cluster: Cluster, *namespaces: str) -> set[Ask]:
-    """What every operator so far asked in these namespaces (empty: without one), or anywhere."""
+def granted_by(rules: Iterable[Mapping[str, list[str]]]) -> set[Ask]:
+    """What the rules of a role grant."""
+    return {
+        Ask(*each) for rule in rules for each in itertools.product(rule["apiGroups"], rule["resources"], rule["verbs"])
+    }
+
+
+def asked(cluster: Cluster, *namespaces: str, agent: str = MANAGER) -> set[Ask]:
+    """What every operator (or another agent) so far asked in these namespaces (empty: without one), or anywhere."""
     assert cluster.control is not None
     lines = (cluster.control / AUDIT_LOG).read_text().splitlines()
-    return set(_asks((json.loads(line) for line in lines), namespaces))
+    return set(_asks((json.loads(line) for line in lines), namespaces, agent))
 
 
-def _asks(entries: Iterable[dict[str, Any]], namespaces: tuple[str, ...]) -> Iterable[Ask]:
+def _asks(entries: Iterable[dict[str, Any]], namespaces: tuple[str, ...], agent: str) -> Iterable[Ask]:
     for entry in entries:
         reference = entry["objectRef"]
-        if entry["userAgent"] != MANAGER or (namespaces and reference["namespace"] not in namespaces):
+        if entry["userAgent"] != agent or (namespaces and reference["namespace"] not in namespaces):
             continue
         resource = "/".join(filter(None, (reference["resource"], reference["subresource"])))
         yield Ask(reference["apiGroup"], resource, entry["verb"])

@@ -12,7 +12,9 @@ import pytest
 import yaml
 
 from boards.sshd import SshServer, unpacked
+from dms_operator.pipeline.probe.node import AGENT
 from e2e import leaks
+from e2e.audit import asked, granted_by
 from e2e.conftest import install
 from e2e.docs_commands import commands
 from e2e.real_stages import RealStages, deployment
@@ -37,7 +39,7 @@ class Lab:
     """A cluster with one node off which a board hangs."""
 
     def __init__(self, cluster: Cluster, sshd: SshServer, directory: Path) -> None:
-        self.sshd, self.stages = sshd, RealStages(cluster, directory)
+        self.cluster, self.sshd, self.stages = cluster, sshd, RealStages(cluster, directory)
         self.kubectl = Kubectl(cluster.kubeconfig, directory).within("lab")
         self.kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "lab"}})
         self.operator: OperatorProcess = self.stages.operator(cluster, self.kubectl)
@@ -208,6 +210,13 @@ def test_the_probe_tells_what_the_board_is_and_then_keeps_quiet(lab: Lab, probe:
     before, looks = probe.condition(), probe.looks()
     wait_for(lambda: probe.looks() >= looks + 6, 60, "it looks again and again")
     assert probe.condition() == before and probe.node()["metadata"]["annotations"] == first
+
+
+def test_the_probe_asks_for_what_its_role_grants_and_uses_all_of_it(lab: Lab, probe: ProbePod) -> None:
+    wait_for(lambda: probe.condition().get("status") == "True", 60, "the board is healthy")
+    bodies = yaml.safe_load_all((REPOSITORY / "examples/boards/probe.yaml").read_text())
+    [role] = [body for body in bodies if body["kind"] == "ClusterRole"]
+    assert asked(lab.cluster, agent=AGENT) == granted_by(role["rules"])
 
 
 def test_a_board_that_the_probe_cannot_reach_gets_no_work_until_it_is_back(lab: Lab, probe: ProbePod) -> None:

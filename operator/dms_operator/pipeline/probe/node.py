@@ -11,6 +11,8 @@ from typing import Any
 from ...artifacts.paths import sandboxed
 
 ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+AGENT = "dms-board-probe"
+"""How the API server's audit log names who asks."""
 TIMEOUT_SECONDS = 20.0
 _STRATEGIC_MERGE = "application/strategic-merge-patch+json"
 
@@ -39,6 +41,7 @@ class NodeApi:
 
     def _call(self, method: str, url: str, body: bytes | None = None) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {_text(self._account / 'token')}", "Accept": "application/json"}
+        headers |= {"User-Agent": AGENT}
         headers |= {"Content-Type": _STRATEGIC_MERGE} if body else {}
         request = urllib.request.Request(url, body, headers, method=method)
         # read at every call: both are replaced while the pod lives
