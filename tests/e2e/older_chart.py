@@ -1,7 +1,9 @@
-"""An older chart to upgrade from, made of the present one: there is no earlier release yet.
+"""Older charts to upgrade from: there is no earlier release yet.
 
-It differs in what makes upgrades hard: its definition lacks a field and a column, its operator a permission and a
-setting. Once there are releases, the last one's package belongs here instead.
+One is the chart of an early day as it was (commit c9daaf7), packaged with a lower version: before vehicles and board
+probes, with fewer values. The other is made of the present one, and differs in what makes upgrades hard: its definition
+lacks a field and a column, its operator a permission and a setting. Once there are releases, the last one's package
+belongs here instead.
 """
 
 import shutil
@@ -11,6 +13,8 @@ from typing import Any
 
 import yaml
 
+EARLY_VERSION = "0.0.9"
+EARLY = Path(__file__).parent / "data" / f"dms-operator-{EARLY_VERSION}.tgz"
 VERSION = "0.0.1"
 MISSING_FIELD = "simulationSamples"
 """Of spec.benchmark."""

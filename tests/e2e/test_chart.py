@@ -14,10 +14,11 @@ import yaml
 import dms_operator
 from e2e import running
 from e2e.conftest import FakeStages
-from e2e.older_chart import MISSING_COLUMN, MISSING_FIELD, VERSION, make_older
+from e2e.older_chart import EARLY, EARLY_VERSION, MISSING_COLUMN, MISSING_FIELD, VERSION, make_older
 from e2e.releases import CHART, Release, small_values
 from e2e.running import REPOSITORY, Cluster, Kubectl, wait_for
 from e2e.test_operator_on_devcluster import deployment
+from e2e.watching import events, recording
 from tools import get_helm
 
 pytestmark = pytest.mark.skipif(not get_helm.is_available(), reason="helm is packaged for x86-64 Linux only")
@@ -101,6 +102,45 @@ def test_from_an_older_chart_to_this_one_and_away_again_no_deployment_is_lost(
     release.install()
     wait_for(lambda: not set(jobs(people)) & set(made), 60, "new stage images: the stages run again")
     people("wait", "--for=condition=Ready", "dmsd/driver", "--timeout=90s")
+
+
+@pytest.mark.slow
+def test_the_chart_of_an_early_day_is_upgraded_with_its_own_values_and_never_do_two_operators_run(
+    release: Release, admin: Kubectl, people: Kubectl, tmp_path: Path
+) -> None:
+    release.install(EARLY, operator={"podLabels": {"team": "perception"}})
+    people.apply(deployment(people))
+    people("wait", "--for=condition=Ready", "dmsd/driver", "--timeout=90s")
+    before, made = definition(admin), jobs(people)
+    system = admin.within(release.namespace)
+    operators = "app.kubernetes.io/component=operator"
+
+    with recording(system, tmp_path, "pods", f"--selector={operators}") as path:
+        wait_for(lambda: events(path), 30, "the watch shows the operator")
+        tags = (f"--set=images.tag={EARLY_VERSION}", f"--set=images.operator.tag={dms_operator.__version__}")
+        options = ("--reset-then-reuse-values", "--wait", "--timeout=100s")
+        release.helm("upgrade", release.name, str(CHART), *options, *tags)
+    assert definition(admin) != before
+    assert "Succeeded" in release.test()
+    assert people.json("get", "dmsd", "driver")["status"]["phase"] == "Ready"
+    assert jobs(people) == made, "the same stage images: nothing runs again"
+    [pod] = system.json("get", "pods", f"--selector={operators}")["items"]
+    assert pod["metadata"]["labels"]["team"] == "perception", "the release's own values stay"
+    at_once = lives(events(path))
+    assert len(set().union(*at_once)) == 2, "one operator was replaced by another"
+    assert max(map(len, at_once)) == 1, "Recreate: the next one begins when the last has gone"
+
+
+def lives(told: list[dict[str, Any]]) -> list[set[str]]:
+    """The pods that were there after each event of a watch."""
+    there: set[str] = set()
+    found = []
+    for event in told:
+        name = event["object"]["metadata"]["name"]
+        has_ended = event["type"] == "DELETED" or event["object"]["status"].get("phase") in ("Succeeded", "Failed")
+        there = there - {name} if has_ended else there | {name}
+        found.append(there)
+    return found
 
 
 @pytest.mark.slow

@@ -1,10 +1,5 @@
 """Git holds the spec, and the operator the status: tools that read the one and write the other meet no surprise."""
 
-import json
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +9,7 @@ import yaml
 from e2e.conftest import FakeStages, StartOperator
 from e2e.running import REPOSITORY, Kubectl, wait_for
 from e2e.test_operator_on_devcluster import condition, deployment, wait_for_phase
+from e2e.watching import events, recording
 from gitops import argocd, flux
 from gitops.kstatus import kstatus
 
@@ -27,32 +23,9 @@ EXPECTED = {
 AT_WORK = ("InProgress", "InProgress", "Progressing")
 
 
-@contextmanager
-def recording(kubectl: Kubectl, scratch: Path) -> Iterator[Path]:
-    """Every version of every deployment of a namespace, as a watch shows them, into a file."""
-    path = scratch / "recorded.json"
-    command = [str(Path(sys.executable).with_name("kubectl")), f"--kubeconfig={kubectl.kubeconfig}", "get", "dmsd"]
-    command += [f"--namespace={kubectl.namespace}", "--watch", "--output-watch-events", "-o", "json"]
-    with path.open("wb") as output:
-        watch = subprocess.Popen(command, stdout=output)
-    try:
-        yield path
-    finally:
-        watch.terminate()
-        watch.wait(10)
-
-
 def recorded(path: Path) -> list[dict[str, Any]]:
-    """The objects of a recording; its last one may not be whole yet."""
-    text, decoder, bodies = path.read_text(), json.JSONDecoder(), []
-    while text := text.lstrip():
-        try:
-            event, end = decoder.raw_decode(text)
-        except json.JSONDecodeError:
-            break
-        bodies.append(event["object"])
-        text = text[end:]
-    return bodies
+    """The objects of a recording."""
+    return [event["object"] for event in events(path)]
 
 
 def verdicts(body: dict[str, Any]) -> tuple[str, ...]:
@@ -69,7 +42,7 @@ def test_in_every_phase_gitops_tools_see_what_is_so(
 ) -> None:
     broken = {"reason": "ConversionFailed", "message": "the licence server is away", "retryable": False}
     stages.behave(broken__convert={"failure": broken}, paused__resolve={"hold": f"{kubectl.namespace}-never"})
-    with recording(kubectl, tmp_path) as path:
+    with recording(kubectl, tmp_path, "dmsd") as path:
         kubectl.apply(deployment(kubectl, "unseen"))
         wait_for(lambda: recorded(path), 30, "the watch shows what no operator has seen yet")
         operator_process(stages.settings)

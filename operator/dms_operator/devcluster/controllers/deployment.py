@@ -28,6 +28,7 @@ from .meta import (
 
 HASH = "pod-template-hash"
 _REVISION = "deployment.kubernetes.io/revision"
+_LOOK_AGAIN_SECONDS = 0.1
 
 
 class DeploymentController(Controller):
@@ -53,22 +54,32 @@ class DeploymentController(Controller):
         if deployment is None or is_deleted(deployment):
             return None
         sets = [item for item in self.client.list("replicasets", key[0]) if _owned(item, deployment)]
+        waits = False
         if not deployment["spec"].get("paused"):
-            self._roll(deployment, sets)
+            waits = self._roll(deployment, sets)
             sets = [item for item in self.client.list("replicasets", key[0]) if _owned(item, deployment)]
         self._write_status(deployment, sets)
-        return None
+        return _LOOK_AGAIN_SECONDS if waits else None
 
-    def _roll(self, deployment: Object, sets: Sequence[Object]) -> None:
+    def _roll(self, deployment: Object, sets: Sequence[Object]) -> bool:
+        """Says whether it waits for pods to go, of which nobody tells it."""
         current = next((item for item in sets if labels(item).get(HASH) == template_hash(deployment)), None)
         if current is None:
             current = self._create_set(deployment, sets)
         elif _revision(current) < (newest := max(map(_revision, sets))):  # rolled back to
             self._set_revision(deployment, current, newest + 1)
         old = [item for item in sets if uid(item) != uid(current)]
-        for item, replicas in plan_scaling(deployment, current, old):
+        waits = _is_recreated(deployment) and self._has_pods(deployment["metadata"]["namespace"], old)
+        for item, replicas in plan_scaling(deployment, current, old, waits=waits):
             if replicas != item["spec"]["replicas"]:
                 self._scale(deployment, item, replicas)
+        return waits
+
+    def _has_pods(self, namespace: str, sets: Sequence[Object]) -> bool:
+        """Whether pods of these sets have not ended; those that are being deleted count until they are gone."""
+        owners = {uid(item) for item in sets}
+        pods = (pod for pod in self.client.list("pods", namespace) if (controller_of(pod) or {}).get("uid") in owners)
+        return any(pod["status"].get("phase") not in ("Succeeded", "Failed") for pod in pods)
 
     def _create_set(self, deployment: Object, sets: Sequence[Object]) -> Object:
         revision = 1 + max(map(_revision, sets), default=0)
@@ -96,6 +107,10 @@ class DeploymentController(Controller):
         status = deployment_status(live, sets, rfc3339(self._clock()))
         if status != live.get("status"):
             self.client.update_status("deployments", {**live, "status": status})
+
+
+def _is_recreated(deployment: Object) -> bool:
+    return bool((deployment["spec"].get("strategy") or {}).get("type") == "Recreate")
 
 
 def _owned(item: Object, deployment: Object) -> bool:
@@ -133,15 +148,18 @@ def new_set(deployment: Object, revision: int) -> Object:
     }
 
 
-def plan_scaling(deployment: Object, current: Object, old: Sequence[Object]) -> list[tuple[Object, int]]:
+def plan_scaling(
+    deployment: Object, current: Object, old: Sequence[Object], *, waits: bool = False
+) -> list[tuple[Object, int]]:
     """Return each replica set with the replicas that it should have now.
 
-    Never more than replicas + maxSurge are wanted, never fewer than replicas - maxUnavailable available.
+    Never more than replicas + maxSurge are wanted, never fewer than replicas - maxUnavailable available. A deployment
+    that is recreated gets no new pod while it `waits` for old ones to go.
     """
     wanted = int(deployment["spec"].get("replicas", 1))
     surge, unavailable = rolling_limits(deployment)
-    if (deployment["spec"].get("strategy") or {}).get("type") == "Recreate":
-        busy = any((item.get("status") or {}).get("replicas") for item in old)
+    if _is_recreated(deployment):
+        busy = waits or any((item.get("status") or {}).get("replicas") for item in old)
         return [*((item, 0) for item in old), (current, 0 if busy else wanted)]
     present = int(current["spec"]["replicas"])
     total = present + sum(item["spec"]["replicas"] for item in old)
