@@ -1,5 +1,6 @@
 """The operator while the API server misbehaves: nothing is lost, nothing runs twice, it recovers by itself."""
 
+import json
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -8,10 +9,12 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from dms_operator.devcluster.faults.happenings import ReviveNode, SilenceNode
 from e2e.conftest import FakeStages
 from e2e.faulty_proxy import FaultyProxy, expired_watch, refusal
 from e2e.running import Cluster, Kubectl, OperatorProcess, wait_for
 from e2e.test_operator_on_devcluster import deployment, runs_by_recipe, status, wait_for_phase
+from fault_suite.cluster import Client
 
 
 @pytest.fixture
@@ -161,6 +164,48 @@ def test_writes_whose_answers_are_lost_are_not_done_twice(
     kubectl.apply(deployment(kubectl))
     wait_for_phase(kubectl, "Ready")
     assert set(runs_by_recipe(stages).values()) == {1}
+
+
+def test_a_boards_node_that_vanishes_for_good_costs_one_run_and_the_next_machine_makes_it_anew(
+    cluster: Cluster, kubectl: Kubectl, operator: OperatorProcess, stages: FakeStages, tmp_path: Path
+) -> None:
+    node, gate = "bench-qcs8255", f"{kubectl.namespace}-gate"
+    control = Client(cluster.kubeconfig, kubectl.namespace, tmp_path)
+    stages.behave(driver__benchmark={"hold": gate})
+    kubectl.apply(deployment(kubectl))
+    wait_for(lambda: stages.runs(stage="benchmark"), 60, "the board is timed")
+    [lost] = kubectl.json("get", "pods", "--selector=dms.edge/stage=benchmark")["items"]
+    control.happen(SilenceNode(name=node))
+    try:
+        kubectl("delete", "node", node)
+        collect_as_garbage(kubectl, lost["metadata"]["name"])
+        told = wait_for(lambda: "no node" in (text := status(kubectl)["summary"]["message"]) and text, 30, "it says so")
+        assert "dms.edge/board=qcs8255" in told
+        assert operator.metric("dms_board_capacity", board="qcs8255") == 0
+    finally:
+        stages.release(gate)
+        control.happen(ReviveNode(name=node))  # another machine of the same name and labels
+    wait_for_phase(kubectl, "Ready")
+    assert "dms.edge/qcs8255" in kubectl.json("get", "node", node)["status"]["allocatable"], "it is offered anew"
+    assert Counter(run["stage"] for run in stages.runs())["benchmark"] == 2, "one run was lost with the machine"
+    assert {runs for recipe, runs in runs_by_recipe(stages).items() if recipe not in benchmarked(stages)} == {1}
+
+
+def collect_as_garbage(kubectl: Kubectl, pod: str) -> None:
+    """What Kubernetes does with pods whose node is no more (pkg/controller/podgc): fails them, then deletes them."""
+    gone = {
+        "type": "DisruptionTarget",
+        "status": "True",
+        "reason": "DeletionByPodGC",
+        "message": "PodGC: node not found",
+    }
+    failed = json.dumps({"status": {"phase": "Failed", "conditions": [gone]}})
+    kubectl("patch", "pod", pod, "--subresource=status", "-p", failed)
+    kubectl("delete", "pod", pod, "--force", "--grace-period=0", "--wait=false")
+
+
+def benchmarked(stages: FakeStages) -> set[str]:
+    return {run["recipe"] for run in stages.runs(stage="benchmark")}
 
 
 def test_a_healthy_idle_operator_only_watches(
