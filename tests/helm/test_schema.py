@@ -9,6 +9,7 @@ import jsonschema
 import kubernetes_validate
 import pytest
 
+from dms_operator.controller.settings import OWN_VARIABLES, OWN_VOLUMES
 from helm.rendering import CHART, Manifest, refusal
 from tools import get_helm
 
@@ -83,6 +84,11 @@ def test_every_value_of_another_type_and_every_unknown_name_is_refused_with_its_
         ({"stages": {"deadlines": {"prefetch": "soon"}}}, "prefetch"),
         ({"stages": {"podLabels": {"team": "a b"}}}, "team"),
         ({"stages": {"volumes": [{"name": "m", "mountPath": "/m", "source": {"pvc": {}}}]}}, "source"),
+        ({"stages": {"volumes": [{"name": "signing", "mountPath": "/m", "source": {"emptyDir": {}}}]}}, "name"),
+        ({"stages": {"env": {"DMS_REQUEST": "{}"}}}, "DMS_REQUEST"),
+        ({"stages": {"podAnnotations": {"a b": "c"}}}, "podAnnotations"),
+        ({"fleet": {"queries": {"p98LatencyMs": "1"}}}, "queries"),
+        ({"stages": {"deadlines": {"convert": "0s"}}}, "convert"),
         ({"fleet": {"volume": {"hostPath": {"pfad": "/var/lib/dms"}}}}, "hostPath"),
         ({"networkPolicy": {"metricsFrom": [{"namespace": "monitoring"}]}}, "metricsFrom"),
         ({"networkPolicy": {"stages": {"egress": [{"port": 443}]}}}, "egress"),
@@ -105,6 +111,20 @@ def test_any_registry_is_taken(registry: str) -> None:
     jsonschema.validate(registry, {"pattern": pattern})
 
 
+def test_names_that_the_operator_keeps_for_itself_are_those_of_the_operator() -> None:
+    assert SCHEMA["definitions"]["stageEnvironment"]["properties"] == dict.fromkeys(OWN_VARIABLES, False)
+    stages = SCHEMA["properties"]["stages"]["properties"]
+    assert tuple(stages["volumes"]["items"]["properties"]["name"]["not"]["enum"]) == OWN_VOLUMES
+
+
+@pytest.mark.parametrize("change", [{"name": "artifacts"}, {"mountPath": "/artifacts"}])
+def test_a_volume_that_the_artifact_store_has_already_is_refused(change: Manifest, tmp_path: Path) -> None:
+    volume = {"name": "models", "mountPath": "/models", "source": {"emptyDir": {}}, **change}
+    given = {"images": {"registry": "r.example.com"}, "artifactStore": {"persistence": {"enabled": True}}}
+    said = refusal({**given, "stages": {"volumes": [volume]}}, tmp_path, 4)
+    assert "is taken by artifactStore.persistence" in said
+
+
 def test_types_of_kubernetes_have_all_of_its_fields_and_no_others() -> None:
     theirs = json.loads((KUBERNETES / "_definitions.json").read_text())["$defs"]
     groups = ("io.k8s.api.core.v1", "io.k8s.api.networking.v1", "io.k8s.apimachinery.pkg.apis.meta.v1")
@@ -115,5 +135,5 @@ def test_types_of_kubernetes_have_all_of_its_fields_and_no_others() -> None:
     for name, body in ours.items():
         assert set(body["properties"]) == set(by_kind[name]["properties"]), name
         assert set(body.get("required", [])) == set(by_kind[name].get("required", [])), name
-    kinds = SCHEMA["definitions"]["volumeSource"]["propertyNames"]["enum"]
-    assert {*kinds, "name"} == set(by_kind["Volume"]["properties"])
+    [kinds] = SCHEMA["definitions"]["volumeSource"]["patternProperties"]
+    assert {*kinds.strip("^()$").split("|"), "name"} == set(by_kind["Volume"]["properties"])

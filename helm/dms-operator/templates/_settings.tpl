@@ -119,6 +119,11 @@ AWS_DEFAULT_REGION: {{ . | quote }}
 {{- end }}
 {{- end }}
 {{- with .Values.stages.volumes }}
+{{- range . }}
+{{- if and $.Values.artifactStore.persistence.enabled (or (eq .name "artifacts") (eq .mountPath $.Values.artifactStore.persistence.mountPath)) }}
+{{- fail (printf "stages.volumes: %s at %s is taken by artifactStore.persistence" .name .mountPath) }}
+{{- end }}
+{{- end }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}

@@ -22,7 +22,7 @@ from ..api.tracing import ENDPOINT_VARIABLE, PARENT_VARIABLE, traceparent
 from . import board_pods, signing
 from .board_pods import Attachment
 from .pods import CONTAINER
-from .settings import FILE_ROOTS_VARIABLE, NODE_VARIABLE, Settings, StageVolume
+from .settings import FILE_ROOTS_VARIABLE, NODE_VARIABLE, SCRATCH, Settings, StageVolume
 from .steps import Step
 
 NAME_LIMIT = 63
@@ -31,8 +31,6 @@ DIGEST_DIGITS = 12
 """Digits of the recipe digest in a Job's name."""
 REMOVAL_LOGS_SECONDS = 600
 """How long a finished removal Job and its logs can still be looked at; the deployment itself is gone by then."""
-SCRATCH = "/tmp"  # nosec B108
-"""The only writable folder of a stage pod besides its volumes."""
 
 
 def job_name(deployment: str, stage: StageName, recipe: str) -> str:

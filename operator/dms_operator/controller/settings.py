@@ -1,5 +1,6 @@
 """What the operator is told by whoever installs it: images, volumes, resources, limits (a YAML file)."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +31,10 @@ OWN_VARIABLES = (
     "HOME",
 )
 """Environment of a stage pod that the operator alone sets."""
+OWN_VOLUMES = ("scratch", "signing", "board", "dms-fleet")
+"""Volumes of a stage pod that the operator adds."""
+SCRATCH = "/tmp"  # nosec B108
+"""The only writable folder of a stage pod besides its volumes."""
 
 
 class Images(Model):
@@ -193,6 +198,23 @@ class Settings(Model):
         if taken := sorted(set(env) & set(OWN_VARIABLES)):
             raise ValueError(f"{', '.join(taken)} is set by the operator itself: remove it")
         return env
+
+    @field_validator("volumes")
+    @classmethod
+    def _stand_apart(cls, volumes: list[StageVolume]) -> list[StageVolume]:
+        names, paths = [each.name for each in volumes], [each.mount_path.rstrip("/") for each in volumes]
+        for taken, what in ((names, OWN_VOLUMES), (paths, (SCRATCH,))):
+            doubled = [each for each, count in Counter([*taken, *what]).items() if count > 1]
+            if doubled:
+                raise ValueError(f"{', '.join(doubled)} is taken: every volume has a name and a mountPath of its own")
+        return volumes
+
+    @field_validator("deadlines")
+    @classmethod
+    def _last_a_second(cls, deadlines: dict[StageName, Duration]) -> dict[StageName, Duration]:
+        if short := [stage for stage, deadline in deadlines.items() if deadline.value < 1]:
+            raise ValueError(f"{', '.join(short)}: a deadline is one second at least")
+        return deadlines
 
     def pull_policy(self, image: str) -> PullPolicy:
         """Pull policy of an image."""
