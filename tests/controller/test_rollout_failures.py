@@ -161,3 +161,13 @@ class TestProgressDeadline:
         assert (fleet.rollout["state"], fleet.pauses()) == ("Waiting", ["ApprovalRequired"])
         fleet.annotate(APPROVE, f"{fleet.revision()}/fleet")
         assert fleet.settle().rollout["state"] == "Completed"
+
+
+def test_a_label_of_an_earlier_revision_that_was_written_late_is_put_right() -> None:
+    fleet = built().settle()
+    earlier = fleet.revision()
+    fleet.edit(model={"uri": "file:///models/other.pt2"})
+    fleet.settle()
+    fleet.note("car-1", earlier)
+    fleet.settle()
+    assert set(fleet.labels.values()) == set(fleet.disks.values()) == {fleet.revision()} != {earlier}
