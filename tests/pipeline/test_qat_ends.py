@@ -32,7 +32,13 @@ def recipe(stages: Stages) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("precision", "toolchain"), [("int4", "qnn"), ("int8", "qnn"), ("int8", "tidl"), ("int8", "onnxruntime")]
+    ("precision", "toolchain"),
+    [
+        ("int4", "qnn"),
+        pytest.param("int8", "qnn", marks=pytest.mark.slow),
+        pytest.param("int8", "tidl", marks=pytest.mark.slow),
+        pytest.param("int8", "onnxruntime", marks=pytest.mark.slow),
+    ],
 )
 def test_a_net_of_many_ends_is_trained_and_its_file_computes_what_training_saw(
     precision: str, toolchain: str, recipe: dict[str, Any], stages: Stages
