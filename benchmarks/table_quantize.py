@@ -22,8 +22,9 @@ from report import read_section, write_section
 
 from dms_operator.api.capabilities import Precision, ToolchainName
 from dms_operator.api.errors import DMSError
+from dms_operator.api.quantization import QatRecipe, StaticRecipe
 from dms_operator.api.spec import QuantizationSpec
-from dms_operator.api.stages import QatRecipe, QuantizeRecipe, StageResult, StaticRecipe
+from dms_operator.api.stages import QuantizeRecipe, StageResult
 from dms_operator.controller.rungs import REFERENCE, Rung, rungs
 from dms_operator.pipeline.dataset import load_dataset
 from dms_operator.pipeline.onnx_file import inputs_of

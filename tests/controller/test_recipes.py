@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from controller.builders import COCKPIT, Script, world
+from dms_operator.api.quantization import StaticForm, StaticRecipe
 from dms_operator.api.spec import QuantizationSpec
-from dms_operator.api.stages import StaticForm, StaticRecipe
 from dms_operator.api.status import GateStatus
 from dms_operator.controller.ladder import Candidate
 from dms_operator.controller.rungs import REFERENCE, Rung, rungs

@@ -14,7 +14,8 @@ import onnx
 import pytest
 
 import model_fixtures
-from dms_operator.api.stages import QatRecipe, QuantizeRecipe, StageResult, recipe_digest
+from dms_operator.api.quantization import QatRecipe
+from dms_operator.api.stages import QuantizeRecipe, StageResult, recipe_digest
 from dms_operator.pipeline.encodings import read_encodings
 from dms_operator.pipeline.qat import stage
 from dms_operator.pipeline.qat.requantize import requantize

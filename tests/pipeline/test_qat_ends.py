@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import model_fixtures
-from dms_operator.api.stages import QatRecipe
+from dms_operator.api.quantization import QatRecipe
 from pipeline.qat_nets import many_ends
 from pipeline.stages import Stages, succeeded
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dms_operator.api.stages import QatRecipe, VariantFacts
+from dms_operator.api.quantization import QatRecipe
+from dms_operator.api.stages import VariantFacts
 from dms_operator.pipeline.session import cpu_session
 from dms_operator.toolchains.qnn.toolchain import Qnn
 from driver_monitor.dataset import write_dataset

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from dms_operator.api.quantization import QatRecipe
 from dms_operator.api.spec import QuantizationSpec
-from dms_operator.api.stages import QatRecipe
 from dms_operator.controller.rungs import Rung, rungs
 from driver_monitor.dataset import write_dataset
 from model_fixtures.hard_models import sheared

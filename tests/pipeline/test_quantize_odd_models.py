@@ -8,7 +8,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from dms_operator.api.stages import StaticRecipe, VariantFacts
+from dms_operator.api.quantization import StaticRecipe
+from dms_operator.api.stages import VariantFacts
 from dms_operator.pipeline.sampling import split
 from pipeline.stages import Stages, refused, succeeded
 

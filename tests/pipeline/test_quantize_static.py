@@ -12,7 +12,8 @@ from onnxruntime.quantization import QuantType
 
 import model_fixtures
 from dms_operator.api.errors import QuantizationFailed, ToolchainUnavailable
-from dms_operator.api.stages import StageResult, StaticRecipe
+from dms_operator.api.quantization import StaticRecipe
+from dms_operator.api.stages import StageResult
 from dms_operator.pipeline.accumulators import coarse_layers
 from dms_operator.pipeline.calibration import calibrate
 from dms_operator.pipeline.encodings import decoded_weights, overrides_json, read_encodings

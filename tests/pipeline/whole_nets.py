@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import onnx
 
-from dms_operator.api.stages import StaticRecipe, VariantFacts
+from dms_operator.api.quantization import StaticRecipe
+from dms_operator.api.stages import VariantFacts
 from dms_operator.pipeline.dataset import load_dataset
 from dms_operator.pipeline.onnx_file import inputs_of
 from dms_operator.pipeline.progress import silent

@@ -14,9 +14,10 @@ from .capabilities import BOARDS, PRECISIONS, BoardType, Precision, ToolchainNam
 from .cpu_fallback import ALLOW_CPU_FALLBACK, PATTERN, PROBLEM
 from .end_to_end import EndToEnd
 from .quantities import Duration, Memory, Power, Share
+from .quantization import StaticForm
 from .rollout import RolloutSpec
 from .rules import PROVABLE_DROP, STATIC_FORM
-from .stages import Calibration, Metric, ProfileName, Provenance, StaticForm, TensorSpec
+from .stages import Calibration, Metric, ProfileName, Provenance, TensorSpec
 
 Uri = Annotated[str, StringConstraints(pattern=r"^(file|https?|s3|gs|oci)://[^\s]+$", max_length=1024)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]

@@ -1,16 +1,9 @@
 """From spec, settings and earlier results to recipes: what exactly a stage is asked."""
 
 from ..api.capabilities import ToolchainName
+from ..api.quantization import QatRecipe
 from ..api.spec import DeploymentSpec, TargetSpec
-from ..api.stages import (
-    BenchmarkRecipe,
-    ConvertRecipe,
-    QatRecipe,
-    QuantizeRecipe,
-    Recipe,
-    ResolveRecipe,
-    recipe_digest,
-)
+from ..api.stages import BenchmarkRecipe, ConvertRecipe, QuantizeRecipe, Recipe, ResolveRecipe, recipe_digest
 from .rungs import Rung, aim
 from .settings import Settings
 

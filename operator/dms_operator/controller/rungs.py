@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..api.capabilities import Precision, ToolchainName
+from ..api.quantization import StaticForm, StaticRecipe
 from ..api.spec import QuantizationSpec
-from ..api.stages import Calibration, Method, StaticForm, StaticRecipe
+from ..api.stages import Calibration, Method
 
 AskedMethod = Literal["auto", "dynamic", "static", "qat"]
 

@@ -8,7 +8,7 @@ from onnxruntime.quantization import QuantType
 
 from ..api.capabilities import Precision, ToolchainName
 from ..api.errors import QuantizationFailed
-from ..api.stages import StaticRecipe
+from ..api.quantization import StaticRecipe
 from ..toolchains.tidl.fixed_point import CHANGEABLE
 
 Overrides = dict[str, list[dict[str, Any]]]

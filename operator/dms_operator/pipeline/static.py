@@ -11,7 +11,8 @@ import onnx
 from onnxruntime.quantization import QuantType
 
 from ..api.errors import ConversionFailed, QuantizationFailed, ToolchainUnavailable, UnsupportedOperators
-from ..api.stages import QuantizeRecipe, StaticRecipe
+from ..api.quantization import StaticRecipe
+from ..api.stages import QuantizeRecipe
 from ..toolchains.tidl.samples import CALIBRATION_FILE, save_samples
 from ..toolchains.tidl.wide import FLOAT_FILE, wide_outputs
 from . import quantizer

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch.fx import GraphModule
 
 from ...api.errors import ArtifactMissing, QuantizationFailed
-from ...api.stages import QatRecipe, QuantizeRecipe, recipe_digest
+from ...api.quantization import QatRecipe
+from ...api.stages import QuantizeRecipe, recipe_digest
 from ..calibration import Feed
 from ..context import StageContext
 from ..dataset import Dataset
