@@ -5,7 +5,6 @@ An environment of its own: the clients need an older python-dateutil than the op
 
 from __future__ import annotations
 
-import contextlib
 import subprocess
 import tempfile
 import venv
@@ -26,8 +25,11 @@ def python(directory: Path = CACHE) -> Path:
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=directory) as scratch:
             fresh = _made(Path(scratch))
-            with contextlib.suppress(OSError):  # there already: another test process was faster
+            try:
                 fresh.rename(home)
+            except OSError:
+                if not home.exists():  # else another test process was faster
+                    raise
     return home / "bin" / "python"
 
 

@@ -11,9 +11,7 @@ from .files import CARS, FLEET
 from .follow import summary_of, waits_for_approval
 
 RETRIES = 2
-"""Of a benchmark that was disturbed: it times this machine, which may have other work."""
-LONGER = '{"spec":{"benchmark":{"profile":"normal"}}}'
-"""A minute instead of six seconds: disturbances weigh less, and load that lasts is alike in both halves of the run."""
+"""Of a benchmark that was disturbed beyond its budget: it times this machine, which may have other work."""
 BUSY = "no rollout is shown: this machine has other work and cannot time the cars' net; try again when it has less"
 
 
@@ -33,16 +31,13 @@ def roll_out(demo: Demo, example: Path) -> bool:
 
 
 def _built(demo: Demo, name: str) -> dict[str, Any]:
-    """Follow it until a wave waits for a person; a disturbed benchmark is run again, at last for longer."""
+    """Follow it until a wave waits for a person; a disturbed benchmark is run again."""
     body = demo.follow(name, waits_for_approval)
-    for tries in range(RETRIES + 1):
+    for _ in range(RETRIES):
         if not is_noise(body):
             break
         demo.console.print(f"\n{summary_of(body)}", highlight=False)
-        if tries < RETRIES:
-            _rollout(demo, "retry", name)
-        else:
-            demo.kubectl("patch", "dmsd", name, "--type=merge", f"--patch={LONGER}", show=True)
+        _rollout(demo, "retry", name)
         body = demo.follow(name, waits_for_approval)
     return body
 
