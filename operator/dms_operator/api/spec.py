@@ -46,7 +46,7 @@ class ModelSpec(Model):
     format: Literal["auto", "pt2", "torchscript", "onnx"] = "auto"
     """File format; auto looks at the bytes. Pickled PyTorch files are refused: export with torch.export.save."""
     inputs: list[TensorSpec] | None = Field(default=None, min_length=1, max_length=16)
-    """Inputs with static shapes. Needed for TorchScript and for models with dynamic axes."""
+    """Inputs with static shapes. Needed for TorchScript, and for ONNX with dynamic axes, which are then fixed so."""
     secret_ref: SecretReference | None = None
     """Secret whose keys become environment variables of the stages that fetch the model and the dataset."""
 
@@ -55,7 +55,8 @@ class DatasetSpec(Model):
     """Labelled samples for calibration, accuracy and quantization-aware training."""
 
     uri: Uri
-    """An .npz file: one array per model input name, first axis = samples, and `labels` [N] int64."""
+    """An .npz file: one array per model input, of its name, first axis = samples, and `labels`: class numbers [N], for
+    mae what the first output has to meet, for cosine none."""
     calibration_samples: int = Field(default=256, ge=1, le=100_000)
     """Samples for calibration; kept apart from the evaluation samples."""
     evaluation_samples: int = Field(default=1000, ge=1, le=1_000_000)
@@ -89,8 +90,8 @@ class QuantizationSpec(Model):
     static: StaticForm | None = None
     """One form of static quantization, which is made and no other; only with method static. Absent = climb them all."""
     max_accuracy_drop: float = Field(default=0.01, ge=0, le=1)
-    """Largest accepted loss of the metric against the fp32 model, absolute (0.01 = one point). It has to be proven:
-    the upper confidence bound of the loss must stay below it."""
+    """Largest accepted loss of the metric against the fp32 model, absolute (0.01 = one point; for mae in the labels'
+    unit). It has to be proven: the upper confidence bound of the loss must stay below it."""
     qat: QatSpec = QatSpec()
     """Settings of quantization-aware training."""
 

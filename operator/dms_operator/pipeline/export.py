@@ -14,6 +14,7 @@ from ..api.errors import ModelInvalid, ModelShapeMismatch
 from ..api.stages import ModelFormat, TensorSpec
 from .onnx_file import read_float_model
 from .pt2 import rewrite_safely
+from .static_axes import close_axes
 from .torchscript import check_torchscript
 from .untrusted import first_line, told_as
 
@@ -26,10 +27,13 @@ def to_onnx(
 ) -> onnx.ModelProto:
     """Give the model as ONNX with static shapes and the inputs' own names.
 
-    `inputs` are the declared ones; TorchScript needs them. Raises ModelInvalid, ModelShapeMismatch.
+    `inputs` are the declared ones; TorchScript needs them, and ONNX with open axes. Raises ModelInvalid,
+    ModelShapeMismatch.
     """
     if source_format == "onnx":
-        return read_float_model(source)
+        model = read_float_model(source)
+        close_axes(model, inputs)
+        return model
     if source_format == "pt2":
         return _checked(_export_pt2(source, workdir / "safe.pt2"))
     return _checked(_export_torchscript(source, inputs, workdir / "traced.onnx"))
@@ -63,7 +67,9 @@ def _export_pt2(source: Path, safe: Path) -> onnx.ModelProto:
 def _export_torchscript(source: Path, inputs: list[TensorSpec] | None, target: Path) -> onnx.ModelProto:
     if not inputs:
         raise ModelShapeMismatch(
-            "a TorchScript file does not tell the shapes of its inputs", hint="Write them in spec.model.inputs"
+            "a TorchScript file does not tell the shapes of its inputs",
+            hint="Write them in forward's order, named as in the dataset: "
+            "spec.model.inputs: [{name: frames, shape: [1, 3, 224, 224]}]",
         )
     check_torchscript(source)
     import torch

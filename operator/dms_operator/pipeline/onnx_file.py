@@ -4,7 +4,7 @@ import functools
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import onnx
@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from ..api.errors import ModelInvalid, ModelShapeMismatch
 from ..api.stages import TensorSpec
+from .static_axes import refuse_open_axes, true_inputs
 from .untrusted import told_as
 
 MINIMUM_OPSET = 13
@@ -30,6 +31,9 @@ _DTYPES: dict[int, Any] = {
     onnx.TensorProto.UINT8: "uint8",
     onnx.TensorProto.BOOL: "bool",
 }
+
+
+Kind = TypeVar("Kind", bound=Message)
 
 
 def read_float_model(path: Path) -> onnx.ModelProto:
@@ -66,40 +70,29 @@ def nodes_of(body: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
 
 def tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
     """Every constant tensor: initializers and attributes, also of subgraphs, functions and sparse tensors."""
-    yield from _message_tensors(model)
+    yield from messages(model, onnx.TensorProto)
 
 
-def _message_tensors(message: Message) -> Iterator[onnx.TensorProto]:
-    # Walking the protobuf itself cannot miss a place where the format lets a tensor hide.
-    if isinstance(message, onnx.TensorProto):
+def messages(message: Message, kind: type[Kind]) -> Iterator[Kind]:
+    """Every message of a kind: walking the protobuf itself cannot miss a place where the format lets one hide."""
+    if isinstance(message, kind):
         yield message
         return
     for field, value in message.ListFields():
         if field.message_type is not None:
             for child in value if field.is_repeated else [value]:
-                yield from _message_tensors(child)
+                yield from messages(child, kind)
 
 
 def inputs_of(model: onnx.ModelProto) -> list[TensorSpec]:
     """The inputs with static shapes. Raises ModelShapeMismatch naming each dynamic axis."""
-    weights = {initializer.name for initializer in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in weights]
+    inputs = true_inputs(model)
     if not inputs:
         raise ModelInvalid("the model takes no input", hint="Export it with its input tensors")
     for value in inputs:
         if not value.type.tensor_type.HasField("shape"):
             raise ModelShapeMismatch(f"the input {value.name} has no shape", hint="Export with static shapes")
-    dynamic = [
-        f"axis {axis} of {value.name}" + (f" ({dimension.dim_param})" if dimension.dim_param else "")
-        for value in inputs
-        for axis, dimension in enumerate(value.type.tensor_type.shape.dim)
-        if not dimension.HasField("dim_value") or dimension.dim_value < 1
-    ]
-    if dynamic:
-        raise ModelShapeMismatch(
-            f"the model has dynamic axes ({', '.join(dynamic)[:400]}), and NPUs need static shapes",
-            hint="Export without dynamic_axes or dynamic_shapes, with batch 1",
-        )
+    refuse_open_axes(inputs)
     return [_spec(value) for value in inputs]
 
 
@@ -129,7 +122,7 @@ def _refuse_external_data(model: onnx.ModelProto) -> None:
         if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
             raise ModelInvalid(
                 f"the ONNX model keeps {tensor.name or 'a tensor'} in another file",
-                hint="Save it as one file (onnx.save_model with save_as_external_data=False)",
+                hint="Save it as one file: torch.onnx.export(..., external_data=False)",
             )
 
 
@@ -178,8 +171,8 @@ def _spec(value: onnx.ValueInfoProto) -> TensorSpec:
     tensor = value.type.tensor_type
     if tensor.elem_type not in _DTYPES:
         raise ModelInvalid(
-            f"the input {value.name} has the ONNX element type {tensor.elem_type}",
-            hint="Use float32",
+            f"the input {value.name} is of type {onnx.TensorProto.DataType.Name(tensor.elem_type)}",
+            hint="Export it as float32",
         )
     shape = [dimension.dim_value for dimension in tensor.shape.dim]
     if not value.name.isprintable():

@@ -10,13 +10,14 @@ from ...api.errors import ModelInvalid, QuantizationFailed
 from ..formats import model_format
 from ..pt2 import rewrite_safely
 
+_HALVES = (torch.float16, torch.bfloat16)
 _WORDS = {"onnx": "ONNX", "torchscript": "TorchScript"}
 
 
 def load_program(source: Path, safe: Path, limit_bytes: int) -> torch.export.ExportedProgram:
     """Read a `.pt2` file through the safe reader, which writes `safe`.
 
-    Raises QuantizationFailed for models that are no PyTorch program, ModelInvalid.
+    Raises QuantizationFailed for models that are no PyTorch program in float32, ModelInvalid.
     """
     found = model_format(source, "auto", limit_bytes)
     if found != "pt2":
@@ -26,11 +27,18 @@ def load_program(source: Path, safe: Path, limit_bytes: int) -> torch.export.Exp
         )
     rewrite_safely(source, safe)
     try:
-        return torch.export.load(safe)
+        program = torch.export.load(safe)
     except Exception as error:
         raise ModelInvalid(
             f"torch {torch.__version__} cannot read the .pt2 program ({str(error)[:200]})", hint="Save it again"
         ) from error
+    halves = sorted(name for name, weight in program.state_dict.items() if weight.dtype in _HALVES)
+    if halves:
+        raise QuantizationFailed(
+            f"quantization-aware training needs float32 weights, but {halves[0]} is in half precision",
+            hint="Export the program before .half(), or use method: static",
+        )
+    return program
 
 
 def example_inputs(program: torch.export.ExportedProgram) -> tuple[torch.Tensor, ...]:

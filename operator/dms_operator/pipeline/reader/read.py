@@ -13,6 +13,7 @@ from ...api.stages import ModelFormat, TensorSpec
 from ..dataset import Dataset, load_dataset
 from ..export import to_onnx
 from ..formats import model_format
+from ..halves import holds_halves, widen
 from ..metrics import check_class_labels
 from ..onnx_file import check_weights, inputs_of
 from ..session import cpu_session, run_once
@@ -33,6 +34,9 @@ def read(job: dict[str, Any]) -> dict[str, Any]:
     with reading("the model file", ModelInvalid, "Upload it again, or export it again"):
         found: ModelFormat = model_format(source, job["format"], limit)
         model = to_onnx(source, found, declared, target.parent)
+        if holds_halves(model):
+            widen(model)
+            declared = declared and [_widened(spec) for spec in declared]
         inputs = inputs_of(model)
         check_declared(declared, inputs)
         parameters = check_weights(model)
@@ -59,6 +63,10 @@ def check_declared(declared: list[TensorSpec] | None, found: list[TensorSpec]) -
         f"spec.model.inputs says {_listed(declared)}, but the model takes {_listed(found)}",
         hint="Correct spec.model.inputs, or leave it out",
     )
+
+
+def _widened(spec: TensorSpec) -> TensorSpec:
+    return spec.model_copy(update={"dtype": "float32"}) if spec.dtype == "float16" else spec
 
 
 def _listed(specs: list[TensorSpec]) -> str:
