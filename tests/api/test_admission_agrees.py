@@ -123,7 +123,7 @@ def test_a_minimal_spec_is_admitted() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"targets": [{"name": "a", "board": "tda4vm", "precisions": ["int4"]}]}, "int4 is not possible for tda4vm"),
+        ({"targets": [{"name": "a", "board": "tda4vm", "precisions": ["int4"]}]}, "(in targets[].precisions, where"),
         ({"targets": [{"name": "a", "board": "jetson"}]}, "Unsupported value"),
         ({"targets": [{"name": "a", "board": "qcs8255"}, {"name": "a", "board": "tda4vm"}]}, "Duplicate value"),
         ({"targets": [{"name": "a", "board": "tda4vm", "toolchain": "qnn"}]}, "use one of tidl, onnxruntime"),
@@ -141,8 +141,15 @@ def test_a_minimal_spec_is_admitted() -> None:
         ({"benchmark": {"regression": {"latency": 10}}}, "needs a number with a unit (%), such as 10%"),
         ({"benchmark": {"endToEnd": {"width": 1}}}, "greater than or equal to 16"),
         ({"benchmark": {"endToEnd": {"std": [0]}}}, "greater than 0"),
-        ({"model": {"uri": "ftp://x/y"}}, "should match"),
-        ({"model": {"uri": "file:///m", "sha256": "abc"}}, "should match"),
+        ({"model": {"uri": "ftp://x/y"}}, "needs an address with its scheme: file:///path"),
+        ({"model": {"uri": "/models/net.onnx"}}, "needs an address with its scheme: file:///path"),
+        ({"model": {"uri": "file:///m", "sha256": "sha256:abc"}}, "needs the 64 lower-case hex digits"),
+        ({"targets": [{"name": "Cockpit_1", "board": "qcs8255"}]}, "needs at most 40 lower-case letters"),
+        ({"rollout": {"waves": [{"name": "a", "size": "half"}]}}, "such as '2', or a share such as '5%'"),
+        (
+            {"rollout": {"waves": [{"name": "a", "size": "2"}], "window": {"start": "1:00", "end": "05:00"}}},
+            "needs a time of day as HH:MM",
+        ),
         ({"dataset": {"uri": "file:///d", "calibrationSamples": 0}}, "greater than or equal to 1"),
         ({"typo": 1}, "typo"),
     ],

@@ -141,8 +141,17 @@ def test_an_invalid_spec_stalls_and_keeps_what_was_built() -> None:
     assert done.condition("Stalled")["reason"] == "InvalidSpec"
     assert "TIDL on TDA4VM has no int4; use int8" in done.condition("Stalled")["message"]
     assert done.status["targets"][0]["state"] == "Ready"
+    assert done.status["summary"]["message"] == done.condition("Stalled")["message"]
+    assert done.status["summary"]["p99"]
     assert done.status["observedGeneration"] == 2
     assert [event.reason for event in plan.events] == ["InvalidSpec"]
+
+
+def test_a_spec_that_was_never_valid_says_why_in_the_line_for_kubectl_get() -> None:
+    new = world()
+    new.edit(targets=[{**ENTRY, "precisions": ["int4"]}])
+    new.reconcile()
+    assert "TIDL on TDA4VM has no int4; use int8" in new.status["summary"]["message"]
 
 
 def test_a_repaired_spec_goes_on_where_it_was() -> None:

@@ -7,10 +7,12 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from pydantic.alias_generators import to_camel
 
+from .patterns import NAME
+
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 """Content digest, `sha256:<64 hex digits>`."""
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$", max_length=40)]
+Name = Annotated[str, StringConstraints(pattern=NAME, max_length=40)]
 """A DNS label of at most 40 characters: it becomes part of Job names and labels."""
 
 

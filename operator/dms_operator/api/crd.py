@@ -8,7 +8,8 @@ from typing import Any, Literal
 from pydantic.json_schema import GenerateJsonSchema
 
 from .labels import GROUP, KIND, PLURAL, VERSION
-from .rules import QUANTITIES, quantity_rule, spec_rules, target_rules, wave_rule
+from .patterns import WORDS
+from .rules import QUANTITIES, pattern_rule, quantity_rule, spec_rules, target_rules, wave_rule
 from .spec import DeploymentSpec
 from .status import DeploymentStatus
 
@@ -128,6 +129,8 @@ def _convert(node: Schema, definitions: dict[str, Schema], *, place: Place) -> S
         result.pop("enum", None)
     if result.get("pattern") in QUANTITIES:
         return _quantity(result, place=place)
+    if place != "status" and result.get("pattern") in WORDS:
+        result["x-kubernetes-validations"] = [pattern_rule(result.pop("pattern")).to_wire()]
     if "exclusiveMinimum" in node:
         result |= {"minimum": node["exclusiveMinimum"], "exclusiveMinimum": True}
     if "properties" in node:

@@ -5,12 +5,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from . import patterns
 from .base import Model, Name
 from .quantities import Duration
 
-CountOrPercent = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,6}|100%|[1-9]?[0-9]%)$", max_length=6)]
+CountOrPercent = Annotated[str, StringConstraints(pattern=patterns.COUNT_OR_PERCENT, max_length=6)]
 """A number of nodes as text (`2`), or a share of the fleet (`5%`)."""
-SomeOrPercent = Annotated[str, StringConstraints(pattern=r"^([1-9][0-9]{0,5}|100%|[1-9][0-9]?%)$", max_length=6)]
+SomeOrPercent = Annotated[str, StringConstraints(pattern=patterns.SOME_OR_PERCENT, max_length=6)]
 """The same, and not none: to stop a rollout there is spec.suspend."""
 MAX_WAVES = 20
 
@@ -79,9 +80,9 @@ class UpdateWindow(Model):
         default=["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"], min_length=1, max_length=7
     )
     """Days of the week."""
-    start: Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+    start: Annotated[str, StringConstraints(pattern=patterns.CLOCK, max_length=5)]
     """Start, HH:MM."""
-    end: Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+    end: Annotated[str, StringConstraints(pattern=patterns.CLOCK, max_length=5)]
     """End, HH:MM; before start means the next day."""
     time_zone: str = Field(default="UTC", max_length=64)
     """IANA time zone."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from .capabilities import BOARDS, PRECISIONS, Board, is_baseline, refusal
 from .cpu_fallback import ALLOW_CPU_FALLBACK, PATTERN, PROBLEM
+from .patterns import WORDS
 from .quantities import Duration, Energy, Memory, Power, Quantity, Share
 from .rollout import MAX_WAVES
 
@@ -71,7 +72,8 @@ def _precision_rule(board: Board, toolchain: str, precision: str, why: str) -> R
     asked = f"(has(t.precisions) ? '{precision}' in t.precisions : '{precision}' in self.quantization.precisions)"
     return Rule(
         f"!self.targets.exists(t, {_uses(board, toolchain)} && {asked})",
-        f"{precision} is not possible for {board.name} with {toolchain}: {why}",
+        f"{precision} is not possible for {board.name} with {toolchain}: {why} (in targets[].precisions, where other "
+        f"targets keep {precision})",
     )
 
 
@@ -125,13 +127,22 @@ def spec_rules() -> list[Rule]:
     return [*precision_rules(), dynamic_rule(), static_rule(), drop_rule(), store_rule()]
 
 
+def pattern_rule(pattern: str) -> Rule:
+    """A rule instead of a pattern, because its message can say what to write."""
+    return Rule(_matches(pattern), WORDS[pattern])
+
+
 def quantity_rule(kind: type[Quantity], *, may_be_number: bool) -> Rule:
     """A number with a unit; the message shows one. `may_be_number`: the schema lets a bare number through to here."""
-    matches = "self.matches('{}')".format(kind.pattern().replace("\\", "\\\\"))
+    matches = _matches(kind.pattern())
     return Rule(
         f"type(self) == string && {matches}" if may_be_number else matches,
         f"needs a number with a unit ({', '.join(kind.UNITS)}), such as {kind.EXAMPLE}",
     )
+
+
+def _matches(pattern: str) -> str:
+    return "self.matches('{}')".format(pattern.replace("\\", "\\\\"))
 
 
 QUANTITIES: dict[str, type[Quantity]] = {kind.pattern(): kind for kind in (Duration, Power, Energy, Memory, Share)}

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from . import patterns
 from .base import Model, Name
 from .capabilities import BOARDS, PRECISIONS, BoardType, Precision, ToolchainName, default_toolchain, refusal
 from .cpu_fallback import ALLOW_CPU_FALLBACK, PATTERN, PROBLEM
@@ -19,10 +20,10 @@ from .rollout import RolloutSpec
 from .rules import PROVABLE_DROP, STATIC_FORM
 from .stages import Calibration, Metric, ProfileName, Provenance, TensorSpec
 
-Uri = Annotated[str, StringConstraints(pattern=r"^(file|https?|s3|gs|oci)://[^\s]+$", max_length=1024)]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Uri = Annotated[str, StringConstraints(pattern=patterns.URI, max_length=1024)]
+Sha256 = Annotated[str, StringConstraints(pattern=patterns.SHA256, max_length=64)]
 LabelValue = Annotated[str, StringConstraints(max_length=63)]
-PriorityClassName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
+PriorityClassName = Annotated[str, StringConstraints(pattern=patterns.PRIORITY_CLASS, max_length=253)]
 LabelKey = Annotated[str, StringConstraints(max_length=253)]
 OptionKey = Annotated[str, StringConstraints(max_length=63)]
 OptionValue = Annotated[str, StringConstraints(max_length=2048)]

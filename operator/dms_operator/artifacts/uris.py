@@ -58,7 +58,7 @@ def local_path(uri: str, roots: Sequence[Path]) -> Path:
     problem = "is a symbolic link that leaves" if inside else "is outside"
     raise SourceRefused(
         f"{shown(uri)} {problem} the allowed directories ({allowed})",
-        hint="Put the file on a volume mounted there, or let the operator allow its directory by DMS_FILE_ROOTS",
+        hint="Put the file on a volume mounted there, or allow its directory (the chart's value stages.fileRoots)",
     )
 
 

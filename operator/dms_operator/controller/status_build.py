@@ -15,6 +15,7 @@ from ..api.status import (
     ResolvedModel,
     RevisionStatus,
     StageStatus,
+    SummaryStatus,
     TargetStatus,
     VariantStatus,
 )
@@ -34,6 +35,7 @@ from .status_stages import bounded, stage_statuses
 from .status_targets import resolved_model, target_status, variants
 from .summary import summary
 from .survey import Survey
+from .text import clip
 
 _OUTCOMES: dict[str, Outcome] = {"Ready": "Ready", "Failed": "Failed"}
 
@@ -114,9 +116,11 @@ def invalid_status(observed: Observed, error: InvalidSpec, now: datetime) -> Dep
     view = Outlook("Failed", reasons.INVALID_SPEC, str(error))
     kept = [each for each in old.conditions if each.type not in (reasons.READY, reasons.RECONCILING, reasons.STALLED)]
     found = conditions.merged(old.conditions, conditions.overall(view), generation, now)
+    line = (old.summary or SummaryStatus()).model_copy(update={"message": clip(view.message, 2048)})
     update = {
         "observed_generation": generation,
         "phase": "Failed",
+        "summary": line,
         "conditions": [*found, *kept],
         "handled_retry": retry_of(observed) or None,
         "history": history(old, generation, "Failed", None, view.message, [stage.recipe for stage in old.stages], now),

@@ -152,7 +152,7 @@ def check_class_labels(labels: Array, classes: int, samples: int) -> None:
     if labels.shape != (samples,) or not np.issubdtype(labels.dtype, np.integer):
         raise DatasetInvalid(
             f"the labels are {labels.dtype} of shape {list(labels.shape)}, not one class number per sample",
-            hint="Save labels as int64 [N]",
+            hint="Save labels as int64 [N], or use spec.dataset.metric: mae for values, cosine without labels",
         )
     if labels.min() < 0 or labels.max() >= classes:
         raise DatasetInvalid(

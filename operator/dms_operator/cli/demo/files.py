@@ -80,6 +80,7 @@ def cluster_settings() -> dict[str, Any]:
         "nodes": [
             {"name": "build-1", "labels": {"dms.edge/build": "true"}},
             {"name": "bench-qcs8255", "labels": {board: "qcs8255"}},
+            {"name": "bench-sa8255", "labels": {board: "sa8255"}},
             {"name": "bench-sa8775", "labels": {board: "sa8775"}},
             {"name": "bench-tda4vm", "labels": {board: "tda4vm"}},
             {"name": "bench-x86", "labels": {board: "generic-x86"}},

@@ -77,6 +77,7 @@ def _say_how_to_look_around(demo: Demo) -> None:
         "  kubectl describe dmsd driver-monitor\n  kubectl get jobs,pods,events\n"
         "  kubectl apply -f examples/three-boards.yaml\n"
         "  kubectl apply -f examples/platforms.yaml   # then: kubectl dms compare platforms\n"
+        f"  cp MODEL {demo.layout.volume('models')}; cp DATA {demo.layout.volume('data')}   # docs/your-model.md\n"
         f"  kubectl dms report driver-monitor --store file://{demo.layout.volume('artifacts')} --to report.html\n"
         "Stop everything:\n  make demo-down",
         highlight=False,
