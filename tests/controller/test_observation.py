@@ -166,7 +166,7 @@ def test_an_unschedulable_pod_says_what_the_scheduler_says() -> None:
 @pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull"])
 def test_an_image_that_cannot_be_pulled_is_told_in_words_that_stay(reason: str) -> None:
     view = job_view(job(), [pending({"reason": reason, "message": "Back-off pulling image, 20s"})])
-    assert view.waiting == "image dms-qnn:1 cannot be pulled"
+    assert view.waiting == "image dms-qnn:1 cannot be pulled: kubectl describe pod tells why"
 
 
 def test_a_missing_secret_is_told() -> None:

@@ -64,6 +64,16 @@ class TestForward:
         fleet.tick(10 * 3600)
         assert fleet.settle().rollout["state"] == "Completed"
 
+    def test_a_window_that_is_closed_is_told_with_its_time_zone_and_days(self) -> None:
+        span = {"start": "01:00", "end": "01:01", "timeZone": "Europe/Berlin", "days": ["Sun", "Sat"]}
+        fleet = fleet_world(window=span).settle()
+        assert fleet.rollout["pauses"][0]["message"] == "updates start at 01:00 (Europe/Berlin, Sat Sun)"
+
+    def test_an_approval_is_asked_for_by_the_whole_command(self) -> None:
+        fleet = fleet_world(waves=[{"name": "lab", "size": "1", "approval": "Manual"}]).settle()
+        name = fleet.body["metadata"]["name"]
+        assert f"kubectl dms rollout approve {name}, or annotation" in fleet.rollout["pauses"][0]["message"]
+
     def test_a_fleet_without_vehicles_is_never_rolled_out(self) -> None:
         fleet = fleet_world(0).settle()
         assert fleet.pauses() == ["NoVehicle"]

@@ -81,6 +81,16 @@ def test_the_lines_to_write_leave_what_nobody_can_guess_to_the_user(stages: Stag
     assert "shape: [1, 3, 16, <width>]" in message
 
 
+def test_the_lines_to_write_say_a_type_that_is_not_the_default(stages: Stages) -> None:
+    model = onnx.load(model_fixtures.with_dynamic_axes(stages.root / "net.onnx"))
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
+    model.graph.input[0].name = "bytes"
+    model.graph.node.insert(0, helper.make_node("Cast", ["bytes"], ["frames"], "read", to=TensorProto.FLOAT))
+    onnx.save_model(model, stages.root / "net.onnx")
+    message = refused(stages.resolve(stages.root / "net.onnx"), "ModelShapeMismatch")
+    assert "{name: bytes, shape: [1, 3, 16, 16], dtype: uint8}" in message
+
+
 @pytest.mark.parametrize(
     "declared",
     [
@@ -190,3 +200,27 @@ def test_a_program_of_halves_is_quantized_and_not_trained(stages: Stages) -> Non
     variant_of(stages.quantize(resolved.digest, **int8, method="static"))
     message = refused(stages.quantize(resolved.digest, **int8, method="qat"), "QuantizationFailed")
     assert "needs float32 weights, but frame.0.bias is in half precision. Export the program before .half()" in message
+
+
+class FlatAttention(torch.nn.Module):
+    """Attention without an axis of heads, which torch 2.13's exporter does not take."""
+
+    def forward(self, words: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.scaled_dot_product_attention(words, words, words)
+
+
+def test_an_operator_that_torch_cannot_export_is_told_by_name_and_cause(stages: Stages) -> None:
+    torch.export.save(torch.export.export(FlatAttention(), (torch.zeros(1, 4, 8),)), stages.root / "net.pt2")
+    message = refused(stages.resolve(stages.root / "net.pt2"), "ModelInvalid")
+    assert "(scaled_dot_product_attention: only 4D query, key, and value are supported)" in message
+    assert "\x1b" not in message
+
+
+def test_a_model_of_larger_batches_is_told_from_samples_of_another_size(stages: Stages) -> None:
+    data = model_fixtures.tiny_dataset(stages.root / "data.npz")
+    model = onnx.load(model_fixtures.tiny_classifier(stages.root / "net.onnx"))
+    for value in [*model.graph.input, *model.graph.output]:
+        value.type.tensor_type.shape.dim[0].dim_value = 2
+    onnx.save_model(model, stages.root / "net.onnx")
+    message = refused(stages.resolve(stages.root / "net.onnx", data), "DatasetInvalid")
+    assert "The model takes 2 of these at once: export it with batch 1" in message

@@ -103,6 +103,14 @@ def drop_rule() -> Rule:
     return Rule("self.quantization.maxAccuracyDrop > 0.0", PROVABLE_DROP)
 
 
+WHOLE_DROP = "a drop of 1 is all that there is of top1, macroF1 and cosine: give a share such as 0.01 (one point)"
+
+
+def whole_rule() -> Rule:
+    """Only mae has the unit of its labels, which may be pixels or millimetres."""
+    return Rule("self.quantization.maxAccuracyDrop <= 1.0 || self.dataset.metric == 'mae'", WHOLE_DROP)
+
+
 def wave_rule() -> Rule:
     """Of two waves of one unit the later one is not smaller; the lists of places stand for a loop with an index."""
     places = list(range(MAX_WAVES))
@@ -124,7 +132,7 @@ def store_rule() -> Rule:
 
 def spec_rules() -> list[Rule]:
     """All rules on `spec`."""
-    return [*precision_rules(), dynamic_rule(), static_rule(), drop_rule(), store_rule()]
+    return [*precision_rules(), dynamic_rule(), static_rule(), drop_rule(), whole_rule(), store_rule()]
 
 
 def pattern_rule(pattern: str) -> Rule:

@@ -17,7 +17,7 @@ from .end_to_end import EndToEnd
 from .quantities import Duration, Memory, Power, Share
 from .quantization import StaticForm
 from .rollout import RolloutSpec
-from .rules import PROVABLE_DROP, STATIC_FORM
+from .rules import PROVABLE_DROP, STATIC_FORM, WHOLE_DROP
 from .stages import Calibration, Metric, ProfileName, Provenance, TensorSpec
 
 Uri = Annotated[str, StringConstraints(pattern=patterns.URI, max_length=1024)]
@@ -90,7 +90,7 @@ class QuantizationSpec(Model):
     """How activation ranges are chosen in static quantization."""
     static: StaticForm | None = None
     """One form of static quantization, which is made and no other; only with method static. Absent = climb them all."""
-    max_accuracy_drop: float = Field(default=0.01, ge=0, le=1)
+    max_accuracy_drop: float = Field(default=0.01, ge=0, le=1_000_000)
     """Largest accepted loss of the metric against the fp32 model, absolute (0.01 = one point; for mae in the labels'
     unit). It has to be proven: the upper confidence bound of the loss must stay below it."""
     qat: QatSpec = QatSpec()
@@ -223,6 +223,8 @@ class DeploymentSpec(Model):
 
     @model_validator(mode="after")
     def _targets_are_possible(self) -> Self:
+        if self.quantization.max_accuracy_drop > 1 and self.dataset.metric != "mae":
+            raise ValueError(WHOLE_DROP)
         names = [target.name for target in self.targets]
         for name in names:
             if names.count(name) > 1:

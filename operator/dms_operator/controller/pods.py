@@ -124,7 +124,8 @@ def waiting_for(pod: Raw) -> str:
     waiting = (_container_status(pod).get("state") or {}).get("waiting") or {}
     reason = str(waiting.get("reason") or "")
     if reason in _UNPULLABLE:
-        return f"image {_container_status(pod).get('image') or 'of the stage'} cannot be pulled"
+        image = _container_status(pod).get("image") or "of the stage"
+        return f"image {image} cannot be pulled: kubectl describe pod tells why"
     if reason in ("", "ContainerCreating", "PodInitializing"):
         return ""
     return f"{reason}: {waiting.get('message') or ''}".removesuffix(": ")

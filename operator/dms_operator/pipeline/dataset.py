@@ -164,6 +164,8 @@ def _shape_hint(shape: tuple[int, ...], accepted: list[tuple[int, ...]]) -> str:
     for wanted in accepted:
         if sorted(shape) == sorted(wanted):
             return f"The axes are in another order: transpose the samples to {list(wanted)}"
+        if shape == wanted[1:] and wanted[0] > 1:
+            return f"The model takes {wanted[0]} of these at once: export it with batch 1"
     return "Resize the samples as in training"
 
 

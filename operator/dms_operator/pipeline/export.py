@@ -3,6 +3,7 @@
 import contextlib
 import io
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,10 +17,12 @@ from .onnx_file import read_float_model
 from .pt2 import rewrite_safely
 from .static_axes import close_axes
 from .torchscript import check_torchscript
-from .untrusted import first_line, told_as
+from .untrusted import causes, first_line, told_as
 
 OPSET = 20
 """Newest opset whose Q/DQ, LayerNormalization and Gelu both ONNX Runtime's quantizer and the QNN converter take."""
+
+_NODE = re.compile(r"translating node %(\w+)")
 
 
 def to_onnx(
@@ -45,8 +48,8 @@ def _export_pt2(source: Path, safe: Path) -> onnx.ModelProto:
 
     def refusal(error: Exception) -> ModelInvalid:
         return ModelInvalid(
-            f"torch {torch.__version__} cannot export the .pt2 program to ONNX ({first_line(error)})",
-            hint="Save it with this torch version, or give ONNX",
+            f"torch {torch.__version__} cannot export the .pt2 program to ONNX ({_exporters_words(error)})",
+            hint="Write that part otherwise, save it with this torch version, or give ONNX",
         )
 
     with told_as(refusal), _quiet():
@@ -134,6 +137,13 @@ def _quiet() -> Iterator[None]:
             yield
         finally:
             logging.disable(previous)
+
+
+def _exporters_words(error: Exception) -> str:
+    """The operator and why: the exporter's own error tells how to report it, and its causes what it is."""
+    chain = list(causes(error))
+    node = next((found[1] for each in chain if (found := _NODE.search(str(each)))), "")
+    return f"{node}: {first_line(chain[-1])}".removeprefix(": ")
 
 
 def _last_line(error: Exception) -> str:

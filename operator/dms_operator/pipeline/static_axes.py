@@ -5,6 +5,8 @@ import onnx
 from ..api.errors import ModelShapeMismatch
 from ..api.stages import TensorSpec
 
+_FLOATING = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
+"""Declared as float32: halves are widened."""
 Axis = onnx.TensorShapeProto.Dimension
 
 
@@ -40,7 +42,7 @@ def refuse_open_axes(inputs: list[onnx.ValueInfoProto]) -> None:
         if _is_open(axis)
     ]
     if dynamic:
-        lines = ", ".join(f"{{name: {value.name}, shape: {_proposed(value)}}}" for value in inputs)
+        lines = ", ".join(f"{{name: {value.name}, shape: {_proposed(value)}{_type(value)}}}" for value in inputs)
         raise ModelShapeMismatch(
             f"the model has dynamic axes ({', '.join(dynamic)[:400]}), and NPUs need static shapes",
             hint=f"Write spec.model.inputs: [{lines[:400]}], or export without dynamic_axes or dynamic_shapes",
@@ -66,6 +68,12 @@ def _proposed(value: onnx.ValueInfoProto) -> str:
     if axes and _is_open(axes[0]):
         sizes[0] = "1"
     return f"[{', '.join(sizes)}]"
+
+
+def _type(value: onnx.ValueInfoProto) -> str:
+    """An element type that has to be declared, because it is not the default."""
+    kind = value.type.tensor_type.elem_type
+    return "" if kind in _FLOATING else f", dtype: {onnx.TensorProto.DataType.Name(kind).lower()}"
 
 
 def _declared_shape(declared: list[TensorSpec], value: onnx.ValueInfoProto) -> list[int]:

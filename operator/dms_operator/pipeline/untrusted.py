@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import logging
+import re
 import zipfile
 from collections.abc import Callable, Iterator
 
@@ -12,6 +13,7 @@ from ..toolchains.endings import is_lack_of_memory
 _log = logging.getLogger(__name__)
 _DAMAGE = (None, errno.EINVAL)
 """What zip readers raise as OSError when offsets in a file point nowhere."""
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _MOST_MEMBERS = 10_000
 """Members of an archive: a model has a few for each layer, a dataset one for each input."""
 
@@ -47,9 +49,17 @@ def told_as(refusal: Callable[[Exception], Terminal]) -> Iterator[None]:
         raise refusal(error) from error
 
 
-def first_line(error: Exception) -> str:
-    """Of what a library says, as much as fits into a message."""
-    return next(iter(str(error).splitlines()), type(error).__name__)[:300]
+def first_line(error: BaseException) -> str:
+    """Of what a library says, as much as fits into a message, without colours."""
+    return next(iter(_COLOUR.sub("", str(error)).splitlines()), type(error).__name__)[:300]
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and what it was raised from, the innermost last."""
+    at: BaseException | None = error
+    while at is not None:
+        yield at
+        at = at.__cause__
 
 
 def check_archive(archive: zipfile.ZipFile, what: str, error_class: type[Terminal], limit_bytes: int) -> None:

@@ -10,7 +10,7 @@ from .choice import Choice
 from .gates import Judgement
 from .motion import absent, can_move, has_moved
 from .scene import Scene
-from .windows import is_open
+from .windows import is_open, shown
 
 Found = tuple[PauseReason, str]
 FORWARD: tuple[RolloutState, ...] = ("Waiting", "Updating", "Soaking")
@@ -74,10 +74,11 @@ def _asked_for(scene: Scene, status: RolloutStatus, choice: Choice) -> Iterator[
         yield "Rebuilding", f"{scene.revision} is not what the spec asks for any more: the new revision is being built"
     wave = scene.wave(status)
     if status.state == "Waiting" and not scene.is_approved(wave):
-        ways = f"kubectl dms rollout approve, or annotation {APPROVE}={scene.revision}/{wave.name}"
+        ways = f"kubectl dms rollout approve {scene.name}, or annotation {APPROVE}={scene.revision}/{wave.name}"
         yield "ApprovalRequired", f"wave {wave.name} waits for a person: {ways}"
-    if choice.chosen and status.state in _STARTS and not is_open(scene.rollout.window, scene.now):
-        yield "OutsideWindow", f"updates start at {scene.rollout.window.start if scene.rollout.window else ''}"
+    window = scene.rollout.window
+    if window and choice.chosen and status.state in _STARTS and not is_open(window, scene.now):
+        yield "OutsideWindow", f"updates start at {shown(window)}"
     if status.state in ("Waiting", "Updating") and not choice.chosen and not choice.updated:
         yield "NoVehicle", _nobody(scene, choice)
     elif status.state == "Updating" and (away := absent(scene, choice)):

@@ -97,6 +97,7 @@ def _scene(
     completed = before.completed if before else None
     retry = observed.metadata.annotations.get(RETRY, "")
     return Scene(
+        name=observed.metadata.name,
         spec=spec,
         rollout=rollout,
         release=current,

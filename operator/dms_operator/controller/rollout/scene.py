@@ -21,6 +21,8 @@ from .members import Member
 class Scene:
     """One revision, the vehicles that it is for, and what people said about it."""
 
+    name: str
+    """The deployment's."""
     spec: DeploymentSpec
     rollout: RolloutSpec
     release: Release

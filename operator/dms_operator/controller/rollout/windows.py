@@ -15,6 +15,12 @@ def is_open(window: UpdateWindow | None, now: datetime) -> bool:
     return any(start <= now < end for start, end in _spans(window, now))
 
 
+def shown(window: UpdateWindow) -> str:
+    """When it opens: the hour with its time zone, and the days if not all."""
+    days = "" if set(window.days) == set(_DAYS) else f", {' '.join(day for day in _DAYS if day in window.days)}"
+    return f"{window.start} ({window.time_zone}{days})"
+
+
 def changes_after(window: UpdateWindow | None, now: datetime) -> float | None:
     """Seconds until it opens or closes; None when there is no window."""
     if window is None:
