@@ -109,6 +109,29 @@ def test_sigterm_ends_the_operator_cleanly(operator_process: StartOperator, stag
     assert "Traceback" not in operator.log.read_text()
 
 
+def test_a_deployment_that_comes_back_from_a_backup_with_its_status_runs_nothing_again(
+    kubectl: Kubectl, operator_process: StartOperator, stages: FakeStages
+) -> None:
+    operator = operator_process(stages.settings)
+    kubectl.apply(deployment(kubectl))
+    before = wait_for_phase(kubectl, "Ready")
+    saved = kubectl.json("get", "dmsd", "driver")
+    kubectl("delete", "dmsd", "driver")
+    operator.stop()
+    for field in ("uid", "resourceVersion", "managedFields", "finalizers"):
+        saved["metadata"].pop(field, None)
+    kubectl("create", "-f", "-", stdin=json.dumps(saved))
+    kubectl("replace", "--subresource=status", "-f", "-", stdin=json.dumps(saved))
+    operator.start()
+    operator.wait_ready()
+    changed = {**saved["spec"], "benchmark": {"latencyBudget": "49ms", "minProvenance": "estimated"}}
+    kubectl.apply({**deployment(kubectl), "spec": changed})
+    wait_for(lambda: status(kubectl)["observedGeneration"] == 2, 60, "the operator has looked at it")
+    assert status(kubectl)["phase"] == "Ready"
+    assert status(kubectl)["revision"]["current"] == before["revision"]["current"]
+    assert set(runs_by_recipe(stages).values()) == {1}
+
+
 def test_a_suspended_deployment_starts_nothing_until_it_is_resumed(
     kubectl: Kubectl, operator_process: StartOperator, stages: FakeStages
 ) -> None:
