@@ -1,6 +1,6 @@
 """What linear layers multiply their weights by: the inputs of layers as rows of matrices, sample by sample."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from .calibration import Feed
 from .linear_layers import Array, LinearLayer
+from .parts import part
 from .session import cpu_session, run_once
 
 POSITIONS = 256
@@ -22,39 +23,13 @@ def layer_rows(model: onnx.ModelProto, layers: list[LinearLayer], feeds: Iterabl
     """
     inputs = {value.name for value in model.graph.input}
     inner = sorted({layer.input for layer in layers} - inputs)
-    session = cpu_session(_part(model, inner).SerializeToString()) if inner else None
+    session = cpu_session(part(model, inner).SerializeToString()) if inner else None
     for number, feed in enumerate(feeds):
         values = dict(feed)
         if session is not None:
             needed = {value.name: feed[value.name] for value in session.get_inputs()}
             values |= zip(inner, run_once(session, needed), strict=True)
         yield [rows(layer, values[layer.input], number) for layer in layers]
-
-
-def _part(model: onnx.ModelProto, outputs: list[str]) -> onnx.ModelProto:
-    """The nodes that outputs depend on."""
-    producers = {name: node for node in model.graph.node for name in node.output}
-    todo, seen = list(outputs), set(outputs)
-    while todo:
-        node = producers.get(todo.pop())
-        new = [] if node is None else [name for name in node.input if name and name not in seen]
-        seen.update(new)
-        todo.extend(new)
-    part = onnx.ModelProto()
-    part.CopyFrom(model)
-    _keep(part.graph.node, lambda node: any(name in seen for name in node.output))
-    _keep(part.graph.input, lambda value: value.name in seen)
-    _keep(part.graph.initializer, lambda tensor: tensor.name in seen)
-    del part.graph.output[:]
-    part.graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs)
-    return part
-
-
-def _keep(items: Any, wanted: Callable[[Any], bool]) -> None:
-    """Delete the other items of a protobuf list."""
-    for place in reversed(range(len(items))):
-        if not wanted(items[place]):
-            del items[place]
 
 
 def rows(layer: LinearLayer, value: Array, number: int) -> Array:

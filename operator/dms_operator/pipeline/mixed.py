@@ -6,7 +6,7 @@ With 8-bit activations a tensor becomes 16 bits wide, which makes its neighbours
 with 4-bit weights a weight becomes 8 bits wide.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,19 +14,19 @@ import numpy as np
 import onnx
 from onnxruntime.quantization import QuantType
 
-from .calibration import Feed
 from .encodings import Encodings
+from .feeds import Samples, head
 from .linear_layers import Array, linear_layers
+from .parts import Work
 from .progress import Progress
 from .schemes import Overrides, Scheme
+from .sensitivity import errors_alone
 from .switches import Switched
 
 SENSITIVITY_SAMPLES = 16
 """Samples on which each tensor is rounded alone: the mean over outputs is steady long before an accuracy is."""
 LEAST_COST = 0.001
 """Least cost of widening anything: converting at an island's borders costs the HTP about this share of a small net."""
-Work = Mapping[str, float]
-"""Share of a model's cost by node name."""
 _KEEPS_VALUES = {"Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "MaxPool", "Relu", "Identity", "Slice"}
 """Operators whose output has the values of their input: rounding twice on the same grid changes nothing."""
 
@@ -87,7 +87,7 @@ def search(
     scheme: Scheme,
     encodings: Encodings,
     weights: dict[str, Array],
-    feeds: list[Feed],
+    feeds: Samples,
     drop_of: Callable[[Array], float],
     accepted: float,
     progress: Progress,
@@ -98,19 +98,22 @@ def search(
     `encodings` and `weights` are those of the model when it is quantized as a whole. `work` is what widening costs
     each node of 8-bit activations; None = its share of the multiplications.
     """
+    on_host = multiplications(model)
     if scheme.weight == QuantType.QInt4:
         narrow = weight_units(model, scheme)
     else:
-        narrow = activation_units(model, encodings, multiplications(model) if work is None else work)
+        narrow = activation_units(model, encodings, on_host if work is None else work)
     groups = [set(unit.tensors) for unit in narrow]
     activations = {} if scheme.weight == QuantType.QInt4 else encodings.activations
-    switched = Switched(_with_weights(model, weights, groups), activations, weights, groups)
-    errors = _alone(switched, feeds[:SENSITIVITY_SAMPLES], len(narrow), progress)
+    base = _with_weights(model, weights, groups)
+    few = head(feeds, SENSITIVITY_SAMPLES)
+    errors = errors_alone(base, activations, weights, groups, few, on_host, progress)
     order = sorted(
         range(len(narrow)), key=lambda number: (-errors[number] / max(narrow[number].cost, LEAST_COST), number)
     )
     order.sort(key=lambda number: not scheme.widens(narrow[number].operator))
     most = sum(scheme.widens(unit.operator) for unit in narrow)
+    switched = Switched(base, activations, weights, groups)
     widened, drop = _fewest(switched, feeds, order, most, drop_of, accepted, progress)
     rows = [
         Sensitivity(unit.tensors, unit.operator, unit.cost, errors[number], number in widened)
@@ -180,20 +183,9 @@ def _with_weights(model: onnx.ModelProto, weights: dict[str, Array], switched: l
     return copy
 
 
-def _alone(switched: Switched, feeds: list[Feed], units: int, progress: Progress) -> list[float]:
-    exact = switched.first_outputs(feeds, []).astype(np.float64)
-    scale = max(float((exact**2).mean()), 1e-30)
-    errors = []
-    for number in range(units):
-        changed = switched.first_outputs(feeds, [number]).astype(np.float64)
-        errors.append(float(((changed - exact) ** 2).mean()) / scale)
-        progress("sensitivity", number + 1, units)
-    return errors
-
-
 def _fewest(
     switched: Switched,
-    feeds: list[Feed],
+    feeds: Samples,
     order: list[int],
     most: int,
     drop_of: Callable[[Array], float],

@@ -25,11 +25,16 @@ def cpu_session(model: Path | bytes, threads: int | None = None, *, lean: bool =
         )
 
 
-def run_once(session: onnxruntime.InferenceSession, feed: dict[str, Any]) -> list[Any]:
-    """Run one sample. Raises ModelInvalid when the model fails at run time, MemoryError."""
+def run_once(
+    session: onnxruntime.InferenceSession, feed: dict[str, Any], outputs: list[str] | None = None
+) -> list[Any]:
+    """Run one sample, for all outputs unless some are named.
+
+    Raises ModelInvalid when the model fails at run time, MemoryError.
+    """
     with told_as(lambda error: _refused("run", error)):
-        outputs: list[Any] = session.run(None, feed)
-    return outputs
+        values: list[Any] = session.run(outputs, feed)
+    return values
 
 
 def _refused(what: str, error: Exception) -> ModelInvalid:

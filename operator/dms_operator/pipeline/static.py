@@ -23,6 +23,7 @@ from .dataset import Dataset
 from .encodings import ENCODINGS, decoded_weights, read_encodings, write_overrides
 from .equalize import equalize
 from .evaluate import first_outputs
+from .feeds import Feeds
 from .histogram import Range
 from .layer_costs import LayerCosts, layer_costs, microseconds
 from .linear_layers import Array, LinearLayer, uses
@@ -177,7 +178,7 @@ def _correct_biases(variant: StaticVariant) -> None:
 def _mix(variant: StaticVariant, ranges: dict[str, Range], overrides: Overrides) -> None:
     """Search, quantize again with the choice, and write the table."""
     indices = variant.indices[:SEARCH_SAMPLES]
-    feeds = [variant.dataset.feed(index) for index in indices]
+    feeds = Feeds(lambda number: variant.dataset.feed(indices[number]), len(indices))
     reference = first_outputs(variant.prepared, variant.dataset, indices, silent)
     quantized, model = _load(variant.target), _load(variant.prepared)
     costs = _layer_costs(variant, ranges, overrides)

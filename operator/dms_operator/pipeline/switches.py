@@ -3,15 +3,18 @@
 One session then answers for every combination, where quantizing, writing and loading a model for each takes seconds.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from .calibration import Feed
 from .encodings import Encoding
+from .feeds import Samples
 from .linear_layers import Array
+from .machine import usable_cores
+from .parts import reads
 from .session import cpu_session, run_once
 
 _TYPES = {
@@ -26,9 +29,9 @@ class Switched:
     def __init__(
         self,
         model: onnx.ModelProto,
-        activations: dict[str, Encoding],
-        weights: dict[str, Array],
-        groups: list[set[str]],
+        activations: Mapping[str, Encoding],
+        weights: Mapping[str, Array],
+        groups: Sequence[set[str]],
     ) -> None:
         """`activations` are 8 bits wide; `weights` are the rounded values; each group of tensors has one switch."""
         switched = onnx.ModelProto()
@@ -41,16 +44,30 @@ class Switched:
             for tensor in sorted(group & weights.keys()):
                 _insert(switched.graph, tensor, switch, _constant(switched.graph, tensor, weights[tensor]))
         _sort(switched.graph)
-        self._session = cpu_session(switched.SerializeToString())
+        self._session = cpu_session(switched.SerializeToString(), threads=1)
         self._switches = [f"switch_{number}" for number in range(len(groups))]
+        self._inputs = [value.name for value in model.graph.input]
+        self._first = [model.graph.output[0].name]
 
-    def first_outputs(self, feeds: Iterable[Feed], rounded: Iterable[int]) -> Array:
+    def first_outputs(self, samples: Samples, rounded: Iterable[int]) -> Array:
         """The first output [N, ...] with the switches of these numbers on."""
-        on = set(rounded)
-        switches = {name: np.float32(number in on) for number, name in enumerate(self._switches)}
-        positions = {name: np.asarray(value, np.float32) for name, value in switches.items()}
-        outputs = [run_once(self._session, feed | positions)[0] for feed in feeds]
-        return np.stack([value[0] if value.ndim > 1 and value.shape[0] == 1 else value for value in outputs])
+        values = [value for [value] in self._run(samples, set(rounded), self._first)]
+        return np.stack([value[0] if value.ndim > 1 and value.shape[0] == 1 else value for value in values])
+
+    def outputs(self, samples: Samples) -> list[list[Array]]:
+        """All outputs of each sample with all switches off."""
+        return self._run(samples, (), None)
+
+    def _run(self, samples: Samples, on: Collection[int], names: list[str] | None) -> list[list[Array]]:
+        """One sample per core: small models gain nothing from many threads for one."""
+        switches = {name: np.asarray(number in on, np.float32) for number, name in enumerate(self._switches)}
+
+        def outputs(number: int) -> list[Array]:
+            sample = samples[number]
+            return run_once(self._session, {name: sample[name] for name in self._inputs} | switches, names)
+
+        with ThreadPoolExecutor(usable_cores()) as pool:
+            return list(pool.map(outputs, range(len(samples))))
 
 
 def _insert(graph: onnx.GraphProto, tensor: str, switch: str, rounded: str) -> None:
@@ -107,10 +124,10 @@ def _constant(graph: onnx.GraphProto, tensor: str, value: Array) -> str:
 
 def _sort(graph: onnx.GraphProto) -> None:
     """Put the nodes into an order in which each comes after what it reads."""
-    ready = {"", *(value.name for value in graph.input), *(tensor.name for tensor in graph.initializer)}
+    ready = {*(value.name for value in graph.input), *(tensor.name for tensor in graph.initializer)}
     waiting, ordered = list(graph.node), []
     while waiting:
-        now = [node for node in waiting if ready.issuperset(node.input)]
+        now = [node for node in waiting if ready.issuperset(reads(node))]
         assert now, "the graph has a cycle"
         placed = {id(node) for node in now}
         for node in now:
