@@ -77,7 +77,7 @@ def test_a_failure_says_by_how_much_at_least() -> None:
 def test_the_reference_itself_has_lost_nothing_however_few_samples_there_are() -> None:
     facts = variant().model_copy(update={"precision": "fp32", "drop_interval": None, "accuracy_drop": 0.0})
     assert gates.accuracy_gate(facts, 0.01).outcome == "Pass"
-    assert not gates.lacks_samples(facts, 0.01)
+    assert gates.accuracy_doubt(facts, 0.01) is None
 
 
 def test_a_result_without_interval_proves_nothing_and_says_what_to_do() -> None:
@@ -87,20 +87,22 @@ def test_a_result_without_interval_proves_nothing_and_says_what_to_do() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lost", "gained", "samples", "lacking"),
+    ("lost", "gained", "samples", "doubt"),
     [
-        (0, 0, 100, True),  # nobody can prove a point with so few
-        (3, 0, 100, True),
-        (1, 0, 300, True),  # probably within the limit: more samples would prove it
-        (5, 0, 300, False),  # probably beyond: another rung may lose less
-        (0, 0, 300, False),  # proven
-        (40, 0, 300, False),  # disproven
+        (0, 0, 100, "Unprovable"),  # nobody can prove a point with so few
+        (3, 0, 100, "Unprovable"),
+        (1, 0, 300, "Unproven"),  # probably within the limit: more samples would prove it
+        (5, 0, 300, None),  # probably beyond: another rung may lose less
+        (0, 0, 300, None),  # proven
+        (40, 0, 300, None),  # disproven
     ],
 )
-def test_samples_are_lacking_where_another_rung_would_only_be_another_guess(
-    lost: int, gained: int, samples: int, lacking: bool
-) -> None:
-    assert gates.lacks_samples(scored(lost, gained, samples), 0.01) is lacking
+def test_what_samples_are_lacking_for(lost: int, gained: int, samples: int, doubt: str | None) -> None:
+    assert gates.accuracy_doubt(scored(lost, gained, samples), 0.01) == doubt
+
+
+def test_without_an_interval_nothing_can_be_proven_of_any_variant() -> None:
+    assert gates.accuracy_doubt(variant().model_copy(update={"drop_interval": None}), 0.01) == "Unprovable"
 
 
 def bootstrapped(metric: str, drop: float, low: float | None, high: float | None, samples: int = 100) -> VariantFacts:

@@ -33,6 +33,8 @@ SPECS: list[dict[str, Any]] = [
 SCRIPTS = [
     Script(),
     Script(drops={"int8-minmax": 0.05, "int8-percentile": 0.03, "int4": 0.2}),
+    Script(drops={"int8-minmax": 0.006, "int8-percentile": 0.02}),
+    Script(drops={"int8": 0.006, "int8-percentile": 0.02, "int4": 0.007}),
     Script(failures={"convert-tda4vm": failure()}, bounds={"int4": "0.600ms", "int8": "0.400ms"}),
     Script(failures={"convert-int8": failure("UnsupportedOperators", "GridSample x2 is not supported")}),
     Script(failures={"resolve": failure("SourceNotFound", "nothing is stored at file:///models/driver.pt2")}),

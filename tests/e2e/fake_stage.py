@@ -1,7 +1,8 @@
 """A stage pod that speaks the stage contract with figures out of thin air. Standard library only: it starts fast.
 
 What it does is decided by `behaviour.json` in the directory FAKE_STAGE_CONTROL, looked up under
-`<deployment>/<stage>/<node>`, `<deployment>/<stage>/<target>`, `<deployment>/<stage>` and `<stage>`:
+`<deployment>/<stage>/<node>`, `<deployment>/<stage>/<target>`, `<deployment>/<stage>/<calibration>`,
+`<deployment>/<stage>` and `<stage>`:
   {"hold": "<file>"}       wait until that file lies in the control directory
   {"failure": {...}}       answer with that failure (exit code 10 unless it is retryable)
   {"crash": <times>}       exit with code 1 and no answer, so many times
@@ -34,7 +35,7 @@ def behaviour(request: dict[str, Any]) -> dict[str, Any]:
     path = CONTROL / "behaviour.json"
     table: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     deployment, stage = request["deployment"].split("/")[1], request["recipe"]["stage"]
-    places = (request["recipe"].get("node"), request.get("target"))
+    places = (request["recipe"].get("node"), request.get("target"), request["recipe"].get("calibration"))
     keys = (*(f"{deployment}/{stage}/{place}" for place in places), f"{deployment}/{stage}", stage)
     found: dict[str, Any] = next((table[key] for key in keys if key in table), {})
     return {} if found.get("spares", "") == request["recipe"].get("revision") else found

@@ -95,6 +95,24 @@ def test_too_few_samples_end_inconclusive_before_any_training_and_say_how_many_w
     assert len(stages.runs(stage="quantize")) == 2  # the reference and one variant
 
 
+def test_a_loss_within_the_limit_that_is_not_proven_leads_to_the_next_calibration_and_the_cluster_tells_why(
+    kubectl: Kubectl, operator_process: StartOperator, stages: FakeStages
+) -> None:
+    score = {"metric": "top1", "value": 0.978, "low": 0.97, "high": 0.99, "samples": 480}
+    lost = {"low": 0.0008, "high": 0.0131, "lost": 2, "gained": 0}
+    stages.behave(driver__quantize__minmax={"facts": {"accuracy": score, "accuracyDrop": 0.0042, "dropInterval": lost}})
+    operator_process(stages.settings)
+    kubectl.apply(deployment(kubectl))
+    found = wait_for_phase(kubectl, "Ready")
+    assert [each["name"] for each in found["variants"]] == ["fp32", "int8-qnn", "int8-qnn-percentile"]
+    assert "lost 0.42 points of top1 on 480 samples" in found["variants"][1]["reason"]
+    assert found["targets"][0]["variant"] == "int8-qnn-percentile"
+    assert "static" in kubectl("get", "dmsd", "driver", "-o", "wide")
+    told = kubectl("describe", "dmsd", "driver")
+    assert "about 920 samples would decide" in told
+    assert "int8-qnn-percentile for qcs8255, 2 variants tried" in told
+
+
 @pytest.mark.slow
 def test_a_new_revision_that_is_slower_than_the_stable_one_is_refused_until_the_spec_accepts_it(
     kubectl: Kubectl, operator_process: StartOperator, stages: FakeStages

@@ -91,7 +91,9 @@ def _targets(old: DeploymentStatus, new: DeploymentStatus) -> Iterator[Event]:
     for target in new.targets:
         choice = _choice(target)
         if choice and choice != before.get(target.name):
-            yield _normal(reasons.EVENT_SELECTED, f"{target.name}: {target.variant} for {target.board}")
+            tried = len(target.candidates)
+            place = f", {tried} variants tried" if tried > 1 else ""
+            yield _normal(reasons.EVENT_SELECTED, f"{target.name}: {target.variant} for {target.board}{place}")
 
 
 def _choice(target: TargetStatus) -> tuple[str, str] | None:

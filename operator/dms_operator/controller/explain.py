@@ -7,7 +7,7 @@ from ..api.labels import RETRY
 from ..api.spec import DeploymentSpec
 from ..api.status import GateOutcome
 from . import gates
-from .ladder import RUNG_GATES, Candidate
+from .ladder import PROOF_GATES, RUNG_GATES, Candidate
 from .survey import QUANTIZED, TargetSurvey
 from .text import loss
 
@@ -50,18 +50,29 @@ def _by_cause(candidates: list[Candidate]) -> list[list[Candidate]]:
 
 
 def _best(group: list[Candidate]) -> Candidate:
-    """The rung that came furthest: the last one, unless all fell at accuracy, then the one that lost least."""
-    fallen = [each for each in group if each.miss and each.miss.name == "accuracy" and each.variant]
-    if len(fallen) < len(group):
+    """The rung that came furthest: the last one, or, if accuracy ended that, the one nearest to a proof."""
+    if not _lost_accuracy(group[-1]):
         return group[-1]
-    return min(fallen, key=lambda each: each.variant.accuracy_drop if each.variant else 0.0)
+    return _nearest([each for each in group if _lost_accuracy(each)])
+
+
+def _nearest(fallen: list[Candidate]) -> Candidate:
+    """To a proof: what was found within the limit, and of that what is proven to lose least."""
+    return min(fallen, key=lambda each: (each.verdict != "Unproven", each.upper_bound))
+
+
+def _lost_accuracy(candidate: Candidate) -> bool:
+    return candidate.miss is not None and candidate.miss.name in PROOF_GATES
 
 
 def _lost(group: list[Candidate]) -> str:
     best = _best(group)
     rejected = rejection(best)
-    if best.miss and best.miss.name == "accuracy" and len(group) > 1:
-        rejected += f" (best of {len(group)} tried: {best.name})"
+    if _lost_accuracy(best):
+        rejected += f" (best of {len(group)} tried: {best.name})" if len(group) > 1 else ""
+    elif doubted := [each for each in group if each.verdict == "Unproven"]:
+        nearest = _nearest(doubted)
+        rejected += f" ({best.name}); {nearest.name} {rejection(nearest)}"
     precisions = dict.fromkeys(candidate.precision for candidate in group)
     return f"{', '.join(precisions)}: {rejected}"
 
@@ -100,7 +111,8 @@ def _hint(survey: TargetSurvey, spec: DeploymentSpec, last: Candidate) -> str:
     known = _HINTS.get((last.miss.name, last.miss.outcome))
     if known is None and last.miss.name in RUNG_GATES:
         return _accuracy_hint(survey, spec)
-    return known or ""
+    spared = "No training is spent on a loss within the limit. " if _spares_training(survey, spec, last) else ""
+    return f"{spared}{known or ''}"
 
 
 def _accuracy_hint(survey: TargetSurvey, spec: DeploymentSpec) -> str:
@@ -116,6 +128,13 @@ def _accuracy_hint(survey: TargetSurvey, spec: DeploymentSpec) -> str:
         tries.append("calibration: auto")
     tries += ["more calibrationSamples", f"a larger maxAccuracyDrop (now {_limit(spec)})"]
     return "Try: " + ", ".join(tries)
+
+
+def _spares_training(survey: TargetSurvey, spec: DeploymentSpec, best: Candidate) -> bool:
+    """Whether training would have been tried, had the loss been beyond the limit."""
+    trained = any(each.rung.method == "qat" for each in survey.candidates)
+    of_integers = best.precision in QUANTIZED and spec.quantization.method == "auto" and survey.trainable
+    return best.verdict == "Unproven" and of_integers and spec.quantization.static is None and not trained
 
 
 def _of_integers(survey: TargetSurvey) -> bool:

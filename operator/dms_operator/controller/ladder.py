@@ -1,21 +1,26 @@
 """One target: the variants that are tried for it, in order, and what became of each."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Literal
 
 from ..api.capabilities import Precision
 from ..api.stages import BenchmarkFacts, CompiledFacts, Failure, StageName, StageResult, VariantFacts
 from ..api.status import GateStatus
-from .gates import first_miss
+from .gates import Doubt, first_miss
 from .rungs import Rung
 
-Verdict = Literal["Working", "Passed", "NextRung", "NextPrecision", "Unproven", "Stopped"]
+Verdict = Literal["Working", "Passed", "NextRung", "NextPrecision", "Stopped"] | Doubt
 
 MODEL_REASONS = ("QuantizationFailed", "UnsupportedOperators", "ConversionFailed")
 """Failures that are about this precision of this model: another precision may do better."""
 
 RUNG_GATES = ("accuracy", "accuracyOnTarget", "accuracyRegression")
 """Gates that another way to make the same precision may pass."""
+
+PROOF_GATES = ("accuracy", "accuracyOnTarget")
+"""Gates of a loss that samples have to prove."""
 
 EVIDENCE_GATES = ("latency", "latencyRegression", "accuracyRegression", "memory", "power")
 """Gates that, where they are inconclusive, would be so for another variant as well."""
@@ -34,8 +39,8 @@ class Candidate:
     benchmarked: StageResult | None = None
     gates: list[GateStatus] = field(default_factory=list)
     failure: Failure | None = None
-    lacks_samples: bool = False
-    """Accuracy is not proven, and it is samples that are lacking, not another way to make the variant."""
+    doubt: Doubt | None = None
+    """Accuracy is not proven, and it is samples that are lacking."""
 
     @property
     def precision(self) -> Precision:
@@ -68,15 +73,51 @@ class Candidate:
         if self.failure:
             return "NextPrecision" if self.failure.reason in MODEL_REASONS else "Stopped"
         if self.miss:
-            unproven = self.lacks_samples and self.miss.name in ("accuracy", "accuracyOnTarget")
-            return "Unproven" if unproven else _after(self.miss, self.rung)
+            doubted = self.doubt if self.miss.name in PROOF_GATES else None
+            return doubted or _after(self.miss, self.rung)
         return "Passed" if self.benchmarked else "Working"
+
+    @property
+    def upper_bound(self) -> float:
+        """The most that the drop may be in truth, where it was not proven; infinite if nobody knows."""
+        if self.benchmark and self.miss and self.miss.name == "accuracyOnTarget":
+            found = self.benchmark.accuracy_on_target_interval
+        else:
+            found = self.variant.drop_interval if self.variant else None
+        return inf if found is None or found.high is None else found.high
+
+
+def worth_trying(rung: Rung, tried: Sequence[Candidate]) -> bool:
+    """Whether a rung may help after others of its precision.
+
+    A loss that was found within the limit lacks samples for its proof. Another post-training rung costs minutes and may
+    lose nothing at all, but no training is spent on it. Nor is a search for layers to widen: it ends at half of the
+    limit (rungs.AIM), so mostly where it begins, with none; unless all of them widened are proven, and only too slow.
+    """
+    if not any(each.verdict == "Unproven" for each in tried):
+        return True
+    if rung.method == "qat":
+        return False
+    last = tried[-1]
+    return not rung.searches or (last.miss is not None and _too_wide(last.miss, last.rung))
+
+
+def lacks_samples(tried: Sequence[Candidate]) -> bool:
+    """Whether it is for want of samples that no variant of a precision was taken."""
+    doubted = any(each.verdict in ("Unproven", "Unprovable") for each in tried)
+    proven = bool(tried) and tried[-1].verdict == "NextPrecision" and tried[-1].stage != "quantize"
+    return doubted and not proven
+
+
+def _too_wide(miss: GateStatus, rung: Rung) -> bool:
+    """A few wide layers may be as accurate as all, and faster."""
+    return miss.name == "latency" and miss.outcome == "Fail" and rung.widened
 
 
 def _after(miss: GateStatus, rung: Rung) -> Verdict:
     """Another variant may do better, unless it is the evidence that is lacking: that would be lacking again."""
-    if miss.name == "latency" and miss.outcome == "Fail" and rung.widened:
-        return "NextRung"  # a few wide layers may be as accurate as all, and faster
+    if _too_wide(miss, rung):
+        return "NextRung"
     evidence = miss.name in EVIDENCE_GATES or not miss.value
     if miss.name == "provenance" or (miss.outcome == "Inconclusive" and evidence):
         return "Stopped"

@@ -58,9 +58,14 @@ class Rung:
         return self.static is not None and self.static.activation_bits == 16
 
     @property
+    def searches(self) -> bool:
+        """Whether layers are looked for that need more bits than the precision's own."""
+        return self.static is not None and self.static.mixed
+
+    @property
     def widens(self) -> bool:
         """Whether some or all tensors get more bits than the precision's own."""
-        return self.widened or (self.static is not None and self.static.mixed)
+        return self.widened or self.searches
 
     @property
     def _trait(self) -> str:

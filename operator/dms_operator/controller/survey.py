@@ -8,7 +8,7 @@ from ..api.spec import DeploymentSpec, TargetSpec
 from ..api.stages import Failure, Recipe, StageResult
 from ..api.status import GateStatus
 from . import gates, recipes
-from .ladder import Candidate
+from .ladder import Candidate, lacks_samples, worth_trying
 from .proven import History
 from .rungs import CHEAPEST_FIRST, REFERENCE, Rung, rungs
 from .settings import Settings
@@ -120,14 +120,18 @@ class _Walk:
         for precision in deployable(self.spec, target):
             if unproven and precision in QUANTIZED:
                 continue  # lossier, or no less lossy: what lacked samples for a proof lacks them still
+            tried: list[Candidate] = []
             for rung in rungs(precision, self.spec.quantization, target.effective_toolchain(), self._trainable):
+                if not worth_trying(rung, tried):
+                    continue
                 candidate = self._try(target, rung)
+                tried.append(candidate)
                 yield candidate
                 if candidate.verdict in ("Passed", "Stopped") or (candidate.verdict == "Working" and not self.recalls):
                     return
-                if candidate.verdict in ("NextPrecision", "Unproven"):
-                    unproven = candidate.verdict == "Unproven"
+                if candidate.verdict in ("NextPrecision", "Unprovable"):
                     break
+            unproven = unproven or lacks_samples(tried)
 
     @property
     def _trainable(self) -> bool:
@@ -143,8 +147,8 @@ class _Walk:
         limit = self.spec.quantization.max_accuracy_drop
         passed = [gates.accuracy_gate(quantized.variant, limit)]
         if gates.first_miss(passed):
-            lacking = gates.lacks_samples(quantized.variant, limit)
-            return Candidate(name, rung, "quantize", quantized, gates=passed, lacks_samples=lacking)
+            doubt = gates.accuracy_doubt(quantized.variant, limit)
+            return Candidate(name, rung, "quantize", quantized, gates=passed, doubt=doubt)
         return self._compile(target, rung, name, quantized, passed)
 
     def _compile(
@@ -164,8 +168,8 @@ class _Walk:
         if not gates.first_miss(passed):
             passed += self._compare(target, quantized, converted, measured)
         facts, limit = measured.benchmark, self.spec.quantization.max_accuracy_drop
-        lacking = facts is not None and gates.target_lacks_samples(facts, limit)
-        return Candidate(name, rung, "benchmark", quantized, converted, measured, passed, lacks_samples=lacking)
+        doubt = gates.target_accuracy_doubt(facts, limit) if facts else None
+        return Candidate(name, rung, "benchmark", quantized, converted, measured, passed, doubt=doubt)
 
     def _judge(self, target: TargetSpec, measured: StageResult) -> Iterator[GateStatus]:
         facts, wanted, toolchain = measured.benchmark, self.spec.benchmark, target.effective_toolchain()

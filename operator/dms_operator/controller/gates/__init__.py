@@ -2,31 +2,33 @@
 
 from ...api import reasons
 from ...api.status import GateName, GateStatus
-from .accuracy import accuracy_gate, lacks_samples
+from .accuracy import accuracy_doubt, accuracy_gate
 from .delegation import delegation_gate
+from .drop import Doubt
 from .latency import latency_gate
 from .memory import memory_gate
 from .power import power_gate
 from .provenance import counted_latency, judged_latency, provenance_gate
 from .regression import Baseline, regression_gates
-from .target_accuracy import target_accuracy_gate, target_lacks_samples
+from .target_accuracy import target_accuracy_doubt, target_accuracy_gate
 
 __all__ = [
     "Baseline",
+    "Doubt",
+    "accuracy_doubt",
     "accuracy_gate",
     "counted_latency",
     "delegation_gate",
     "first_miss",
     "judged_latency",
-    "lacks_samples",
     "latency_gate",
     "memory_gate",
     "miss_reason",
     "power_gate",
     "provenance_gate",
     "regression_gates",
+    "target_accuracy_doubt",
     "target_accuracy_gate",
-    "target_lacks_samples",
 ]
 
 _REASONS: dict[GateName, str] = {

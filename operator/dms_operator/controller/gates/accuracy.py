@@ -3,7 +3,7 @@
 from ...api.stages import VariantFacts
 from ...api.status import GateStatus
 from ..text import loss
-from .drop import Drop
+from .drop import Doubt, Drop
 
 
 def accuracy_gate(variant: VariantFacts, limit: float) -> GateStatus:
@@ -18,9 +18,9 @@ def accuracy_gate(variant: VariantFacts, limit: float) -> GateStatus:
     return GateStatus(name="accuracy", outcome=drop.outcome, value=lost, limit=allowed, message=message)
 
 
-def lacks_samples(variant: VariantFacts, limit: float) -> bool:
-    """Whether more samples would decide, and not another way to make the variant."""
-    return variant.precision != "fp32" and _drop(variant, limit).lacks_samples
+def accuracy_doubt(variant: VariantFacts, limit: float) -> Doubt | None:
+    """What samples are lacking for."""
+    return None if variant.precision == "fp32" else _drop(variant, limit).doubt
 
 
 def _drop(variant: VariantFacts, limit: float) -> Drop:

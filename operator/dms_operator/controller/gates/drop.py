@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from math import ceil
+from typing import Literal
 
 from ...api.confidence import ACCURACY, FEWEST_RESAMPLED, MOST_SAMPLES, deciding_samples, fewest_samples
 from ...api.stages import AccuracyFacts, DropInterval, Metric
@@ -15,6 +16,11 @@ CONFIDENCE = f"{ACCURACY * 100:g} % confidence"
 
 COUNTED: tuple[Metric, ...] = ("top1", "macroF1")
 """Metrics of which samples without any loss prove only so much."""
+
+
+Doubt = Literal["Unproven", "Unprovable"]
+"""What samples are lacking for. Unproven: a loss that is within the limit as it was found. Unprovable: so few that not
+even a variant without any loss could be proven."""
 
 
 def roughly(count: int) -> int:
@@ -64,9 +70,13 @@ class Drop:
         return self.samples >= self.fewest
 
     @property
-    def lacks_samples(self) -> bool:
-        """Within the limit as it was found, but not proven to be; or so few samples that nothing could be proven."""
-        return self.outcome == "Inconclusive" and (self.within or not self.provable)
+    def doubt(self) -> Doubt | None:
+        """What more samples would decide; None: it is decided, or the loss is probably beyond the limit."""
+        if self.outcome != "Inconclusive":
+            return None
+        if not self.provable or self._bounds is None:
+            return "Unprovable"
+        return "Unproven" if self.within else None
 
     @property
     def bound(self) -> str:

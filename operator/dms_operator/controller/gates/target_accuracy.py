@@ -13,7 +13,7 @@ from math import exp, lgamma, log, log1p
 from ...api.stages import AccuracyFacts, BenchmarkFacts
 from ...api.status import GateOutcome, GateStatus
 from ..text import loss, number
-from .drop import ROUNDING, Drop
+from .drop import ROUNDING, Doubt, Drop
 
 CHANCE = 0.01
 """A drop that is less likely than this, were the true drop just the limit, is not chance (99 % confidence)."""
@@ -36,13 +36,13 @@ def target_accuracy_gate(benchmark: BenchmarkFacts, limit: float) -> GateStatus:
     return GateStatus(name="accuracyOnTarget", outcome=outcome, value=lost, limit=allowed, message=message)
 
 
-def target_lacks_samples(benchmark: BenchmarkFacts, limit: float) -> bool:
-    """Whether more samples on the target would decide, and not another way to make the variant."""
+def target_accuracy_doubt(benchmark: BenchmarkFacts, limit: float) -> Doubt | None:
+    """What samples on the target are lacking for; None where they are too few for a proof of their own anyway."""
     accuracy, drop = benchmark.accuracy_on_target, benchmark.accuracy_on_target_drop
     if accuracy is None or drop is None:
-        return False
+        return None
     found = Drop.of(accuracy, drop, benchmark.accuracy_on_target_interval, limit)
-    return found.provable and found.lacks_samples
+    return found.doubt if found.provable else None
 
 
 def _advice(found: Drop, outcome: GateOutcome) -> str:
