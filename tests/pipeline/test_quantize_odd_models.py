@@ -115,6 +115,26 @@ def test_constant_outputs_are_scored(precision: str, static: dict[str, Any], sta
     assert (variant.accuracy.agreement, variant.accuracy_drop) == (1.0, 0.0)
 
 
+def test_a_net_without_convolutions_says_that_none_of_its_weights_has_four_bits(stages: Stages) -> None:
+    nodes = [
+        helper.make_node("Flatten", ["frames"], ["flat"], "flatten"),
+        helper.make_node("Gemm", ["flat", "head"], ["logits"], "head"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "linear",
+        [helper.make_tensor_value_info("frames", TensorProto.FLOAT, [1, 3, 8, 8])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, 3])],
+        [numpy_helper.from_array(np.random.default_rng(0).normal(size=(192, 3)).astype(np.float32), "head")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx.save(model, stages.root / "linear.onnx")
+    note = "no weight is 4 bits wide"
+    assert note in made(stages, stages.root / "linear.onnx", samples(stages.root / "data.npz"), precision="int4").notes
+    odd = several_inputs_and_outputs(stages.root / "odd.onnx")
+    assert note not in made(stages, odd, stages.root / "data.npz", precision="int4").notes
+
+
 def test_labels_of_one_class_only_are_refused_because_they_prove_nothing(stages: Stages) -> None:
     data = samples(stages.root / "data.npz", labels=np.full(48, 2))
     resolved = succeeded(stages.resolve(several_inputs_and_outputs(stages.root / "odd.onnx"), data)).artifact

@@ -93,6 +93,8 @@ def make_static(
         quantizer.quantize(prepared, target, scheme, ranges, overrides)
     if variant.wanted.mixed:
         _mix(variant, ranges, overrides)
+    if scheme.weight == QuantType.QInt4:
+        _note_no_four_bits(variant)
     if scheme.htp:
         _note_coarse_layers(variant)
     if scheme.power_of_two and wide_outputs(_load(target)):
@@ -109,6 +111,11 @@ def _note_coarse_layers(variant: StaticVariant) -> None:
             f"{len(coarse)} layers sum coarser on the HTP than on the host (most: {worst}): "
             "only the accuracy on target counts"
         )
+
+
+def _note_no_four_bits(variant: StaticVariant) -> None:
+    if all(tensor.data_type != onnx.TensorProto.INT4 for tensor in _load(variant.target).graph.initializer):
+        variant.notes.append("no weight is 4 bits wide: the net has no convolution, and others keep 8 bits")
 
 
 def _keep_for_import(variant: StaticVariant) -> None:
