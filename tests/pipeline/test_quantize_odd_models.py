@@ -115,6 +115,65 @@ def test_constant_outputs_are_scored(precision: str, static: dict[str, Any], sta
     assert (variant.accuracy.agreement, variant.accuracy_drop) == (1.0, 0.0)
 
 
+def loops(path: Path) -> Path:
+    """Three rounds of a layer in a Loop, whose weight lies outside of it."""
+    rng = np.random.default_rng(0)
+    body = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["before", "inner"], ["product"], "product"),
+            helper.make_node("Relu", ["product"], ["after"], "after"),
+            helper.make_node("Identity", ["go"], ["goes_on"], "go"),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("round", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("before", TensorProto.FLOAT, [1, 3]),
+        ],
+        [
+            helper.make_tensor_value_info("goes_on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("after", TensorProto.FLOAT, [1, 3]),
+        ],
+    )
+    nodes = [
+        helper.make_node("Conv", ["frames", "filter"], ["c1"], "conv", pads=[1, 1, 1, 1]),
+        helper.make_node("GlobalAveragePool", ["c1"], ["pooled"], "pool"),
+        helper.make_node("Flatten", ["pooled"], ["flat"], "flatten"),
+        helper.make_node("Loop", ["rounds", "start", "flat"], ["turned"], "loop", body=body),
+        helper.make_node("MatMul", ["turned", "head"], ["logits"], "head"),
+    ]
+    weights = {
+        "filter": rng.normal(size=(3, 3, 3, 3)).astype(np.float32),
+        "inner": np.eye(3, dtype=np.float32),
+        "head": rng.normal(size=(3, 3)).astype(np.float32),
+        "rounds": np.array(3),
+        "start": np.array(True),
+    }
+    graph = helper.make_graph(
+        nodes,
+        "loops",
+        [helper.make_tensor_value_info("frames", TensorProto.FLOAT, [1, 3, 8, 8])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, 3])],
+        [numpy_helper.from_array(value, name) for name, value in weights.items()],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"precision": "int8", "toolchain": "tidl"},
+        {"precision": "int8", "static": StaticRecipe(equalize=True, rounding="learned")},
+        {"precision": "int8", "static": StaticRecipe(correct_bias=True, mixed=True, max_accuracy_drop=0.0)},
+    ],
+)
+def test_a_loop_keeps_the_weights_that_its_body_takes_from_around_it(fields: dict[str, Any], stages: Stages) -> None:
+    variant = made(stages, loops(stages.root / "loops.onnx"), samples(stages.root / "data.npz"), **fields)
+    assert variant.accuracy.agreement is not None
+    assert variant.accuracy.agreement > 0.8
+
+
 def test_a_net_without_convolutions_says_that_none_of_its_weights_has_four_bits(stages: Stages) -> None:
     nodes = [
         helper.make_node("Flatten", ["frames"], ["flat"], "flatten"),

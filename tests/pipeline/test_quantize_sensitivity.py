@@ -14,11 +14,12 @@ from dms_operator.pipeline.encodings import Encoding
 from dms_operator.pipeline.feeds import Feeds, head
 from dms_operator.pipeline.machine import usable_cores
 from dms_operator.pipeline.mixed import multiplications
-from dms_operator.pipeline.parts import cuts, part, reads
+from dms_operator.pipeline.parts import cuts, part
 from dms_operator.pipeline.progress import silent
 from dms_operator.pipeline.sensitivity import errors_alone
 from dms_operator.pipeline.session import cpu_session, run_once
 from dms_operator.pipeline.switches import Switched
+from dms_operator.toolchains.onnx_graph import reads
 
 OUTPUTS = ["logits", "side", "class"]
 NO_LIMIT = 1 << 40

@@ -1,10 +1,12 @@
 """Parts of a graph, and the places where it can be cut: what is known there is enough to run the rest."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import onnx
+
+from ..toolchains.onnx_graph import reads
 
 Work = Mapping[str, float]
 """Share of a model's cost by node name."""
@@ -72,17 +74,6 @@ def first_readers(model: onnx.ModelProto) -> dict[str, int]:
     for position, node in reversed(list(enumerate(model.graph.node))):
         found |= dict.fromkeys(reads(node), position)
     return found
-
-
-def reads(node: onnx.NodeProto) -> Iterator[str]:
-    """The tensors that a node needs, those that its subgraphs take from around it included."""
-    yield from filter(None, node.input)
-    for attribute in node.attribute:
-        for graph in [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]:
-            own = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
-            own |= {name for inner in graph.node for name in inner.output}
-            outer = [name for inner in graph.node for name in reads(inner)]
-            yield from (name for name in [*outer, *(value.name for value in graph.output)] if name not in own)
 
 
 def _last_readers(model: onnx.ModelProto) -> dict[str, int]:

@@ -10,11 +10,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from ..toolchains.onnx_graph import reads
 from .encodings import Encoding
 from .feeds import Samples
 from .linear_layers import Array
 from .machine import usable_cores
-from .parts import reads
 from .session import cpu_session, run_once
 
 _TYPES = {

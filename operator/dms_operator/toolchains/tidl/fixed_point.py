@@ -16,6 +16,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from ..onnx_graph import reads
 from .graph import Graph, Node
 from .patterns import find_fusions
 from .powers import scale_for
@@ -270,7 +271,7 @@ class _Quantizer:
 
     def _drop_unused(self) -> None:
         graph = self._model.graph
-        used = {name for node in graph.node for name in node.input} | {value.name for value in graph.output}
+        used = {name for node in graph.node for name in reads(node)} | {value.name for value in graph.output}
         kept = [tensor for tensor in graph.initializer if tensor.name in used]
         del graph.initializer[:]
         graph.initializer.extend(kept)
