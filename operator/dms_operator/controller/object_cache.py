@@ -26,8 +26,8 @@ class ObjectName(NamedTuple):
 
     @classmethod
     def of(cls, body: Raw) -> "ObjectName":
-        """Name of an object."""
-        return cls(body["metadata"].get("namespace", ""), body["metadata"]["name"])
+        """Name of an object. One namespace has many: its name is kept once."""
+        return cls(sys.intern(body["metadata"].get("namespace", "")), body["metadata"]["name"])
 
 
 def owner(body: Raw) -> Mapping[str, str]:

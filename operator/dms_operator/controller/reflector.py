@@ -30,8 +30,8 @@ from .watching import (
 from .work_queue import Backoff
 
 _log = logging.getLogger(__name__)
-PAGE_SIZE = 250
-"""Objects of a list answer: about 2 MB of Jobs; a list of them all would decide what a restart needs of memory."""
+PAGE_SIZE = 100
+"""Objects of a list answer, 1 MB of deployments: pages as they are read decide what a restart needs of memory."""
 _PASSING = (401, 403, 404, 408, TOO_MANY_REQUESTS)
 """Refusals below 500 that may end by themselves: credentials are renewed, rights granted, definitions installed."""
 _WATCH_TIMEOUT = aiohttp.ClientTimeout(total=CLIENT_TIMEOUT, sock_connect=CONNECT_TIMEOUT, sock_read=INACTIVITY_TIMEOUT)

@@ -6,7 +6,7 @@ longer than `STALE_AFTER` is dead.
 
 Of kopf's stream, that of the deployments, this is seen in its HTTP requests: its event handlers cannot tell that a
 stream is alive while nothing happens, nor which objects vanished while it was broken (kopf lists again, and reports
-those that are left).
+those that are left). What kopf lists is taken in here, and kopf itself is told of none: it reports what changes then.
 """
 
 import asyncio
@@ -153,11 +153,12 @@ class WatchMonitor:
         if "watch" in request.url.query:
             self.alive(stream)
         else:
-            # The body stays in the response, where kopf reads it again.
             page = orjson.loads(await response.read())
             self._on_page(stream, page, "continue" not in request.url.query)
             if not page["metadata"].get("continue"):
                 self.listed(stream)
+            # kopf would read them once more, and make a task and a record of each (docs/performance.md).
+            response._body = orjson.dumps(page | {"items": []})
         return response
 
     def _stream_of(self, request: ClientRequest) -> Stream | None:
