@@ -31,6 +31,11 @@ def relist(cache: ObjectCache, bodies: Iterable[Raw]) -> None:
     listing.finish(1 << 62)
 
 
+def _check_version(body: Raw, version: str) -> None:
+    if body["metadata"]["resourceVersion"] != version:
+        raise ApiError(CONFLICT, "Conflict", "the object has been modified")
+
+
 @dataclass
 class RecordingCluster:
     """`calls` holds every call in order; `faults` maps the name of a call to the error that it raises once."""
@@ -68,16 +73,17 @@ class RecordingCluster:
             self.jobs[name] = {**job, "status": {}}
         return deepcopy(self.jobs[name])
 
-    async def delete_job(self, name: ObjectName, uid: str, *, after_pods: bool = False) -> None:
+    async def delete_job(self, job: Raw, *, after_pods: bool = False) -> None:
+        name = ObjectName.of(job)
         self._called("delete_job", name.name)
-        if name in self.jobs and self.jobs[name]["metadata"]["uid"] == uid:
+        if name in self.jobs:
+            _check_version(self.jobs[name], job["metadata"]["resourceVersion"])
             del self.jobs[name]
 
     async def patch_status(self, name: ObjectName, patch: Raw, version: str) -> Raw:
         self._called("patch_status", name.name)
         body = self.deployments[name]
-        if body["metadata"]["resourceVersion"] != version:
-            raise ApiError(CONFLICT, "Conflict", "the object has been modified")
+        _check_version(body, version)
         status = merged(body.get("status") or {}, patch)
         if status != body.get("status"):
             self.deployments[name] = self.stamp({**body, "status": status})
@@ -88,8 +94,7 @@ class RecordingCluster:
         body = self.deployments.get(name)
         if body is None:
             return None
-        if body["metadata"]["resourceVersion"] != version:
-            raise ApiError(CONFLICT, "Conflict", "the object has been modified")
+        _check_version(body, version)
         if not finalizers and "deletionTimestamp" in body["metadata"]:
             return self.deployments.pop(name)
         metadata = {**body["metadata"], "finalizers": finalizers}
@@ -100,17 +105,19 @@ class RecordingCluster:
         self._called("node", name)
         return deepcopy(self.nodes.get(name))
 
-    async def patch_node_status(self, name: str, patch: list[dict[str, Any]]) -> Raw | None:
+    async def patch_node_status(self, name: str, patch: list[dict[str, Any]], version: str) -> Raw | None:
         self._called("patch_node_status", name)
         if name not in self.nodes:
             return None
+        _check_version(self.nodes[name], version)
         self.nodes[name] = self.stamp(jsonpatch.apply_patch(self.nodes[name], patch))
         return deepcopy(self.nodes[name])
 
-    async def label_node(self, name: str, labels: Mapping[str, str | None]) -> Raw | None:
+    async def label_node(self, name: str, labels: Mapping[str, str | None], version: str) -> Raw | None:
         self._called("label_node", f"{name} {','.join(f'{key}={value}' for key, value in labels.items())}")
         if name not in self.nodes:
             return None
+        _check_version(self.nodes[name], version)
         self.nodes[name] = self.stamp(merged(self.nodes[name], {"metadata": {"labels": dict(labels)}}))
         return deepcopy(self.nodes[name])
 

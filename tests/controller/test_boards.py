@@ -127,7 +127,7 @@ def test_boards_are_counted_by_type_and_usability() -> None:
 
 
 def _keeper(caches: Caches, cluster: RecordingCluster) -> BoardKeeper:
-    return BoardKeeper(caches, cluster, lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    return BoardKeeper(caches, cluster, lambda: datetime(2026, 1, 1, tzinfo=UTC), caches.nodes.put)
 
 
 async def test_an_offer_is_written_once_and_told_once() -> None:

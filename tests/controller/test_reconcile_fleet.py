@@ -1,5 +1,7 @@
 """A reconcile of a rollout: what it sees of the fleet, and in which order it writes."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -10,13 +12,15 @@ from controller.builders import COCKPIT, SETTINGS, START, deployment, spec
 from controller.recording import RecordingCluster
 from controller.test_fleet_view import node
 from dms_operator.controller import reconcile
-from dms_operator.controller.caches import Caches, ObjectName
+from dms_operator.controller.caches import Caches, ObjectName, Raw
 from dms_operator.controller.events import Event
 from dms_operator.controller.kube import ApiError
 from dms_operator.controller.metrics import Metrics
 from dms_operator.controller.observation import Observed
 from dms_operator.controller.plan import Plan
 from dms_operator.controller.reconcile import Reconciler
+from dms_operator.controller.rollout.fleet import Fleet
+from dms_operator.controller.rollout_readings import Readings
 
 NAME = ObjectName("perception", "driver")
 LABEL = "perception.revision.dms.edge/driver"
@@ -117,6 +121,61 @@ async def test_nothing_is_deleted_when_a_label_cannot_be_written(monkeypatch: py
     with pytest.raises(ApiError, match="etcd is away"):
         await scene.reconcile()
     assert scene.cluster.writes == [f"label_node car {LABEL}=abc"]
+
+
+async def test_what_changed_while_an_earlier_write_was_under_way_is_decided_upon_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene = Scene(monkeypatch, rollout=ROLLOUT)
+    scene.add_vehicle("car")
+    scene.add_vehicle("van")
+    label_node = scene.cluster.label_node
+
+    async def meanwhile(name: str, marks: Mapping[str, str | None], version: str) -> Raw | None:
+        if name == "car" and "fleet" not in (marked := scene.cluster.nodes["van"]["metadata"]["labels"]):
+            marked["fleet"] = "retired"
+            scene.caches.vehicles.put(scene.cluster.stamp(scene.cluster.nodes["van"]))
+        return await label_node(name, marks, version)
+
+    monkeypatch.setattr(scene.cluster, "label_node", meanwhile)
+    scene.plan = {"node_labels": {"car": {LABEL: "abc"}, "van": {LABEL: "abc"}}}
+    with pytest.raises(ApiError, match="409"):
+        await scene.reconcile()
+    labels = [scene.cluster.nodes[name]["metadata"]["labels"] for name in ("car", "van")]
+    assert [each.get(LABEL) for each in labels] == ["abc", None], "the cache knows the new version, the plan did not"
+    await scene.reconcile()
+    assert scene.observed[-1].fleet.vehicles[1].labels["fleet"] == "retired"
+
+
+async def test_a_job_that_changed_since_it_was_decided_upon_is_not_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(monkeypatch, rollout=ROLLOUT)
+    job = await scene.cluster.create_job(vehicle_job("prefetch"))
+    scene.caches.jobs.put(job)
+    scene.plan = {"delete": ["prefetch"]}
+    live = scene.cluster.stamp(scene.cluster.jobs[ObjectName("perception", "prefetch")])
+    with pytest.raises(ApiError, match="409"):
+        await scene.reconcile()
+    assert scene.cluster.jobs, "it may have come to its end"
+    scene.caches.jobs.put(live)
+    await scene.reconcile()
+    assert not scene.cluster.jobs
+
+
+async def test_a_plan_fits_what_happened_while_metrics_were_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(monkeypatch, rollout=ROLLOUT)
+    scene.add_vehicle("car")
+
+    async def slow(_readings: Readings, fleet: Fleet, *_: Any) -> Fleet:
+        held = node("car")
+        held["metadata"]["labels"]["dms.edge/hold"] = "true"
+        scene.caches.vehicles.put(scene.cluster.stamp(held))
+        return replace(fleet, unreadable="the server hangs")
+
+    monkeypatch.setattr(reconcile, "readings_wanted", lambda *_: ["p99LatencyMs"])
+    monkeypatch.setattr(Readings, "add_to", slow)
+    await scene.reconcile()
+    fleet = scene.observed[0].fleet
+    assert (fleet.vehicles[0].held, fleet.unreadable) == (True, "the server hangs")
 
 
 async def test_a_label_that_is_refused_is_told_on_the_deployment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,11 @@
 """From watch events to keys: what is asked for, and what is not."""
 
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
+from controller.recording import RecordingCluster
+from dms_operator.controller.boards import BoardKeeper
 from dms_operator.controller.caches import Caches
 from dms_operator.controller.reflector import PAGE_SIZE
 from dms_operator.controller.watching import Stream
@@ -116,6 +120,22 @@ def test_a_node_that_changes_no_count_of_boards_asks_for_itself_alone() -> None:
     wishes.take()
     intake.changed("nodes", _node(3, **{"dms.edge/board": "qcs8255", "dms.edge/fleet": "a"}), deleted=False)
     assert wishes.take() == ["node n"]
+
+
+async def test_an_offer_that_we_corrected_asks_for_deployments_though_the_watch_says_nothing_new() -> None:
+    wishes, caches, cluster = Wishes(), Caches(), RecordingCluster()
+    intake = Intake(caches, wishes)  # type: ignore[arg-type]
+    intake.changed("deployments", _body("driver", 1), deleted=False)
+    labels = {"dms.edge/board": "qcs8255", "dms.edge/board-disabled": "true"}
+    offer = {"capacity": {"dms.edge/qcs8255": "1"}, "allocatable": {"dms.edge/qcs8255": "1"}}
+    cluster.nodes["n"] = {**_node(2, **labels), "status": offer}
+    intake.changed("nodes", cluster.nodes["n"], deleted=False)
+    wishes.take()
+    take_in = partial(intake.changed, "nodes", deleted=False)
+    await BoardKeeper(caches, cluster, lambda: datetime(2026, 1, 1, tzinfo=UTC), take_in).reconcile("n")
+    assert "deployment ns/driver" in wishes.take(), "its last board is out of service now: it has to say so"
+    intake.changed("nodes", cluster.nodes["n"], deleted=False)
+    assert wishes.take() == []
 
 
 def test_marks_of_others_on_a_node_ask_for_nothing() -> None:

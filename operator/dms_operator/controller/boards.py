@@ -127,10 +127,14 @@ class BoardCounts:
 class BoardKeeper:
     """Keeps the offers of board nodes right."""
 
-    def __init__(self, caches: Caches, cluster: Cluster, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, caches: Caches, cluster: Cluster, now: Callable[[], datetime], changed: Callable[[Raw], object]
+    ) -> None:
+        """`changed` takes a node as a watch would tell of it: the watch's own word comes too late to be news."""
         self._caches = caches
         self._cluster = cluster
         self._now = now
+        self._changed = changed
 
     async def reconcile(self, name: str) -> None:
         """Look at one node, and patch its status if its offer is not right. Raises ApiError.
@@ -142,15 +146,21 @@ class BoardKeeper:
             await self.correct(node)
 
     async def correct(self, node: Raw) -> None:
-        """Patch a node's status if its offer is not right, and say so in an event. Raises ApiError."""
+        """Patch a node's status if its offer is not right, and say so in an event. Raises ApiError.
+
+        The patch applies to the node that was looked at alone: a board that was taken out of service meanwhile is not
+        offered again. Kubelets write a node's status when it changes, and every five minutes: few patches meet one.
+        """
         patch = capacity_patch(node)
         if not patch:
             return
-        answer = await self._cluster.patch_node_status(node["metadata"]["name"], patch)
+        answer = await self._cluster.patch_node_status(
+            node["metadata"]["name"], patch, node["metadata"]["resourceVersion"]
+        )
         if answer is None:
             return
         if board_type(answer):
-            self._caches.nodes.put(answer)
+            self._changed(answer)
         event = Event("Normal", EVENT_BOARD_ADVERTISED, _offer_text(answer))
         await self._cluster.post_event(event_manifest(answer, "Node", "v1", event, self._now()))
 

@@ -32,9 +32,9 @@ async def check(configuration: Any, namespace: str, limit: float) -> float:
     async with AsyncExitStack() as stack:
         stack.push_async_callback(connection.close)
         try:
-            name = (await _ask(connection, "POST", deployments_path(namespace), _suspended()))["metadata"]["name"]
-            path = f"{deployments_path(namespace)}/{name}"
-            stack.push_async_callback(_ask, connection, "DELETE", path)
+            made = (await _ask(connection, "POST", deployments_path(namespace), _suspended()))["metadata"]
+            path = f"{deployments_path(namespace)}/{made['name']}"
+            stack.push_async_callback(_ask, connection, "DELETE", path, {"preconditions": {"uid": made["uid"]}})
             return await _answered(connection, path, namespace, limit)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise CheckFailed(f"the API server does not answer: {error or type(error).__name__}") from error

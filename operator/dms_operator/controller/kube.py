@@ -12,6 +12,8 @@ from .connection import Connection
 
 CONFLICT, NOT_FOUND, GONE, TOO_MANY_REQUESTS, UNPROCESSABLE = 409, 404, 410, 429, 422
 NOT_LEADING = "NotLeading"
+_EVENT_TRIES = 3
+"""Events are hints: one that others count up at the same moment so often is left to them."""
 _JSON = "application/json"
 _MERGE = "application/merge-patch+json"
 _JSON_PATCH = "application/json-patch+json"
@@ -47,8 +49,11 @@ class Cluster(Protocol):
     async def create_job(self, manifest: Raw) -> Raw:
         """Create a Job; one of that name that exists already is returned instead."""
 
-    async def delete_job(self, name: ObjectName, uid: str, *, after_pods: bool = False) -> None:
-        """Delete this very Job and its pods, which may outlive it unless `after_pods`; one that is gone is success."""
+    async def delete_job(self, job: Raw, *, after_pods: bool = False) -> None:
+        """Delete this very Job if it is still what is given (409 otherwise), and its pods; one that is gone is success.
+
+        Its pods may outlive it unless `after_pods`.
+        """
 
     async def patch_status(self, name: ObjectName, patch: Raw, version: str) -> Raw:
         """Merge-patch a deployment's status if it still has this resource version (409 otherwise)."""
@@ -59,11 +64,11 @@ class Cluster(Protocol):
     async def node(self, name: str) -> Raw | None:
         """A node, asked for live; None when it is gone."""
 
-    async def patch_node_status(self, name: str, patch: list[dict[str, Any]]) -> Raw | None:
-        """JSON-patch a node's status; None when the node is gone."""
+    async def patch_node_status(self, name: str, patch: list[dict[str, Any]], version: str) -> Raw | None:
+        """JSON-patch a node's status if it still has this resource version (409); None when the node is gone."""
 
-    async def label_node(self, name: str, labels: Mapping[str, str | None]) -> Raw | None:
-        """Set labels of a node (None: remove) by way of its status; None when the node is gone."""
+    async def label_node(self, name: str, labels: Mapping[str, str | None], version: str) -> Raw | None:
+        """Set labels of a node (None: remove) if it still has this resource version (409); None when it is gone."""
 
     async def pods_of_job(self, name: ObjectName) -> list[Raw]:
         """Pods of a Job, asked for live."""
@@ -90,11 +95,14 @@ class Kube:
                 raise
         return await self._call("GET", _jobs(name.namespace, name.name))
 
-    async def delete_job(self, name: ObjectName, uid: str, *, after_pods: bool = False) -> None:
-        """As Cluster says. 409: another Job has that name by now."""
-        policy = "Foreground" if after_pods else "Background"
-        options = {"propagationPolicy": policy, "preconditions": {"uid": uid}}
-        await self._call("DELETE", _jobs(name.namespace, name.name), accept=(NOT_FOUND, CONFLICT), body=options)
+    async def delete_job(self, job: Raw, *, after_pods: bool = False) -> None:
+        """As Cluster says."""
+        name, seen = ObjectName.of(job), job["metadata"]
+        options = {
+            "propagationPolicy": "Foreground" if after_pods else "Background",
+            "preconditions": {"uid": seen["uid"], "resourceVersion": seen["resourceVersion"]},
+        }
+        await self._call("DELETE", _jobs(name.namespace, name.name), accept=(NOT_FOUND,), body=options)
 
     async def patch_status(self, name: ObjectName, patch: Raw, version: str) -> Raw:
         """As Cluster says."""
@@ -113,14 +121,16 @@ class Kube:
         answer = await self._call("GET", f"/api/v1/nodes/{name}", accept=(NOT_FOUND,))
         return answer if answer.get("kind") == "Node" else None
 
-    async def patch_node_status(self, name: str, patch: list[dict[str, Any]]) -> Raw | None:
+    async def patch_node_status(self, name: str, patch: list[dict[str, Any]], version: str) -> Raw | None:
         """As Cluster says."""
-        answer = await self._patch(f"/api/v1/nodes/{name}/status", patch, _JSON_PATCH, accept=(NOT_FOUND,))
+        decided_upon = {"op": "replace", "path": "/metadata/resourceVersion", "value": version}
+        body = [decided_upon, *patch]
+        answer = await self._patch(f"/api/v1/nodes/{name}/status", body, _JSON_PATCH, accept=(NOT_FOUND,))
         return answer if answer.get("kind") == "Node" else None
 
-    async def label_node(self, name: str, labels: Mapping[str, str | None]) -> Raw | None:
+    async def label_node(self, name: str, labels: Mapping[str, str | None], version: str) -> Raw | None:
         """As Cluster says. The status subresource of a node takes metadata, too: no right on nodes is needed."""
-        patch = {"metadata": {"labels": dict(labels)}}
+        patch = {"metadata": {"resourceVersion": version, "labels": dict(labels)}}
         answer = await self._patch(f"/api/v1/nodes/{name}/status", patch, _MERGE, accept=(NOT_FOUND,))
         return answer if answer.get("kind") == "Node" else None
 
@@ -131,7 +141,18 @@ class Kube:
         return list(answer["items"])
 
     async def post_event(self, event: Raw) -> None:
-        """As Cluster says."""
+        """As Cluster says. Of two who count it up at once, one counts again what the other has made of it."""
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                return await self._post_or_count(event)
+            except ApiError as error:
+                if error.code not in (CONFLICT, NOT_FOUND) or tries == _EVENT_TRIES:
+                    raise
+
+    async def _post_or_count(self, event: Raw) -> None:
+        """Raises ApiError of 409 when others counted meanwhile, of 404 when it expired meanwhile."""
         name = ObjectName.of(event)
         path = f"/api/v1/namespaces/{name.namespace}/events"
         try:
@@ -141,7 +162,8 @@ class Kube:
                 raise
             posted = await self._call("GET", f"{path}/{name.name}")
             again = {"count": (posted.get("count") or 1) + 1, "lastTimestamp": event["lastTimestamp"]}
-            await self._patch(f"{path}/{name.name}", again, _MERGE)
+            version = {"resourceVersion": posted["metadata"]["resourceVersion"]}
+            await self._patch(f"{path}/{name.name}", {"metadata": version, **again}, _MERGE)
 
     async def all_nodes(self) -> list[Raw]:
         """All nodes, in pages: asked for once, at start, to find those whose board label went while we were away."""

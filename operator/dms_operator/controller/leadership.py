@@ -8,7 +8,7 @@ once when it lets go. How it stays safe:
 - A leader stops acting `LEASE_SECONDS - RENEW_SECONDS` before anybody may take its lease: every write asks `leads`
   first, so that a process that was stopped and wakes up writes nothing.
 - What was on its way at that moment may still arrive. Each write is harmless then: a Job's name follows from its
-  recipe, statuses and finalizers name the version that they replace, deletions the uid.
+  recipe, and every other write names the version that it was decided upon.
 
 kubernetes.aio brings an election of its own. It measures with the wall clock, counts its deadline from the last try and
 not from the last success, does not bound a request that hangs, and does not let go of the lease when it ends.

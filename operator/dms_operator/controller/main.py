@@ -86,7 +86,7 @@ class Operator:
         self.tracing = Tracing(self.caches, exporter_for(endpoint), _now) if endpoint else None
         progress = Listeners(self.metrics, self.tracing) if self.tracing else self.metrics
         self.reconciler = Reconciler(self.caches, self.kube, settings, progress, _now, self.announcer.post)
-        self.boards = BoardKeeper(self.caches, self.kube, _now)
+        self.boards = BoardKeeper(self.caches, self.kube, _now, partial(self.intake.changed, "nodes", deleted=False))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Watch and work until told to stop. Raises what ends kopf, such as a deleted custom resource definition."""

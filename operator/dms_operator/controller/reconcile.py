@@ -4,15 +4,13 @@ Looks at the caches, never at events; a repeat changes nothing. At most one stat
 nothing changed.
 """
 
-import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
 
-from ..api.labels import API_VERSION, FINALIZER, KIND, NODE, VEHICLE
-from ..api.reasons import EVENT_STAGE_FAILED, EVENT_VEHICLE_FAILED
+from ..api.labels import FINALIZER, NODE
 from ..api.resource import Metadata
 from ..api.status import DeploymentStatus
 from . import removal
@@ -22,18 +20,17 @@ from .caches import Caches, ObjectName, Raw, has_rollout, owner
 from .fleet_view import FleetView
 from .jobs import removal_job_name
 from .journal import log_event
-from .kube import CONFLICT, NOT_FOUND, ApiError, Cluster
+from .kube import NOT_FOUND, ApiError, Cluster
 from .merge import merge_patch
 from .observation import NO_FLEET, Observed, is_ours, job_view, observe
-from .plan import Event, Plan, plan
-from .posts import event_manifest
+from .plan import Plan, plan
 from .rollout.fleet import Fleet
 from .rollout.plan import readings_wanted
 from .rollout_readings import Readings
 from .settings import Settings
 from .shared_artifacts import used_by_others
+from .writer import Writer
 
-_log = logging.getLogger(__name__)
 SETTLE_SECONDS = 30.0
 """A plan that was carried out is looked at again, should nothing be reported before: by then nothing is left to do."""
 
@@ -64,7 +61,7 @@ class Reconciler:
         announce: Callable[[Raw], Awaitable[None]] | None = None,
     ) -> None:
         """`announce` takes the events of deployments; None posts them while the reconcile waits."""
-        self._announce = announce or cluster.post_event
+        self._writer = Writer(caches, cluster, now, announce or cluster.post_event)
         self._caches = caches
         self._cluster = cluster
         self._settings = settings
@@ -87,7 +84,7 @@ class Reconciler:
         jobs = self._caches.jobs.owned_by(body["metadata"]["uid"])
         body = await self._set_finalizer(body, on_vehicles=any(map(_is_on_vehicle, jobs)))
         await self._find_lost_pods(jobs)
-        observed = await self._read_metrics(self._observe(body))
+        observed = await self._observe_with_metrics(body)
         steps = plan(observed, self._settings, self._now())
         acted = await self._act(body, observed, steps)
         if steps.node_labels:
@@ -100,14 +97,17 @@ class Reconciler:
         fleet = Fleet(self._fleet.of(ObjectName.of(body))) if has_rollout(body) else NO_FLEET
         return observe(body, with_pods, self._boards(), self._lines.place, fleet)
 
-    async def _read_metrics(self, observed: Observed) -> Observed:
-        """Read what the rollout's gates judge."""
-        name = ObjectName(observed.metadata.namespace, observed.metadata.name)
+    async def _observe_with_metrics(self, body: Raw) -> Observed:
+        """All there is, with what the rollout's gates judge."""
+        observed, name = self._observe(body), ObjectName.of(body)
         wanted = readings_wanted(observed, self._now())
         if not wanted:
             self._readings.forget(name)
             return observed
-        return replace(observed, fleet=await self._readings.add_to(observed.fleet, name, wanted))
+        read = await self._readings.add_to(observed.fleet, name, wanted)
+        # Vehicles and Jobs have moved on while metrics were read: what is planned has to fit what is there now.
+        observed = self._observe(body)
+        return replace(observed, fleet=replace(read, vehicles=observed.fleet.vehicles))
 
     async def _set_finalizer(self, body: dict[str, Any], *, on_vehicles: bool) -> dict[str, Any]:
         """Put the finalizer on, or take it off; gives the deployment as it is then."""
@@ -124,20 +124,21 @@ class Reconciler:
     async def _clean_up(self, body: Raw) -> float | None:
         """The next step of a deployment that is being deleted, and whose artifacts or models may have to go."""
         await self._find_lost_pods(self._caches.jobs.owned_by(body["metadata"]["uid"]))
-        observed = self._observe(body)
         views = [job_view(job, pods) for job, pods in await self._cleaning_jobs(body)]
+        observed = self._observe(body)
         removing = next((view for view in views if view.name == removal_job_name(observed.metadata)), None)
         freeing = [view for view in views if view.stage == "deactivate" and view.attempt == observed.metadata.uid]
         used = partial(used_by_others, body, self._caches.deployments, self._caches.jobs)
         step = removal.removal(observed, removing, freeing, used, self._settings, self._now())
+        seen = self._writer.seen(observed.metadata.namespace, step.delete, step.node_labels)
         for node, marks in step.node_labels.items():
-            await self._label(body, node, marks)
+            await self._writer.label(body, node, marks, seen)
         for name in step.delete:
-            await self._delete(ObjectName(observed.metadata.namespace, name), after_pods=True)
+            await self._writer.delete(name, seen, after_pods=True)
         if step.create:
             step = await self._start_cleaning(observed, step)
         for event in step.done:
-            await self._post(body, event, self._cluster.post_event)
+            await self._writer.post(body, event, self._cluster.post_event)
         if step.done:
             left = removal.without_ours(observed.metadata.finalizers)
             # The answer is not put into the cache: the watch may have dropped the deployment by then.
@@ -180,56 +181,21 @@ class Reconciler:
 
     async def _act(self, body: dict[str, Any], observed: Observed, steps: Plan) -> bool:
         """Carry out a plan; says whether the world changed by it, so that another look is due."""
-        name = ObjectName.of(body)
+        name, writer = ObjectName.of(body), self._writer
+        seen = writer.seen(name.namespace, steps.delete, steps.node_labels)
         if any(map(_is_on_vehicle, steps.create)):
             body = await self._set_finalizer(body, on_vehicles=True)
         for node, marks in steps.node_labels.items():
-            await self._label(body, node, marks)
-        deleted = [await self._delete(ObjectName(name.namespace, job)) for job in steps.delete]
+            await writer.label(body, node, marks, seen)
+        deleted = [await writer.delete(job, seen) for job in steps.delete]
         for manifest in steps.create:
-            await self._create(body, manifest)
+            await writer.create(body, manifest)
         self._progress.status_known(name, body["spec"], steps.status)
         written = await self._write_status(body, observed.status, steps.status)
         for event in steps.events if written else ():
             log_event(name, event, steps.status)
-            await self._post(body, event)
+            await writer.post(body, event)
         return any(deleted) or bool(steps.create) or written
-
-    async def _label(self, body: Raw, node: str, marks: Mapping[str, str | None]) -> None:
-        """Note on a vehicle what lies there; one that is gone, or no vehicle any more, is forgotten at once."""
-        try:
-            answer = await self._cluster.label_node(node, marks)
-        except ApiError as error:
-            if error.is_refusal:
-                message = f"the cluster refused to label vehicle {node}: {error.message}"
-                await self._post(body, Event("Warning", EVENT_VEHICLE_FAILED, message))
-            raise
-        if answer is not None and VEHICLE in answer["metadata"].get("labels", {}):
-            self._caches.vehicles.put(answer)
-        elif (gone := answer or self._caches.vehicles.get(ObjectName("", node))) is not None:
-            self._caches.vehicles.drop(gone)
-
-    async def _delete(self, name: ObjectName, *, after_pods: bool = False) -> bool:
-        job = self._caches.jobs.get(name)
-        if job is None or "deletionTimestamp" in job["metadata"]:
-            return False
-        await self._cluster.delete_job(name, job["metadata"]["uid"], after_pods=after_pods)
-        # Until its watch event comes, the cache would have us delete it again.
-        self._caches.jobs.amend(name, deletionTimestamp=self._now().isoformat())
-        return True
-
-    async def _create(self, body: Raw, manifest: Raw) -> None:
-        try:
-            job = await self._cluster.create_job(manifest)
-        except ApiError as error:
-            if error.is_refusal:
-                message = f"the cluster refused Job {manifest['metadata']['name']}: {error.message}"
-                await self._post(body, Event("Warning", EVENT_STAGE_FAILED, message))
-            raise
-        if owner(job).get("uid") != body["metadata"]["uid"]:
-            taken = f"Job {manifest['metadata']['name']} belongs to {owner(job).get('uid', 'nobody')}"
-            raise ApiError(CONFLICT, "AlreadyExists", f"{taken}: waiting until it is gone")
-        self._caches.jobs.put(job)
 
     async def _write_status(self, body: Raw, before: DeploymentStatus, after: DeploymentStatus) -> bool:
         if before == after:
@@ -249,14 +215,6 @@ class Reconciler:
         self._caches.deployments.put(answer)
         self._progress.status_written(ObjectName.of(body), before, after)
         return True
-
-    async def _post(self, body: Raw, event: Event, announce: Callable[[Raw], Awaitable[None]] | None = None) -> None:
-        """Events are hints for people: one that cannot be posted is logged, and holds up nothing."""
-        manifest = event_manifest(body, KIND, API_VERSION, event, self._now())
-        try:
-            await (announce or self._announce)(manifest)
-        except ApiError as error:
-            _log.warning("event %s about %s was not posted: %s", event.reason, ObjectName.of(body), error)
 
 
 def _last_phase(job: Raw) -> str | None:

@@ -60,7 +60,11 @@ def healthy_or_not(facts: Raw, how: str, runtime: str) -> Verdict:
 
 
 def status_patch(node: Raw, reading: Reading, now: datetime) -> dict[str, Any] | None:
-    """Strategic merge patch of the node's status; None when nothing has changed enough."""
+    """Strategic merge patch of the node's status; None when nothing has changed enough.
+
+    It names no resource version: it holds our own condition (merged by type) and annotations alone, so that it cannot
+    undo what others write, whenever it comes. What it says is of the board, not of the node (docs/faults.md).
+    """
     annotations = _annotations(node, reading)
     condition = _condition(node, reading.verdict, now)
     patch: dict[str, Any] = {}
