@@ -65,9 +65,11 @@ lint: $(DEV) ## Check style, types, layers and generated files
 	@$(BIN)/dms crd | diff -u crds/dmsmodeldeployments.yaml - || { echo "the CRD is stale: run make generate"; exit 1; }
 	@PYTHONPATH=helm $(BIN)/python -m chart --check
 
-audit: $(DEV) ## Ask the package index's advisories about every pinned version (needs an index that has them)
-	$(PIP) pip-audit
-	$(BIN)/pip-audit --strict --progress-spinner off -r constraints.txt --no-deps --disable-pip
+audit: $(DEV) ## bandit, hadolint, then known vulnerabilities of every pinned version (ADVISORIES=pypi, osv or esms has to answer)
+	$(BIN)/bandit -q -r operator -ll
+	$(BIN)/hadolint images/*/Containerfile
+	$(PIP) -q pip-audit
+	$(BIN)/python tests/tools/audit_pins.py $(or $(ADVISORIES),pypi)
 
 format: $(DEV) ## Format the code
 	$(BIN)/ruff check --fix .
