@@ -122,6 +122,15 @@ def test_a_node_that_changes_no_count_of_boards_asks_for_itself_alone() -> None:
     assert wishes.take() == ["node n"]
 
 
+def test_a_board_whose_node_is_deleted_asks_for_all_deployments() -> None:
+    intake, wishes = _intake()
+    intake.changed("deployments", _body("driver", 1), deleted=False)
+    intake.changed("nodes", _node(2, **{"dms.edge/board": "qcs8255"}), deleted=False)
+    wishes.take()
+    intake.changed("nodes", _node(3, **{"dms.edge/board": "qcs8255"}), deleted=True)
+    assert wishes.take() == ["node n", "deployment ns/driver"]
+
+
 async def test_an_offer_that_we_corrected_asks_for_deployments_though_the_watch_says_nothing_new() -> None:
     wishes, caches, cluster = Wishes(), Caches(), RecordingCluster()
     intake = Intake(caches, wishes)  # type: ignore[arg-type]

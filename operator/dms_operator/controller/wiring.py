@@ -80,8 +80,8 @@ class Intake:
             if cache.drop(body) if deleted else cache.put(body):
                 self._ask_for_rollouts()
             return
-        # Before it is dropped: a pod's deployment is found through its Job.
-        keys = list(self._keys(resource, body)) if deleted else []
+        # Before it is dropped: a pod's deployment is found through its Job. Boards are counted when one is gone.
+        keys = list(self._keys(resource, body)) if deleted and resource != "nodes" else []
         name = ObjectName.of(body)
         word = cache.tag_of(name)
         if cache.drop(body) if deleted else cache.put(body):
