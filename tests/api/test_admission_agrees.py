@@ -1,5 +1,6 @@
 """What the CRD admits and what the operator accepts must be the same, for every board, toolchain and precision."""
 
+import re
 from typing import Any
 
 import pytest
@@ -23,6 +24,9 @@ MINIMAL: dict[str, Any] = {
     "targets": [{"name": "cockpit", "board": "qcs8255"}],
     "artifacts": {"uri": "file:///artifacts"},
 }
+
+
+ALL = {"name": "all", "size": "100%"}
 
 
 def admission_problems(spec: dict[str, Any], old: dict[str, Any] | None = None) -> list[str]:
@@ -69,7 +73,9 @@ quantizations = st.fixed_dictionaries(
 limits = st.one_of(st.sampled_from(["10%", "0%", "10", "1.5%", "-1%"]), st.integers(0, 100))
 drops = st.sampled_from([0, 0.0, 1e-4, 0.01, 1, 1.01, -0.1])
 waves = st.lists(st.sampled_from(["1", "2", "10", "5%", "10%", "100%"]), min_size=1, max_size=20)
-budgets = st.one_of(st.sampled_from(["50ms", "1.5s", "50", "50 ms", "-1ms"]), st.integers(0, 100))
+budgets = st.one_of(
+    st.sampled_from(["50ms", "1.5s", "50", "50 ms", "-1ms", "0ms", "0.00s", "0.001ms"]), st.integers(0, 100)
+)
 
 
 @given(targets, quantizations, budgets, limits, drops, st.sampled_from(["top1", "mae"]))
@@ -157,6 +163,32 @@ def test_a_minimal_spec_is_admitted() -> None:
 )
 def test_admission_says_what_to_change(change: dict[str, Any], message: str) -> None:
     assert message in " | ".join(admission_problems(MINIMAL | change))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"benchmark": {"latencyBudget": "0ms"}}, "0 can never be kept: write the time that the driver has"),
+        ({"benchmark": {"powerBudget": "0.00W"}}, "0 can never be kept: leave powerBudget out"),
+        ({"benchmark": {"memoryBudget": "0Mi"}}, "0 can never be kept: leave memoryBudget out"),
+        ({"rollout": {"waves": [ALL], "progressDeadline": "0s"}}, "0 can never be kept: write how long a vehicle may"),
+        (
+            {"rollout": {"waves": [ALL], "gates": [{"metric": "p99LatencyMs", "value": 33, "interval": "0s"}]}},
+            "0 can never be kept: write how often the metric is read",
+        ),
+    ],
+)
+def test_what_can_never_come_true_is_refused_by_admission_and_by_the_operator(
+    change: dict[str, Any], message: str
+) -> None:
+    assert message in " | ".join(admission_problems(MINIMAL | change))
+    with pytest.raises(InvalidSpec, match=re.escape(message)):
+        parse_spec({"spec": apply_defaults(SCHEMA, MINIMAL | change)})
+
+
+@pytest.mark.parametrize("budget", ["0.1ms", "10us", "100s", "1.0ms"])
+def test_a_small_budget_is_one_and_no_zero(budget: str) -> None:
+    assert admission_problems(MINIMAL | {"benchmark": {"latencyBudget": budget}}) == []
 
 
 def test_a_drop_in_the_unit_of_its_labels_may_be_more_than_one() -> None:

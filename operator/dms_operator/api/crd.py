@@ -9,7 +9,8 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from .labels import GROUP, KIND, PLURAL, VERSION
 from .patterns import WORDS
-from .rules import QUANTITIES, pattern_rule, quantity_rule, spec_rules, target_rules, wave_rule
+from .quantities import ABOVE_ZERO
+from .rules import QUANTITIES, above_zero_rule, pattern_rule, quantity_rule, spec_rules, target_rules, wave_rule
 from .spec import DeploymentSpec
 from .status import DeploymentStatus
 
@@ -128,7 +129,7 @@ def _convert(node: Schema, definitions: dict[str, Schema], *, place: Place) -> S
         # the deployment would be stuck, while fields that it does not know are only dropped.
         result.pop("enum", None)
     if result.get("pattern") in QUANTITIES:
-        return _quantity(result, place=place)
+        return _quantity(result, node.get(ABOVE_ZERO), place=place)
     if place != "status" and result.get("pattern") in WORDS:
         result["x-kubernetes-validations"] = [pattern_rule(result.pop("pattern")).to_wire()]
     if "exclusiveMinimum" in node:
@@ -162,11 +163,12 @@ def _inside(place: Place) -> Place:
     return "status" if place == "status" else "list"
 
 
-def _quantity(schema: Schema, *, place: Place) -> Schema:
+def _quantity(schema: Schema, zero: str | None, *, place: Place) -> Schema:
     """A unit rule instead of a pattern, because its message can say what to write.
 
     Outside of lists a bare number is let through to the rule, whose message beats a type error. Inside a list the API
     server would estimate the rule's cost for strings without bound, times the list's length, and refuse the CRD.
+    `zero`: what is told of a 0 where none is taken.
     """
     kind = QUANTITIES[schema.pop("pattern")]
     if place == "status":
@@ -174,7 +176,8 @@ def _quantity(schema: Schema, *, place: Place) -> Schema:
     if place == "field":
         del schema["type"]
         schema["x-kubernetes-int-or-string"] = True
-    schema["x-kubernetes-validations"] = [quantity_rule(kind, may_be_number=place == "field").to_wire()]
+    rules = [quantity_rule(kind, may_be_number=place == "field"), *([above_zero_rule(zero)] if zero else [])]
+    schema["x-kubernetes-validations"] = [rule.to_wire() for rule in rules]
     return schema
 
 

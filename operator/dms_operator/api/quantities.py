@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -43,6 +44,33 @@ class Quantity(str):
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         return {"type": "string", "pattern": cls.pattern(), "maxLength": 20}
+
+
+ABOVE_ZERO = "x-above-zero"
+"""Marks a quantity's schema, of which the CRD makes a rule."""
+
+
+@dataclass(frozen=True)
+class AboveZero:
+    """Annotation of a quantity that nothing could keep if it were 0; `advice` says what to do instead."""
+
+    advice: str
+
+    @property
+    def problem(self) -> str:
+        """What is told of a 0."""
+        return f"0 can never be kept: {self.advice}"
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._checked, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return handler(schema) | {ABOVE_ZERO: self.problem}
+
+    def _checked(self, quantity: Quantity) -> Quantity:
+        if quantity.value <= 0:
+            raise ValueError(self.problem)
+        return quantity
 
 
 class Duration(Quantity):

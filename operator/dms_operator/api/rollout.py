@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from . import patterns
 from .base import Model, Name
-from .quantities import Duration
+from .quantities import AboveZero, Duration
 
 CountOrPercent = Annotated[str, StringConstraints(pattern=patterns.COUNT_OR_PERCENT, max_length=6)]
 """A number of nodes as text (`2`), or a share of the fleet (`5%`)."""
@@ -106,7 +106,7 @@ class MetricGate(Model):
     """How the metric is held against the value."""
     value: float
     """The bound."""
-    interval: Duration = Duration("1m")
+    interval: Annotated[Duration, AboveZero("write how often the metric is read, such as 1m")] = Duration("1m")
     """How often it is read."""
     count: int = Field(default=10, ge=1, le=10_000)
     """Readings that must pass."""
@@ -137,7 +137,7 @@ class RolloutSpec(Model):
     """When updates may start; absent = any time."""
     gates: list[MetricGate] = Field(default=[], max_length=10)
     """Live metrics that must stay within bounds while a wave soaks. No data is never a pass."""
-    progress_deadline: Duration = Duration("1h")
+    progress_deadline: Annotated[Duration, AboveZero("write how long a vehicle may take, such as 1h")] = Duration("1h")
     """How long a wave may make no progress before it counts as failed."""
     deletion_policy: Literal["Retain", "Remove"] = "Retain"
     """What stays on the nodes when the deployment is deleted; Remove works on maxUnavailable of them at a time."""

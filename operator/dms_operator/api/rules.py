@@ -149,6 +149,11 @@ def quantity_rule(kind: type[Quantity], *, may_be_number: bool) -> Rule:
     )
 
 
+def above_zero_rule(problem: str) -> Rule:
+    """A quantity with a digit that is not 0; what is no quantity at all is told by the rule of its unit."""
+    return Rule("type(self) != string || !self.matches('^[0.]+[a-zA-Z%]+$')", problem)
+
+
 def _matches(pattern: str) -> str:
     return "self.matches('{}')".format(pattern.replace("\\", "\\\\"))
 

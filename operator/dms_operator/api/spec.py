@@ -14,7 +14,7 @@ from .base import Model, Name
 from .capabilities import BOARDS, PRECISIONS, BoardType, Precision, ToolchainName, default_toolchain, refusal
 from .cpu_fallback import ALLOW_CPU_FALLBACK, PATTERN, PROBLEM
 from .end_to_end import EndToEnd
-from .quantities import Duration, Memory, Power, Share
+from .quantities import AboveZero, Duration, Memory, Power, Share
 from .quantization import StaticForm
 from .rollout import RolloutSpec
 from .rules import PROVABLE_DROP, STATIC_FORM, WHOLE_DROP
@@ -161,14 +161,16 @@ class BenchmarkSpec(Model):
     """rapid (64 queries, 6 s), quick (128, 10 s), normal (1024, 60 s) or official (600 s)."""
     warmup: int = Field(default=10, ge=0, le=10_000)
     """Inferences before the clock starts."""
-    latency_budget: Duration = Duration("50ms")
+    latency_budget: Annotated[Duration, AboveZero("write the time that the driver has, such as 50ms")] = Duration(
+        "50ms"
+    )
     """Largest accepted latency at the percentile, with a unit (50ms). The upper confidence bound must stay below it.
     It is held against camera to decision where endToEnd is given, else against the network alone."""
     percentile: float = Field(default=99, ge=50, le=99.9)
     """The percentile that is held against the budget."""
-    power_budget: Power | None = None
+    power_budget: Annotated[Power, AboveZero("leave powerBudget out where power does not count")] | None = None
     """Largest accepted mean power above idle, with a unit (800mW). A power that cannot be measured never passes."""
-    memory_budget: Memory | None = None
+    memory_budget: Annotated[Memory, AboveZero("leave memoryBudget out where memory does not count")] | None = None
     """Largest accepted peak memory, with a unit (64Mi). A peak that cannot be measured never passes."""
     end_to_end: EndToEnd | None = None
     """Time camera to decision, pre- and post-processing included; {} takes frames of 1280 x 800. Without a board it is
