@@ -147,6 +147,13 @@ def test_an_invalid_spec_stalls_and_keeps_what_was_built() -> None:
     assert [event.reason for event in plan.events] == ["InvalidSpec"]
 
 
+def test_a_misspelt_option_that_an_older_crd_admitted_is_told_before_any_stage_runs() -> None:
+    new = world(targets=[{**ENTRY, "options": {"estimate_only": "true"}}])
+    assert new.reconcile().create == []
+    assert new.condition("Stalled")["reason"] == "InvalidSpec"
+    assert "no option 'estimate_only': did you mean estimate-only?" in new.condition("Stalled")["message"]
+
+
 def test_a_spec_that_was_never_valid_says_why_in_the_line_for_kubectl_get() -> None:
     new = world()
     new.edit(targets=[{**ENTRY, "precisions": ["int4"]}])

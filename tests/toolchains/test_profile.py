@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dms_operator.api.errors import ConversionFailed
+from dms_operator.api.target_options.qnn_socs import soc_of
 from dms_operator.toolchains.qnn.cost import simulated_latency
 from dms_operator.toolchains.qnn.profile import HEADER, PartitionCost, parse_profile
-from dms_operator.toolchains.qnn.socs import soc_of
 
 FIXTURES = Path(__file__).parent / "fixtures"
 SOC = soc_of("sa8255")

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from dms_operator.api.errors import InvalidSpec
+from dms_operator.api.target_options.qnn import QnnOptions
+from dms_operator.api.target_options.qnn_socs import SOCS
 from dms_operator.toolchains.qnn.binary import check_target, read_target
 from dms_operator.toolchains.qnn.compile import soc_job
-from dms_operator.toolchains.qnn.options import QnnOptions
 from dms_operator.toolchains.qnn.process import run_task
 from dms_operator.toolchains.qnn.profile import parse_profile
-from dms_operator.toolchains.qnn.socs import SOCS
 from dms_operator.toolchains.qnn.toolchain import Qnn
 from model_fixtures import tiny_classifier
 from toolchains.conftest import silent

@@ -12,6 +12,8 @@ from onnx import TensorProto, helper
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from dms_operator.api.errors import ConversionFailed, ToolchainUnavailable, UnsupportedOperators, WrongTarget
+from dms_operator.api.target_options.qnn import parse_options
+from dms_operator.api.target_options.qnn_socs import SOCS, Soc, soc_of
 from dms_operator.toolchains.base import Compiled
 from dms_operator.toolchains.loading import open_cpu_session, open_session
 from dms_operator.toolchains.qnn import provider
@@ -19,8 +21,6 @@ from dms_operator.toolchains.qnn.arrays import load_arrays, save_arrays
 from dms_operator.toolchains.qnn.binary import check_target, read_target
 from dms_operator.toolchains.qnn.compile import compile_model
 from dms_operator.toolchains.qnn.dlc import check_dlc
-from dms_operator.toolchains.qnn.options import parse_options
-from dms_operator.toolchains.qnn.socs import SOCS, Soc, soc_of
 from dms_operator.toolchains.qnn.toolchain import Qnn
 from model_fixtures import layernorm_net, tiny_classifier, with_uncompilable_op, with_unsupported_op
 from toolchains.conftest import silent

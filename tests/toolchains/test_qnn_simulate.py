@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from dms_operator.api.errors import ConversionFailed, ConverterKilled
+from dms_operator.api.target_options.qnn import parse_options
 from dms_operator.toolchains.base import Arrays, Compiled
 from dms_operator.toolchains.qnn.agreement import Agreement, OutputAgreement
 from dms_operator.toolchains.qnn.cores import usable_cores
 from dms_operator.toolchains.qnn.evaluate import evaluate
-from dms_operator.toolchains.qnn.options import parse_options
 from dms_operator.toolchains.qnn.simulate import simulate_samples, simulate_stream
 from toolchains.conftest import silent
 from toolchains.qdq import samples

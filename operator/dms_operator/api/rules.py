@@ -4,45 +4,23 @@ They are generated from the capability table where they speak of boards, so that
 disagree. Only the CEL core that every Kubernetes since 1.25 has is used; every list they walk is bounded.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-
 from .capabilities import BOARDS, PRECISIONS, Board, is_baseline, refusal
-from .cpu_fallback import ALLOW_CPU_FALLBACK, PATTERN, PROBLEM
+from .option_rules import option_rules
 from .patterns import WORDS
 from .quantities import Duration, Energy, Memory, Power, Quantity, Share
 from .rollout import MAX_WAVES
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One `x-kubernetes-validations` entry."""
-
-    rule: str
-    message: str
-
-    def to_wire(self) -> dict[str, str]:
-        """As it stands in the CRD."""
-        return {"rule": self.rule, "message": self.message}
-
-
-def _quoted(names: Iterable[str]) -> str:
-    return "[" + ", ".join(f"'{name}'" for name in names) + "]"
+from .rule import Rule, quoted
 
 
 def target_rules() -> list[Rule]:
-    """Rules of one target: the toolchain must be one that builds for the board, and the option that all share."""
-    option = f"self.options['{ALLOW_CPU_FALLBACK}']"
-    return [
-        Rule(f"!('{ALLOW_CPU_FALLBACK}' in self.options) || {option}.matches('^({PATTERN})$')", PROBLEM),
-        *_builders(),
-    ]
+    """Rules of one target: the toolchain must be one that builds for the board, and know the options."""
+    return [*_builders(), *option_rules()]
 
 
 def _builders() -> list[Rule]:
     return [
         Rule(
-            f"self.board != '{board.name}' || !has(self.toolchain) || self.toolchain in {_quoted(board.toolchains)}",
+            f"self.board != '{board.name}' || !has(self.toolchain) || self.toolchain in {quoted(board.toolchains)}",
             f"this toolchain does not build for {board.name}: use one of {', '.join(board.toolchains)}",
         )
         for board in BOARDS.values()
@@ -82,7 +60,7 @@ def dynamic_rule() -> Rule:
     npu_boards = [board.name for board in BOARDS.values() if board.toolchains[0] != "onnxruntime"]
     return Rule(
         "self.quantization.method != 'dynamic' || self.targets.all(t, "
-        f"(has(t.toolchain) && t.toolchain == 'onnxruntime') || !(t.board in {_quoted(npu_boards)}))",
+        f"(has(t.toolchain) && t.toolchain == 'onnxruntime') || !(t.board in {quoted(npu_boards)}))",
         "dynamic quantization does not run on an NPU: use method auto, static or qat, or toolchain onnxruntime",
     )
 

@@ -4,7 +4,6 @@ Descriptions are what `kubectl explain` prints. Rules that span fields stand in 
 again here, so that an object that passed an older CRD is never acted upon.
 """
 
-import re
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
@@ -12,13 +11,14 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from . import patterns
 from .base import Model, Name
 from .capabilities import BOARDS, PRECISIONS, BoardType, Precision, ToolchainName, default_toolchain, refusal
-from .cpu_fallback import ALLOW_CPU_FALLBACK, PATTERN, PROBLEM
 from .end_to_end import EndToEnd
+from .errors import InvalidSpec
 from .quantities import AboveZero, Duration, Memory, Power, Share
 from .quantization import StaticForm
 from .rollout import RolloutSpec
 from .rules import PROVABLE_DROP, STATIC_FORM, WHOLE_DROP
 from .stages import Calibration, Metric, ProfileName, Provenance, TensorSpec
+from .target_options.check import check_options
 
 Uri = Annotated[str, StringConstraints(pattern=patterns.URI, max_length=1024)]
 Sha256 = Annotated[str, StringConstraints(pattern=patterns.SHA256, max_length=64)]
@@ -130,19 +130,21 @@ class TargetSpec(Model):
     node_selector: dict[LabelKey, LabelValue] = Field(default={}, max_length=16)
     """Further labels that the board's node must carry."""
     options: dict[OptionKey, OptionValue] = Field(default={}, max_length=32)
-    """Toolchain options, as documented for the toolchain."""
+    """Toolchain options (docs/qualcomm.md, docs/tda4vm.md); one that the toolchain does not know is refused."""
     min_provenance: Provenance | None = None
     """Overrides benchmark.minProvenance for this target, such as estimated for a board that nobody has yet."""
-
-    @model_validator(mode="after")
-    def _option_is_readable(self) -> Self:
-        if not re.fullmatch(PATTERN, self.options.get(ALLOW_CPU_FALLBACK, "false"), re.ASCII):
-            raise ValueError(PROBLEM)
-        return self
 
     def effective_toolchain(self) -> ToolchainName:
         """The toolchain that builds this target."""
         return self.toolchain or default_toolchain(self.board)
+
+
+def _check_options(target: TargetSpec) -> None:
+    """Raise ValueError for what convert would refuse, when quantization was paid for already."""
+    try:
+        check_options(target.effective_toolchain(), target.board, target.options)
+    except InvalidSpec as error:
+        raise ValueError(f"target {target.name}: {error}") from error
 
 
 class RegressionSpec(Model):
@@ -236,6 +238,7 @@ class DeploymentSpec(Model):
             if toolchain not in BOARDS[target.board].toolchains:
                 allowed = ", ".join(BOARDS[target.board].toolchains)
                 raise ValueError(f"toolchain {toolchain} does not build for {target.board}: use one of {allowed}")
+            _check_options(target)
             for precision in self.precisions_of(target):
                 why = refusal(toolchain, precision, target.board)
                 if why:

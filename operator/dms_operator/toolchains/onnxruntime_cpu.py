@@ -8,8 +8,8 @@ from pathlib import Path
 import onnxruntime
 
 from ..api.capabilities import BOARDS, BoardType, ToolchainName
-from ..api.errors import InvalidSpec
 from ..api.stages import CompiledFacts, Delegation, LatencyFacts
+from ..api.target_options.check import check_options
 from .base import Arrays, Compiled, Progress
 from .loading import Loading, open_cpu_session
 from .manifest import read_manifest, write_manifest
@@ -33,8 +33,7 @@ class OnnxRuntimeCpu:
         self, model: Path, board: BoardType, options: Mapping[str, str], workdir: Path, progress: Progress
     ) -> Compiled:
         """Copy the model, after a trial load. Raises InvalidSpec for any option, ConversionFailed."""
-        if options:
-            raise InvalidSpec(f"toolchain onnxruntime takes no options, got {', '.join(sorted(options))}")
+        check_options(self.name, board, options)
         progress("convert", 0, 1)
         open_cpu_session(model)
         target = workdir / "model.onnx"

@@ -21,9 +21,9 @@ from dms_operator.api.errors import (
     ToolchainUnavailable,
     UnsupportedOperators,
 )
+from dms_operator.api.target_options.snpe_sdk import parse_options
 from dms_operator.toolchains.snpe_sdk import run, toolchain
 from dms_operator.toolchains.snpe_sdk.inputs import write_inputs
-from dms_operator.toolchains.snpe_sdk.options import parse_options
 from dms_operator.toolchains.snpe_sdk.run import run_tool
 from dms_operator.toolchains.snpe_sdk.sdk import find_sdk
 from dms_operator.toolchains.snpe_sdk.toolchain import SnpeSdk
@@ -184,7 +184,7 @@ def test_a_batch_other_than_one_is_refused(sdk: FakeSdk, tmp_path: Path) -> None
     ("options", "says"),
     [
         ({"io-quantization": "cpu"}, "no option 'io-quantization'.* It knows generation"),
-        ({"generation": "snpe1"}, "auto, qairt or snpe"),
+        ({"generation": "snpe1"}, "one of auto, qairt, snpe"),
         ({"timeout-minutes": "0"}, "1 to 1440"),
         ({"vtcm": "9"}, "1 to 8"),
     ],

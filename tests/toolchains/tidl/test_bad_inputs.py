@@ -21,11 +21,11 @@ from dms_operator.api.errors import (
     ToolchainUnavailable,
     UnsupportedOperators,
 )
+from dms_operator.api.target_options.tidl_socs import soc_named, soc_of
 from dms_operator.toolchains.tidl import Tidl, process
 from dms_operator.toolchains.tidl.artifacts import read_offload
 from dms_operator.toolchains.tidl.process import run_program
 from dms_operator.toolchains.tidl.samples import CALIBRATION_FILE, save_samples
-from dms_operator.toolchains.tidl.socs import soc_named, soc_of
 from model_fixtures import INPUT_NAME, tiny_classifier
 from toolchains.conftest import silent
 from toolchains.qdq import samples

@@ -7,11 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dms_operator.api.errors import ConversionFailed, DMSError, InvalidSpec
+from dms_operator.api.target_options.tidl import OPTIONS, parse_options
+from dms_operator.api.target_options.tidl_socs import soc_named
 from dms_operator.toolchains.tidl.artifacts import read_offload
 from dms_operator.toolchains.tidl.import_config import KEYS, read_config, write_config
-from dms_operator.toolchains.tidl.options import OPTIONS, parse_options
 from dms_operator.toolchains.tidl.perfsim import parse_macs, parse_perfsim
-from dms_operator.toolchains.tidl.socs import soc_named
 from dms_operator.toolchains.tidl.tools import line_of
 
 TDA4VM = soc_named("J721E")

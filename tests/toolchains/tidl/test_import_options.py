@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from dms_operator.api.errors import InvalidSpec
+from dms_operator.api.target_options.tidl_socs import soc_named
 from dms_operator.toolchains.tidl.import_config import Config
 from dms_operator.toolchains.tidl.import_options import main, options_from
-from dms_operator.toolchains.tidl.socs import soc_named
 
 TDA4VM = soc_named("J721E")
 

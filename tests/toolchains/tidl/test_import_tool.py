@@ -8,10 +8,10 @@ import onnx
 import pytest
 
 from dms_operator.api.errors import ConversionFailed, DatasetInvalid, InvalidSpec, ToolchainUnavailable
+from dms_operator.api.target_options.tidl import TidlOptions, parse_options
+from dms_operator.api.target_options.tidl_socs import soc_named
 from dms_operator.toolchains.tidl.import_config import Config, read_config, write_config
 from dms_operator.toolchains.tidl.import_tool import config_for, import_argv, import_model, run_import
-from dms_operator.toolchains.tidl.options import TidlOptions, parse_options
-from dms_operator.toolchains.tidl.socs import soc_named
 from model_fixtures import INPUT_NAME, tiny_classifier
 from toolchains.qdq import samples
 

@@ -8,11 +8,11 @@ import onnx
 import pytest
 
 from dms_operator.api.errors import InvalidSpec
+from dms_operator.api.target_options.tidl_socs import soc_named
 from dms_operator.toolchains.tidl import latency
 from dms_operator.toolchains.tidl.anchors import ANCHORS, fitted_setup, left_out_error, mobilenet_v2, regnet_x_200mf
 from dms_operator.toolchains.tidl.latency import CLOCK_HZ, MACS_PER_CYCLE, estimate, facts, price, seconds, utilization
 from dms_operator.toolchains.tidl.layers import convolution, element_wise, layers_of, totals
-from dms_operator.toolchains.tidl.socs import soc_named
 from model_fixtures import tiny_classifier
 from toolchains.tidl.models import graph_of, node
 

@@ -1,8 +1,8 @@
 import pytest
 
 from dms_operator.api.errors import InvalidSpec
-from dms_operator.toolchains.tidl.options import OPTIONS, check_prequantized, parse_options
-from dms_operator.toolchains.tidl.socs import soc_named
+from dms_operator.api.target_options.tidl import OPTIONS, check_prequantized, parse_options
+from dms_operator.api.target_options.tidl_socs import soc_named
 from dms_operator.toolchains.tidl.tools import line_of
 
 TDA4VM, AM68A, AM69A = (soc_named(name) for name in ("J721E", "am68a", "AM69A"))
@@ -48,11 +48,11 @@ def test_our_own_options_never_reach_tis_tools() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"tensor_bits": "8"}, r"no option 'tensor_bits'. It knows tensor-bits"),
+        ({"tensor_bits": "8"}, r"no option 'tensor_bits': did you mean tensor-bits\?. It knows tensor-bits"),
         ({"tensor-bits": "32"}, r"'32'. Write one of 8, 16"),
-        ({"calibration-frames": "0"}, "a whole number, 1 to 10000"),
+        ({"calibration-frames": "0"}, "a whole number from 1 to 10000"),
         ({"calibration-frames": "²"}, "a whole number"),
-        ({"max-subgraphs": "17"}, "1 to 16"),
+        ({"max-subgraphs": "17"}, "from 1 to 16"),
         ({"mixed-precision-factor": "0.9"}, "a latency factor above 1"),
         ({"mixed-precision-factor": "nan"}, "a latency factor above 1"),
         ({"mixed-precision-factor": "fast"}, "a latency factor above 1"),

@@ -3,8 +3,8 @@ from dataclasses import astuple
 import pytest
 
 from dms_operator.api.errors import ConversionFailed
+from dms_operator.api.target_options.tidl_socs import soc_named
 from dms_operator.toolchains.tidl.perfsim import PartCost, parse_macs, parse_perfsim, simulated_latency
-from dms_operator.toolchains.tidl.socs import soc_named
 
 CSV = (
     "Layer,MACs,Cycles\n1,118013952,63211\n\nTotal Network Time (us) = 1520.4,\nDDR BW (Mega Bytes) : Total = 2.76,,\n"

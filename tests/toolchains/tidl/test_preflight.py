@@ -8,12 +8,12 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
+from dms_operator.api.target_options.tidl_socs import soc_named
 from dms_operator.toolchains.tidl.graph import Graph
 from dms_operator.toolchains.tidl.operators import HINTS, IN_PATTERN, PATTERN_OF, SUPPORTED
 from dms_operator.toolchains.tidl.patterns import find_fusions
 from dms_operator.toolchains.tidl.preflight import check_model, refuse
 from dms_operator.toolchains.tidl.rules import RULES
-from dms_operator.toolchains.tidl.socs import soc_named
 from toolchains.tidl.models import graph_of, node, written_out_layer_norm
 
 Weights = dict[str, Any]

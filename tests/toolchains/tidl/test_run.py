@@ -10,10 +10,10 @@ import pytest
 
 import dms_operator
 from dms_operator.api.errors import ConversionFailed, ToolchainUnavailable, WrongTarget
+from dms_operator.api.target_options.tidl_socs import soc_named
 from dms_operator.toolchains.loading import open_session
 from dms_operator.toolchains.tidl import Tidl, run
 from dms_operator.toolchains.tidl.benchmark_data import parse_statistics
-from dms_operator.toolchains.tidl.socs import soc_named
 from toolchains.conftest import silent
 from toolchains.tidl.conftest import FAKE_SITE
 

@@ -8,12 +8,12 @@ import onnx
 import pytest
 
 from dms_operator.api.errors import ConversionFailed, InvalidSpec
+from dms_operator.api.target_options.tidl import TidlOptions
+from dms_operator.api.target_options.tidl_socs import soc_of
 from dms_operator.toolchains.tidl import Tidl
 from dms_operator.toolchains.tidl.fixed_point import Precision, to_fixed_point
-from dms_operator.toolchains.tidl.options import TidlOptions
 from dms_operator.toolchains.tidl.ranges import ranges_of
 from dms_operator.toolchains.tidl.samples import CALIBRATION_FILE, save_samples
-from dms_operator.toolchains.tidl.socs import soc_of
 from dms_operator.toolchains.tidl.surgery import lowered
 from dms_operator.toolchains.tidl.wide import FLOAT_FILE, import_source, wide_outputs
 from model_fixtures import tiny_classifier

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from ...api.errors import ConversionFailed, WrongTarget
+from ...api.target_options.qnn_socs import Soc, soc_title
 from .provider import library
-from .socs import Soc, soc_title
 
 T = TypeVar("T")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import onnx
 
 from ...api.errors import ConversionFailed, DMSError, InvalidSpec
+from ...api.target_options.qnn import QnnOptions
 from ..base import Progress
 from ..onnx_graph import read_graph
 from .child import CONTEXT_BINARY, CONTEXT_MODEL, PROFILE, PROFILE_LOG, Job
@@ -22,7 +23,6 @@ from .delegation import (
     unsupported,
 )
 from .dlc import collect_dlcs
-from .options import QnnOptions
 from .placement import OP_TRACE, OpTrace, Placement, placements, read_op_trace
 from .process import ToolFailed, run_task
 

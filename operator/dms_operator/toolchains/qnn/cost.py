@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from ...api.quantities import Duration
 from ...api.stages import LatencyFacts
+from ...api.target_options.qnn_socs import Soc
 from .profile import PartitionCost
-from .socs import Soc
 
 _MICROSECOND = 1e-6
 NO_COST_MODEL = "no cost model for this SoC"

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...api.target_options.qnn_socs import Soc
 from .cost import NO_COST_MODEL
 from .profile import NodeCycles, PartitionCost
 from .schedule import OperatorCost, Schedule
-from .socs import Soc
 
 _EDGES = {"Input", "Output"}
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import dms_operator
 
+from ...api.target_options.qnn import TIMEOUT
 from ..endings import cause_outside, timed_out
 from .child import TASK_FAILED_EXIT_CODE, Job
-from .options import TIMEOUT
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _STAMP = re.compile(r"^\S+ \S+ (\[[EFW]:onnxruntime:[^\]]*\])")

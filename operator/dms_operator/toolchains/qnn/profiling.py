@@ -7,11 +7,11 @@ from typing import Any
 import onnx
 
 from ...api.errors import ConversionFailed
+from ...api.target_options.qnn import QnnOptions
 from .child import CONTEXT_BINARY, CONTEXT_MODEL, LAYER_PROFILE, PROFILE
 from .compile import CompiledModel, schedule_log, soc_job
 from .delegation import compute_nodes
 from .layers import Layer, layers, profile_document
-from .options import QnnOptions
 from .placement import OP_TRACE
 from .process import ToolFailed, run_task
 from .profile import PartitionCost, parse_nodes, parse_profile

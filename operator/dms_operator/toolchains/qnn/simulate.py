@@ -13,12 +13,12 @@ from queue import SimpleQueue
 from tempfile import TemporaryDirectory
 
 from ...api.errors import ConversionFailed
+from ...api.target_options.qnn import QnnOptions
 from ..base import Arrays, Progress
 from .arrays import load_arrays, save_arrays
 from .child import CONTEXT_BINARY, CONTEXT_MODEL, Job
 from .compile import soc_job
 from .cores import usable_cores
-from .options import QnnOptions
 from .process import ToolFailed, judge, read_until, start
 
 Numbered = tuple[int, Arrays]

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from ..snpe_sdk.options import OPTIONS as SDK_OPTIONS
-from .options import OPTIONS, Option
-from .socs import SOCS, Soc, boards_of
+from ...api.target_options.qnn import OPTIONS, Option
+from ...api.target_options.qnn_socs import SOCS, Soc, boards_of
+from ...api.target_options.snpe_sdk import OPTIONS as SDK_OPTIONS
 
 BEGIN, END = "<!-- {} begin -->", "<!-- {} end -->"
 

@@ -12,6 +12,7 @@ import onnxruntime
 from ...api.capabilities import BoardType, ToolchainName
 from ...api.errors import ConversionFailed, WrongTarget
 from ...api.stages import CompiledFacts, LatencyFacts
+from ...api.target_options.qnn import QnnOptions, parse_options
 from ..base import Arrays, Compiled, Progress
 from ..loading import Loading
 from ..manifest import MANIFEST, read_manifest, write_manifest
@@ -24,7 +25,6 @@ from .child import CONTEXT_BINARY, CONTEXT_MODEL, PROFILE
 from .compile import compile_model
 from .cost import simulated_latency
 from .delegation import delegation_of
-from .options import QnnOptions, parse_options
 from .profile import parse_profile
 from .profiling import layer_profile
 from .simulate import simulate_samples, simulate_stream

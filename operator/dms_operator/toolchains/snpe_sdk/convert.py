@@ -9,9 +9,9 @@ from pathlib import Path
 from ...api.cpu_fallback import ALLOW_CPU_FALLBACK
 from ...api.errors import ConversionFailed, UnsupportedOperators, WrongTarget
 from ...api.stages import Delegation
+from ...api.target_options.qnn import QnnOptions
 from ..base import Progress
 from ..qnn.binary import read_record
-from ..qnn.options import QnnOptions
 from . import argv
 from .network import Network
 from .outputs import DlcLayer, parse_dlc_info

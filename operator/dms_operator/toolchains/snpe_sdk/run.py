@@ -6,8 +6,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ...api.target_options.qnn import TIMEOUT
 from ..endings import timed_out
-from ..qnn.options import TIMEOUT
 from .argv import Argv
 from .errors import tool_error
 from .sdk import HOST, Sdk

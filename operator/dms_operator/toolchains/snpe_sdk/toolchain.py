@@ -8,15 +8,16 @@ from typing import Any
 from ...api.capabilities import BoardType, ToolchainName
 from ...api.errors import ConversionFailed, InvalidSpec, ToolchainUnavailable, WrongTarget
 from ...api.stages import CompiledFacts, LatencyFacts
+from ...api.target_options.snpe_sdk import SdkOptions, parse_options
 from ..base import Arrays, Compiled, Progress
 from ..loading import Loading
 from ..manifest import MANIFEST, read_manifest, write_manifest
 from ..scratch import all_or_nothing
 from . import argv
 from .convert import BINARY, DLC, PIPELINES, Run, steps_of
+from .generation import chosen_generation
 from .inputs import INPUT_LIST, write_inputs
 from .network import OVERRIDES, Network, read_network
-from .options import SdkOptions, chosen_generation, parse_options
 from .outputs import read_results
 from .run import run_tool
 from .sdk import Generation, find_sdk

@@ -11,10 +11,10 @@ import onnx
 
 from ...api.errors import ConversionFailed, UnsupportedOperators
 from ...api.stages import Delegation
+from ...api.target_options.tidl import IMPORT_TIMEOUT, TidlOptions, check_prequantized
 from ..base import Arrays, Progress
 from .artifacts import ALLOWED, METADATA, Offload, collect, read_offload
 from .graph import QUANTIZATION, Graph
-from .options import IMPORT_TIMEOUT, TidlOptions, check_prequantized
 from .powers import check_scales
 from .preflight import Preflight, Refused, check_model, refuse
 from .process import TaskFailed, run_task

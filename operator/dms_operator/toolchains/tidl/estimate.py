@@ -13,13 +13,13 @@ import onnx
 
 from ...api.errors import ConversionFailed
 from ...api.stages import CompiledFacts, LatencyFacts
+from ...api.target_options.tidl import TidlOptions
 from ..base import Arrays, Compiled, Progress
 from ..manifest import write_manifest
 from ..onnx_graph import read_graph
 from .compile import MODEL, prepare
 from .latency import Priced, estimate, facts
 from .layers import layers_of
-from .options import TidlOptions
 from .predict import predict
 from .preflight import Preflight
 from .wide import wide_outputs

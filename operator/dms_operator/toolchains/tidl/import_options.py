@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from ...api.target_options.tidl import parse_options
+from ...api.target_options.tidl_socs import Soc, soc_named
 from .import_config import Config, Value, read_config
-from .options import parse_options
-from .socs import Soc, soc_named
 
 _STYLES = {2: "0", 3: "1", 4: "4"}
 """quantizationStyle to quantization_scale_type (TI's own mapping in the OSRT provider)."""

@@ -9,9 +9,9 @@ import numpy as np
 import onnx
 
 from ...api.errors import ConversionFailed, ToolchainUnavailable
+from ...api.target_options.tidl import IMPORT_TIMEOUT, TidlOptions
 from ..base import Arrays
 from .import_config import Config, Value, check_for_tda4vm, write_config
-from .options import IMPORT_TIMEOUT, TidlOptions
 from .process import TaskFailed, run_program
 from .samples import check_samples, inputs_of
 

@@ -10,8 +10,8 @@ from math import ceil
 from ...api.errors import InvalidSpec
 from ...api.quantities import Duration
 from ...api.stages import LatencyFacts
+from ...api.target_options.tidl_socs import Soc
 from .layers import Layer
-from .socs import Soc
 
 MACS_PER_CYCLE = 4096
 """8-bit multiply-accumulates of the MMA per cycle: "4K 8-bit fixed MACs per cycle" (TI SPRY344); 8 TOPS at 1 GHz."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from ...api.errors import ConversionFailed
 from ...api.quantities import Duration
 from ...api.stages import LatencyFacts
-from .socs import Soc
+from ...api.target_options.tidl_socs import Soc
 
 _TIME = re.compile(r"Total Network Time \(us\)\s*=\s*([0-9]+(?:\.[0-9]+)?)", re.IGNORECASE)
 _TRAFFIC = re.compile(r"DDR BW \(Mega Bytes\) : Total\s*=\s*([0-9]+(?:\.[0-9]+)?)", re.IGNORECASE)

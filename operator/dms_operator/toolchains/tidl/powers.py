@@ -11,7 +11,7 @@ import onnx
 from onnx import numpy_helper
 
 from ...api.errors import ConversionFailed
-from .socs import Soc
+from ...api.target_options.tidl_socs import Soc
 
 SMALLEST_MAGNITUDE = 1e-15
 """Ranges below this are zero for TI's tool (TIDL_MINIMUM_QUANTIZATION_RANGE)."""

@@ -12,11 +12,11 @@ import onnx
 from ...api.cpu_fallback import ALLOW_CPU_FALLBACK
 from ...api.errors import UnsupportedOperators
 from ...api.stages import Delegation
+from ...api.target_options.tidl_socs import Soc
 from .graph import Graph, Node, opset_of
 from .operators import AT_EDGES, HINTS, IN_PATTERN, MAXIMUM_NODES, MAXIMUM_OPSET, PATTERN_OF, SUPPORTED
 from .patterns import find_fusions
 from .rules import refusal
-from .socs import Soc
 
 _SHOWN = 10
 

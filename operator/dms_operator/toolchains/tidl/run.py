@@ -7,12 +7,12 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from ...api.errors import ConversionFailed
+from ...api.target_options.tidl_socs import Soc
 from ..base import Arrays, Progress
 from ..tidl_session import PROVIDER, TidlSession, session_options
 from .compile import MODEL
 from .process import TaskFailed, run_task
 from .samples import save_samples
-from .socs import Soc
 from .tools import Tools
 
 __all__ = ["PROVIDER", "TidlSession", "emulate", "execution_options", "is_board"]

@@ -3,11 +3,11 @@
 import sys
 from collections.abc import Callable, Iterable, Sequence
 
+from ...api.target_options.tidl import OPTIONS
 from .anchors import ANCHORS, estimated_milliseconds, fitted_setup, left_out_error
 from .latency import SECONDS_PER_LAYER
 from .layers import totals
 from .operators import ANYWHERE, AT_EDGES, HINTS, PATTERN_OF, SUPPORTED
-from .options import OPTIONS
 
 
 def anchors() -> list[str]:

@@ -8,6 +8,8 @@ from typing import Any
 from ...api.capabilities import BoardType, ToolchainName
 from ...api.errors import ConversionFailed, WrongTarget
 from ...api.stages import CompiledFacts, LatencyFacts
+from ...api.target_options.tidl import ESTIMATE_ONLY, TidlOptions, parse_options
+from ...api.target_options.tidl_socs import Soc, soc_of
 from ..base import Arrays, Compiled, Progress
 from ..loading import Loading
 from ..manifest import read_manifest, write_manifest
@@ -15,11 +17,9 @@ from ..onnx_graph import read_graph
 from . import estimate, run
 from .compile import MODEL, compile_model
 from .latency import VALIDATED
-from .options import ESTIMATE_ONLY, TidlOptions, parse_options
 from .perfsim import read_costs, simulated_latency
 from .preflight import check_model
 from .samples import CALIBRATION_FILE, load_samples
-from .socs import Soc, soc_of
 from .tools import RELEASE_VARIABLE, TOOLS_VARIABLE, find_tools
 from .wide import import_source
 

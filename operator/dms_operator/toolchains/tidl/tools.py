@@ -9,9 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ...api.errors import ConversionFailed, InvalidSpec, ToolchainUnavailable
-from .options import BOARD_RELEASE, TidlOptions
+from ...api.target_options.tidl import BOARD_RELEASE, TidlOptions
+from ...api.target_options.tidl_socs import Soc
 from .process import TaskFailed, run_task
-from .socs import Soc
 
 TOOLS_VARIABLE = "TIDL_TOOLS_PATH"
 PYTHON_VARIABLE = "TIDL_PYTHON"

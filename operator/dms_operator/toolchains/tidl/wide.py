@@ -10,9 +10,9 @@ from pathlib import Path
 import onnx
 
 from ...api.errors import ConversionFailed
+from ...api.target_options.tidl import TidlOptions, check_prequantized
 from ..onnx_graph import read_graph
 from .fixed_point import BEFORE
-from .options import TidlOptions, check_prequantized
 
 FLOAT_FILE = "float.onnx"
 """In a variant's artifact: the model before QDQ nodes were inserted."""

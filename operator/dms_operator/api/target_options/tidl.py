@@ -4,66 +4,26 @@ Names, values and defaults: TI edgeai-tidl-tools docs/model_compilation.md and e
 `docs/tda4vm.md` shows this table (`python -m dms_operator.toolchains.tidl.tables options`).
 """
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ...api.cpu_fallback import ALLOW_CPU_FALLBACK, TAKES, accepted_share
-from ...api.errors import InvalidSpec
-from .socs import Soc
+from ..cpu_fallback import ALLOW_CPU_FALLBACK, accepted_share
+from ..errors import InvalidSpec
+from .tidl_socs import Soc
+from .values import SHARE, OneOf, Values, Whole, Written, check_key, check_value
 
 ESTIMATE_ONLY = "estimate-only"
 IMPORT_TIMEOUT = "import-timeout"
 BOARD_RELEASE = "board-release"
 PERFSIM = "perfsim"
-_WHOLE = re.compile(r"[0-9]{1,9}")
-_WORD = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
-Check = Callable[[str], str | None]
-"""Takes a value; gives what to write instead, or None when the value is good."""
-
-
-def _choice(*allowed: str) -> Check:
-    return lambda value: None if value in allowed else f"one of {', '.join(allowed)}"
-
-
-def _integer(low: int, high: int) -> Check:
-    return lambda value: (
-        None
-        if value.isascii() and value.isdigit() and low <= int(value) <= high
-        else f"a whole number, {low} to {high}"
-    )
-
-
-def _factor(value: str) -> str | None:
-    good = value == "-1" or (_DECIMAL.fullmatch(value) and 1 < float(value) <= 16)
-    return None if good else "a latency factor above 1 and at most 16, such as 1.2 (or -1: off)"
-
-
-def _names(value: str) -> str | None:
-    return None if all(name.strip() for name in value.split(",")) else "names separated by commas"
-
-
-def _word(value: str) -> str | None:
-    return None if _WORD.fullmatch(value) else "letters, digits, dots, dashes and underscores, at most 64"
-
-
-def _share(value: str) -> str | None:
-    try:
-        accepted_share(value)
-    except InvalidSpec:
-        return TAKES
-    return None
-
-
-def _release(value: str) -> str | None:
-    parts = value.replace("_", ".").split(".")
-    good = len(parts) >= 2 and all(part.isascii() and part.isdigit() for part in parts)
-    return None if good else "the board's SDK release, such as 11.02"
-
-
-_FLAG, _SWITCH = _choice("0", "1"), _choice("false", "true")
+_FACTOR = Written(
+    r"-1|[0-9]{1,9}([.][0-9]{1,9})?", "a latency factor above 1 and at most 16, such as 1.2 (or -1: off)", highest=16
+)
+_NAMES = Written(r"\s*[^,\s][^,]*(,\s*[^,\s][^,]*)*", "names separated by commas")
+_WORD = Written(r"[A-Za-z0-9._-]{1,64}", "letters, digits, dots, dashes and underscores, at most 64")
+_RELEASE = Written(r"[0-9]+([._][0-9]+)+", "the board's SDK release, such as 11.02")
+_FLAG, _SWITCH = OneOf(("0", "1")), OneOf(("false", "true"))
 
 
 @dataclass(frozen=True)
@@ -73,7 +33,7 @@ class Option:
     key: str
     ti: str
     default: str
-    check: Check
+    values: Values
     text: str
     level: str = ""
     """The only accuracy level at which TI's tools read it."""
@@ -81,18 +41,18 @@ class Option:
 
 _ADVANCED = "advanced_options:"
 OPTIONS: tuple[Option, ...] = (
-    Option("tensor-bits", "tensor_bits", "8", _choice("8", "16"), "bits of weights and activations"),
+    Option("tensor-bits", "tensor_bits", "8", OneOf(("8", "16")), "bits of weights and activations"),
     Option(
-        "accuracy-level", "accuracy_level", "1", _choice("0", "1", "2", "9"), "0 basic, 1 bias calibration, 9 by hand"
+        "accuracy-level", "accuracy_level", "1", OneOf(("0", "1", "2", "9")), "0 basic, 1 bias calibration, 9 by hand"
     ),
     Option(
-        "calibration-frames", f"{_ADVANCED}calibration_frames", "20", _integer(1, 10_000), "samples run at compile time"
+        "calibration-frames", f"{_ADVANCED}calibration_frames", "20", Whole(1, 10_000), "samples run at compile time"
     ),
     Option(
         "calibration-iterations",
         f"{_ADVANCED}calibration_iterations",
         "50",
-        _integer(1, 10_000),
+        Whole(1, 10_000),
         "rounds of bias calibration",
         level="1",
     ),
@@ -100,25 +60,25 @@ OPTIONS: tuple[Option, ...] = (
         "quantization-scale-type",
         f"{_ADVANCED}quantization_scale_type",
         "",
-        _choice("0", "1", "3", "4"),
+        OneOf(("0", "1", "3", "4")),
         "0 any scale, 1 powers of two, 3 TFLite, 4 asymmetric per channel; default 1 on TDA4VM, 4 elsewhere",
     ),
     Option(
         "mixed-precision-factor",
         f"{_ADVANCED}mixed_precision_factor",
         "",
-        _factor,
+        _FACTOR,
         "accepted latency over 8-bit latency; TI's tools choose 16-bit layers",
     ),
     Option(
-        "output-16bit-names", f"{_ADVANCED}output_feature_16bit_names_list", "", _names, "layers with 16-bit outputs"
+        "output-16bit-names", f"{_ADVANCED}output_feature_16bit_names_list", "", _NAMES, "layers with 16-bit outputs"
     ),
-    Option("params-16bit-names", f"{_ADVANCED}params_16bit_names_list", "", _names, "layers with 16-bit weights"),
-    Option("deny-layer-types", "deny_list:layer_type", "", _names, "operator types left to the Arm cores"),
-    Option("deny-layer-names", "deny_list:layer_name", "", _names, "nodes left to the Arm cores"),
-    Option("allow-layer-names", "allow_list:layer_name", "", _names, "the only nodes that the C7x runs"),
-    Option("max-subgraphs", "max_num_subgraphs", "16", _integer(1, 16), "most parts that the C7x runs"),
-    Option("max-subgraph-nodes", f"{_ADVANCED}max_num_subgraph_nodes", "", _integer(1, 2048), "most nodes of one part"),
+    Option("params-16bit-names", f"{_ADVANCED}params_16bit_names_list", "", _NAMES, "layers with 16-bit weights"),
+    Option("deny-layer-types", "deny_list:layer_type", "", _NAMES, "operator types left to the Arm cores"),
+    Option("deny-layer-names", "deny_list:layer_name", "", _NAMES, "nodes left to the Arm cores"),
+    Option("allow-layer-names", "allow_list:layer_name", "", _NAMES, "the only nodes that the C7x runs"),
+    Option("max-subgraphs", "max_num_subgraphs", "16", Whole(1, 16), "most parts that the C7x runs"),
+    Option("max-subgraph-nodes", f"{_ADVANCED}max_num_subgraph_nodes", "", Whole(1, 2048), "most nodes of one part"),
     Option(
         "high-resolution",
         f"{_ADVANCED}high_resolution_optimization",
@@ -139,20 +99,16 @@ OPTIONS: tuple[Option, ...] = (
         "a symmetric weight scale per channel",
         level="9",
     ),
-    Option(
-        "add-data-convert", f"{_ADVANCED}add_data_convert_ops", "0", _integer(0, 3), "convert inputs (1), outputs (2)"
-    ),
-    Option(
-        "inference-mode", f"{_ADVANCED}inference_mode", "0", _integer(0, 2), "0 one core, 1 throughput, 2 low latency"
-    ),
-    Option("num-cores", f"{_ADVANCED}num_cores", "1", _integer(1, 8), "C7x cores that the model is split over"),
-    Option("core-number", f"{_ADVANCED}core_number", "", _integer(1, 8), "the C7x core that runs the model, from 1"),
-    Option("core-start", f"{_ADVANCED}core_start_idx", "", _integer(1, 8), "the first of num-cores, from 1"),
+    Option("add-data-convert", f"{_ADVANCED}add_data_convert_ops", "0", Whole(0, 3), "convert inputs (1), outputs (2)"),
+    Option("inference-mode", f"{_ADVANCED}inference_mode", "0", Whole(0, 2), "0 one core, 1 throughput, 2 low latency"),
+    Option("num-cores", f"{_ADVANCED}num_cores", "1", Whole(1, 8), "C7x cores that the model is split over"),
+    Option("core-number", f"{_ADVANCED}core_number", "", Whole(1, 8), "the C7x core that runs the model, from 1"),
+    Option("core-start", f"{_ADVANCED}core_start_idx", "", Whole(1, 8), "the first of num-cores, from 1"),
     Option(
         "single-core-layers",
         f"{_ADVANCED}single_core_layers_names_list",
         "",
-        _names,
+        _NAMES,
         "layers that are not split over cores",
     ),
     Option("batch-mode", f"{_ADVANCED}batch_mode", "", _FLAG, "process the batch in one go"),
@@ -167,15 +123,15 @@ OPTIONS: tuple[Option, ...] = (
         "firmware-version",
         f"{_ADVANCED}c7x_firmware_version",
         "",
-        _word,
+        _WORD,
         "C7x firmware to compile for, where the release supports several",
     ),
-    Option("debug-level", "debug_level", "0", _integer(0, 6), "what TI's tools print"),
+    Option("debug-level", "debug_level", "0", Whole(0, 6), "what TI's tools print"),
     Option(PERFSIM, "", "true", _SWITCH, "ask TI's performance simulator for a latency"),
-    Option(ALLOW_CPU_FALLBACK, "", "false", _share, "true, or the share of nodes (5%) that may run on the Arm cores"),
+    Option(ALLOW_CPU_FALLBACK, "", "false", SHARE, "true, or the share of nodes (5%) that may run on the Arm cores"),
     Option(ESTIMATE_ONLY, "", "false", _SWITCH, "no compilation: pre-flight and estimate, not deployable"),
-    Option(IMPORT_TIMEOUT, "", "7200", _integer(1, 86_400), "seconds until the import is ended"),
-    Option(BOARD_RELEASE, "", "", _release, "SDK release on the board, checked against that of the tools"),
+    Option(IMPORT_TIMEOUT, "", "7200", Whole(1, 86_400), "seconds until the import is ended"),
+    Option(BOARD_RELEASE, "", "", _RELEASE, "SDK release on the board, checked against that of the tools"),
 )
 _BY_KEY = {option.key: option for option in OPTIONS}
 PERFSIM_FLAG = 1601
@@ -222,10 +178,8 @@ class TidlOptions:
 def parse_options(given: Mapping[str, str], soc: Soc) -> TidlOptions:
     """Check the options for a chip. Raises InvalidSpec with what to write instead."""
     for key, value in given.items():
-        if key not in _BY_KEY:
-            raise InvalidSpec(f"toolchain tidl has no option {key!r}", hint=f"It knows {', '.join(_BY_KEY)}")
-        if wanted := _BY_KEY[key].check(value):
-            raise InvalidSpec(f"option {key} is {value!r}", hint=f"Write {wanted}")
+        check_key("tidl", key, _BY_KEY)
+        check_value(key, value, _BY_KEY[key].values)
     options = TidlOptions(soc, dict(given))
     for problem, hint in _conflicts(options):
         raise InvalidSpec(problem, hint=hint)
@@ -238,7 +192,7 @@ def check_prequantized(options: TidlOptions) -> None:
         if key in options.given and not (key == "tensor-bits" and options[key] == "8"):
             raise InvalidSpec(
                 f"option {key} does not go with an 8-bit QDQ model, whose precision is fixed already",
-                hint="Convert a float model with calibration samples instead",
+                hint="Leave it out: quantization decides (method auto, or static with activationBits: 16)",
             )
 
 

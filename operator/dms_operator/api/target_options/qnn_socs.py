@@ -3,9 +3,9 @@
 The id decides the architecture; QNN ignores a differing one.
 """
 
-from ...api.capabilities import BOARDS, BoardType
-from ...api.catalog import QNN_CHIPS, QnnChip
-from ...api.errors import InvalidSpec
+from ..capabilities import BOARDS, BoardType
+from ..catalog import QNN_CHIPS, QnnChip
+from ..errors import InvalidSpec
 
 Soc = QnnChip
 SOCS = QNN_CHIPS

@@ -5,8 +5,8 @@ Source: TI edgeai-tidl-tools (README device table, docs/quantization.md, docs/mu
 
 from dataclasses import dataclass
 
-from ...api.capabilities import BOARDS, BoardType
-from ...api.errors import InvalidSpec
+from ..capabilities import BOARDS, BoardType
+from ..errors import InvalidSpec
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ...api.capabilities import BoardType
-from ...api.cpu_fallback import ALLOW_CPU_FALLBACK, TAKES, accepted_share
-from ...api.errors import InvalidSpec
-from .socs import Soc, soc_of
+from ..capabilities import BoardType
+from ..cpu_fallback import ALLOW_CPU_FALLBACK, TAKES, accepted_share
+from ..errors import InvalidSpec
+from .qnn_socs import Soc, soc_of
+from .values import SHARE, OneOf, Values, Whole, check_key, check_value
 
 PERFORMANCE_MODES = (
     "burst",
@@ -28,25 +29,33 @@ TIMEOUT = "timeout-minutes"
 
 @dataclass(frozen=True)
 class Option:
-    """One option: default first among its values; no values means that `parse_options` checks it by hand."""
+    """One option; no values means that they depend on the board, and `parse_options` checks them by hand."""
 
-    values: tuple[str, ...]
+    values: Values | None
     default: str
     takes: str
     meaning: str
 
 
 OPTIONS: dict[str, Option] = {
-    ALLOW_CPU_FALLBACK: Option((), "false", TAKES, "how many nodes may run on the CPU"),
-    "soc": Option((), "the board's", "the same die's other name or QNN id", "SoC that the binary is bound to"),
-    "htp-arch": Option((), "the SoC's", "v73 or 73", "refused unless it is the SoC's: QNN ignores a differing one"),
-    "vtcm": Option((), "all", "1 up to the SoC's MiB", "scratch memory to plan with, when other models share the HTP"),
-    "graph-optimization": Option(("3", "2", "1"), "3", "1, 2 or 3", "effort of the HTP's graph preparation"),
-    "performance-mode": Option(PERFORMANCE_MODES, "burst", ", ".join(PERFORMANCE_MODES), "HTP clocks on the board"),
-    "io-quantization": Option(("npu", "cpu"), "npu", "npu or cpu", "who quantizes the model's inputs and outputs"),
-    "batch": Option((), "the model's", "a number", "refused unless the exported model has this batch size"),
-    TIMEOUT: Option((), "60", "1 to 1440", "longest run of the compiler, or of one of the SDK's tools"),
-    "layer-profile": Option(("true", "false"), "true", "true or false", "run one sample to name the profile's layers"),
+    ALLOW_CPU_FALLBACK: Option(SHARE, "false", TAKES, "how many nodes may run on the CPU"),
+    "soc": Option(None, "the board's", "the same die's other name or QNN id", "SoC that the binary is bound to"),
+    "htp-arch": Option(None, "the SoC's", "v73 or 73", "refused unless it is the SoC's: QNN ignores a differing one"),
+    "vtcm": Option(
+        None, "all", "1 up to the SoC's MiB", "scratch memory to plan with, when other models share the HTP"
+    ),
+    "graph-optimization": Option(OneOf(("3", "2", "1")), "3", "1, 2 or 3", "effort of the HTP's graph preparation"),
+    "performance-mode": Option(
+        OneOf(PERFORMANCE_MODES), "burst", ", ".join(PERFORMANCE_MODES), "HTP clocks on the board"
+    ),
+    "io-quantization": Option(
+        OneOf(("npu", "cpu")), "npu", "npu or cpu", "who quantizes the model's inputs and outputs"
+    ),
+    "batch": Option(Whole(1, 1024), "the model's", "a number", "refused unless the exported model has this batch size"),
+    TIMEOUT: Option(Whole(1, 1440), "60", "1 to 1440", "longest run of the compiler, or of one of the SDK's tools"),
+    "layer-profile": Option(
+        OneOf(("true", "false")), "true", "true or false", "run one sample to name the profile's layers"
+    ),
 }
 """Every option by its key in `targets[].options`."""
 
@@ -75,7 +84,8 @@ class QnnOptions:
 def parse_options(options: Mapping[str, str], board: BoardType = "qcs8255") -> QnnOptions:
     """Check the options against the board's SoC and fill in the defaults. Raises InvalidSpec with what is known."""
     for key, value in options.items():
-        _check_known(key, value)
+        check_key("qnn", key, OPTIONS)
+        check_value(key, value, OPTIONS[key].values)
     chosen = {key: options.get(key, option.default) for key, option in OPTIONS.items()}
     soc = soc_of(board, options.get("soc"))
     _check_architecture(options.get("htp-arch"), soc)
@@ -86,18 +96,10 @@ def parse_options(options: Mapping[str, str], board: BoardType = "qcs8255") -> Q
         optimization=chosen["graph-optimization"],
         performance_mode=chosen["performance-mode"],
         io_on_cpu=chosen["io-quantization"] == "cpu",
-        batch=_number("batch", options["batch"], 1, 1024) if "batch" in options else None,
+        batch=int(options["batch"]) if "batch" in options else None,
         layer_profile=chosen["layer-profile"] == "true",
-        timeout_seconds=60.0 * _number(TIMEOUT, chosen[TIMEOUT], 1, 1440),
+        timeout_seconds=60.0 * int(chosen[TIMEOUT]),
     )
-
-
-def _check_known(key: str, value: str) -> None:
-    if key not in OPTIONS:
-        raise InvalidSpec(f"toolchain qnn has no option {key!r}", hint=f"It knows {', '.join(OPTIONS)}")
-    values = OPTIONS[key].values
-    if values and value not in values:
-        raise InvalidSpec(f"option {key} is {value!r}", hint=f"Write one of {', '.join(values)}")
 
 
 def _check_architecture(value: str | None, soc: Soc) -> None:
@@ -112,10 +114,7 @@ def _vtcm(value: str | None, soc: Soc) -> int:
     if value is None:
         return soc.vtcm_mb
     # the compiler plans with more than there is, and the board would then refuse the binary
-    return _number("vtcm", value, 1, soc.vtcm_mb, f" ({soc.name} has {soc.vtcm_mb} MiB)")
-
-
-def _number(key: str, value: str, low: int, high: int, aside: str = "") -> int:
-    if not (value.isascii() and value.isdigit() and low <= int(value) <= high):
-        raise InvalidSpec(f"option {key} is {value!r}", hint=f"Write a whole number from {low} to {high}{aside}")
+    if not Whole(1, soc.vtcm_mb).take(value):
+        hint = f"Write {Whole(1, soc.vtcm_mb).words} ({soc.name} has {soc.vtcm_mb} MiB)"
+        raise InvalidSpec(f"option vtcm is {value!r}", hint=hint)
     return int(value)
