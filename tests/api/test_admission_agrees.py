@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dms_operator.api.capabilities import BOARDS, PRECISIONS, TOOLCHAINS
+from dms_operator.api.confidence import fewest_samples
 from dms_operator.api.crd import custom_resource_definition, spec_schema
 from dms_operator.api.errors import InvalidSpec
 from dms_operator.api.resource import parse_spec
@@ -27,6 +28,8 @@ MINIMAL: dict[str, Any] = {
 
 
 ALL = {"name": "all", "size": "100%"}
+NO_PROVENANCE = {"name": "entry", "board": "tda4vm", "options": {"estimate-only": "true"}}
+ESTIMATE = {**NO_PROVENANCE, "minProvenance": "estimated"}
 
 
 def admission_problems(spec: dict[str, Any], old: dict[str, Any] | None = None) -> list[str]:
@@ -176,6 +179,24 @@ def test_admission_says_what_to_change(change: dict[str, Any], message: str) -> 
             {"rollout": {"waves": [ALL], "gates": [{"metric": "p99LatencyMs", "value": 33, "interval": "0s"}]}},
             "0 can never be kept: write how often the metric is read",
         ),
+        ({"targets": [ESTIMATE], "rollout": {"waves": [ALL]}}, "no vehicle can load an estimate"),
+        ({"targets": [{**ESTIMATE, "minProvenance": "measured"}]}, "what option estimate-only gives is estimated"),
+        ({"targets": [NO_PROVENANCE]}, "what option estimate-only gives is estimated"),
+        ({"targets": [ESTIMATE], "benchmark": {"powerBudget": "1W"}}, "estimate-only proves neither power nor memory"),
+        (
+            {"targets": [ESTIMATE], "benchmark": {"memoryBudget": "1Gi"}},
+            "estimate-only proves neither power nor memory",
+        ),
+        ({"dataset": {"uri": "file:///d", "evaluationSamples": 298}}, "0.01 takes 299, 0.02 takes 149"),
+        (
+            {"dataset": {"uri": "file:///d", "evaluationSamples": 19, "metric": "cosine"}},
+            "mae and cosine take at least 20 dataset.evaluationSamples",
+        ),
+        (
+            {"model": {"uri": "file:///m", "format": "onnx"}, "quantization": {"method": "qat"}},
+            "method qat trains the PyTorch program: give the .pt2 file",
+        ),
+        ({"model": {"uri": "file:///m", "format": "torchscript"}}, "a TorchScript file does not tell the shapes"),
     ],
 )
 def test_what_can_never_come_true_is_refused_by_admission_and_by_the_operator(
@@ -184,6 +205,36 @@ def test_what_can_never_come_true_is_refused_by_admission_and_by_the_operator(
     assert message in " | ".join(admission_problems(MINIMAL | change))
     with pytest.raises(InvalidSpec, match=re.escape(message)):
         parse_spec({"spec": apply_defaults(SCHEMA, MINIMAL | change)})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"targets": [ESTIMATE]},
+        {"targets": [NO_PROVENANCE], "benchmark": {"minProvenance": "estimated"}},
+        {"targets": [{**NO_PROVENANCE, "options": {"estimate-only": "false"}}], "rollout": {"waves": [ALL]}},
+        {"dataset": {"uri": "file:///d", "evaluationSamples": 299}},
+        {"dataset": {"uri": "file:///d", "evaluationSamples": 20, "metric": "mae"}},
+        {
+            "dataset": {"uri": "file:///d", "evaluationSamples": 1},
+            "targets": [{"name": "lab", "board": "generic-x86", "precisions": ["fp32"]}],
+        },
+        {"dataset": {"uri": "file:///d", "evaluationSamples": 29}, "quantization": {"maxAccuracyDrop": 0.1}},
+        {"model": {"uri": "file:///m", "format": "onnx"}, "quantization": {"method": "static"}},
+    ],
+)
+def test_what_can_come_true_is_admitted(change: dict[str, Any]) -> None:
+    assert admission_problems(MINIMAL | change) == []
+    assert operator_accepts(MINIMAL | change)
+
+
+@given(st.floats(1e-6, 1, exclude_max=True), st.integers(1, 1_000_000))
+def test_no_number_of_samples_that_could_prove_a_drop_is_refused(drop: float, count: int) -> None:
+    spec = MINIMAL | {"quantization": {"maxAccuracyDrop": drop}}
+    spec |= {"dataset": {"uri": "file:///d", "evaluationSamples": count}}
+    assert operator_accepts(spec) == (count >= fewest_samples(drop))
+    if admission_problems(spec):
+        assert not operator_accepts(spec)
 
 
 @pytest.mark.parametrize("budget", ["0.1ms", "10us", "100s", "1.0ms"])

@@ -15,7 +15,8 @@ from .test_admission_agrees import MINIMAL, admission_problems, operator_accepts
 
 
 def with_options(board: str, toolchain: ToolchainName, options: dict[str, str]) -> dict[str, Any]:
-    return MINIMAL | {"targets": [{"name": "cockpit", "board": board, "toolchain": toolchain, "options": options}]}
+    target = {"name": "cockpit", "board": board, "toolchain": toolchain, "options": options}
+    return MINIMAL | {"targets": [target | {"minProvenance": "estimated"}]}
 
 
 def told_by_the_operator(spec: dict[str, Any]) -> str:

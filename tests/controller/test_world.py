@@ -25,7 +25,11 @@ SPECS: list[dict[str, Any]] = [
     spec(BOTH, ENTRY),
     spec(BOTH, benchmark={"latencyBudget": "0.5ms"}),
     spec(COCKPIT, benchmark={"latencyBudget": "0.1ms"}),
-    spec(COCKPIT, quantization={"maxAccuracyDrop": 0.0001}),
+    spec(
+        COCKPIT,
+        quantization={"maxAccuracyDrop": 0.0001},
+        dataset={"uri": "file:///data/dms.npz", "evaluationSamples": 30_000},
+    ),
     spec(COCKPIT, quantization={"calibration": "entropy"}),
     spec(COCKPIT, {"name": "second", "board": "sa8255"}, model={"uri": "file:///models/other.onnx"}),
     spec({"name": "lab", "board": "generic-x86", "precisions": ["fp32"]}),

@@ -5,6 +5,7 @@ disagree. Only the CEL core that every Kubernetes since 1.25 has is used; every 
 """
 
 from .capabilities import BOARDS, PRECISIONS, Board, is_baseline, refusal
+from .contradictions import contradiction_rules
 from .option_rules import option_rules
 from .patterns import WORDS
 from .quantities import Duration, Energy, Memory, Power, Quantity, Share
@@ -110,7 +111,15 @@ def store_rule() -> Rule:
 
 def spec_rules() -> list[Rule]:
     """All rules on `spec`."""
-    return [*precision_rules(), dynamic_rule(), static_rule(), drop_rule(), whole_rule(), store_rule()]
+    return [
+        *precision_rules(),
+        dynamic_rule(),
+        static_rule(),
+        drop_rule(),
+        whole_rule(),
+        *contradiction_rules(),
+        store_rule(),
+    ]
 
 
 def pattern_rule(pattern: str) -> Rule:

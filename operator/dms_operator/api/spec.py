@@ -11,6 +11,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from . import patterns
 from .base import Model, Name
 from .capabilities import BOARDS, PRECISIONS, BoardType, Precision, ToolchainName, default_toolchain, refusal
+from .contradictions import contradictions
 from .end_to_end import EndToEnd
 from .errors import InvalidSpec
 from .quantities import AboveZero, Duration, Memory, Power, Share
@@ -248,4 +249,10 @@ class DeploymentSpec(Model):
                     f"dynamic quantization does not run on {target.board}'s NPU: use method auto, static or qat, "
                     "or toolchain onnxruntime"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_contradicts(self) -> Self:
+        for words in contradictions(self):
+            raise ValueError(words)
         return self
