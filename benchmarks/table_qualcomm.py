@@ -1,5 +1,5 @@
 # ruff: noqa: E402 - the paths come first
-"""The example's nets, each as fp16, w8a8, w8a16 and w4a16, for SA8255: delegation, latency, accuracy on target.
+"""The example's nets, each as fp16, w8a8, w8a16, w4a8 and w4a16, for SA8255: delegation, latency, accuracy on target.
 
 `python benchmarks/table_qualcomm.py` (or `make table-qualcomm`) writes the table into docs/qualcomm.md.
 """
@@ -34,11 +34,13 @@ SEED = (45.0, 12.0)
 def forms() -> dict[str, list[Rung]]:
     """The rungs of the ladder by the form that they give; training left out, which takes minutes."""
     int8 = [rung for rung in rungs("int8", QuantizationSpec(), "qnn") if not (rung.static and rung.static.mixed)]
+    int4 = rungs("int4", QuantizationSpec(), "qnn")
     return {
         "fp16": rungs("fp16", QuantizationSpec(), "qnn"),
         "w8a8": [rung for rung in int8 if not rung.widened],
         "w8a16": [rung for rung in int8 if rung.widened],
-        "w4a16": rungs("int4", QuantizationSpec(), "qnn"),
+        "w4a8": [rung for rung in int4 if rung.narrow],
+        "w4a16": [rung for rung in int4 if not rung.narrow],
     }
 
 

@@ -103,14 +103,30 @@ def test_auto_climbs_over_calibrations_equalization_and_rounding_to_more_bits_an
     ]
 
 
-def test_four_bit_weights_try_no_other_ranges() -> None:
+def test_four_bit_weights_try_no_other_ranges_and_8_bit_activations_first() -> None:
     assert names("int4", "qnn") == [
+        "int4-qnn-a8-rounded",
         "int4-qnn",
         "int4-qnn-equalized",
         "int4-qnn-rounded",
         "int4-qnn-mixed",
         "int4-qnn-qat",
     ]
+
+
+def test_only_the_htp_is_asked_for_four_bit_weights_with_8_bit_activations() -> None:
+    assert names("int4", "snpe-sdk")[0] == "int4-snpe-sdk-a8-rounded"
+    assert not [name for name in names("int8", "qnn") + names("int8", "tidl") if "a8" in name]
+
+
+def test_recipes_of_rungs_that_were_there_before_stay_what_they_were() -> None:
+    """A recipe is the cache key: a new rung must not have the others made again."""
+    found = {rung.name("qnn"): rung for rung in rungs("int4", QuantizationSpec(), "qnn")}
+    better = StaticRecipe(equalize=True, correct_bias=True)
+    assert found["int4-qnn"] == Rung("int4", "static", "minmax")
+    assert found["int4-qnn-equalized"] == Rung("int4", "static", "minmax", better)
+    rounded = better.model_copy(update={"rounding": "learned"})
+    assert found["int4-qnn-rounded"] == Rung("int4", "static", "minmax", rounded)
 
 
 def test_more_bits_are_tried_only_where_the_toolchain_takes_them() -> None:

@@ -58,8 +58,8 @@ def test_gates_of_the_selected_variant_are_all_passed_and_told() -> None:
 def test_a_slow_precision_gives_way_to_the_next_one_and_stays_told() -> None:
     done = world(LADDER, benchmark={"latencyBudget": "0.5ms"}, script=Script(bounds={"int8": "0.600ms"})).run()
     (target,) = done.status["targets"]
-    assert target["variant"] == "int4-qnn"
-    assert [each["variant"] for each in target["candidates"]] == ["int8-qnn", "int4-qnn"]
+    assert target["variant"] == "int4-qnn-a8-rounded"
+    assert [each["variant"] for each in target["candidates"]] == ["int8-qnn", "int4-qnn-a8-rounded"]
     assert target["candidates"][0]["gates"][-1]["message"] == "latency at most 0.6 ms (simulated), budget 0.5 ms"
 
 
@@ -108,7 +108,7 @@ def test_every_precision_that_failed_is_named_with_its_own_cause() -> None:
     assert done.status["targets"][0]["message"] == (
         "int8: latency at most 61 ms (simulated), budget 50 ms; "
         "int4: lost 20.0 points of top1 on 1000 samples, at least 18.0 points at 95 % confidence, 1.0 points allowed "
-        "(best of 5 tried: int4-qnn); "
+        "(best of 6 tried: int4-qnn-a8-rounded); "
         "fp16: HTP says no"
     )
 

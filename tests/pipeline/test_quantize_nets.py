@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from dms_operator.controller.rungs import NARROW
 from driver_monitor.nets import NETS
 from pipeline.stages import Stages
 from pipeline.whole_nets import SAMPLES, WholeNet
@@ -21,6 +22,7 @@ WIDTHS: dict[str, tuple[dict[str, Any], dict[str, Any], float]] = {
     "w8a8": ({"precision": "int8", "calibration": "minmax"}, {}, 0.5),
     "w8a16": ({"precision": "int8"}, {"activation_bits": 16}, 0.05),
     "w4a16": ({"precision": "int4"}, {}, 0.3),
+    "w4a8": ({"precision": "int4"}, NARROW.model_dump(), 0.5),
 }
 """Precision, recipe and the largest accepted difference of a logit between the functional simulator and the host."""
 

@@ -12,14 +12,17 @@ from ..api.stages import Calibration, Method
 AskedMethod = Literal["auto", "dynamic", "static", "qat"]
 
 CHEAPEST_FIRST: tuple[Precision, ...] = ("int8", "int4", "fp16", "fp32")
-"""Precisions by latency, cheapest first: the SA8255 cost model gives the reference net w8a8 137 us, w4a16 360 us, fp16
-481 us (docs/qualcomm.md). int4 saves memory, not time: its activations are 16 bits wide."""
+"""Precisions by latency, cheapest first: the SA8255 cost model gives the reference net w8a8 137 us, w4a8 155 us, w4a16
+360 us, fp16 481 us (docs/quantization.md). int4 saves memory, not time."""
 
 CALIBRATIONS: tuple[Calibration, ...] = ("minmax", "percentile", "entropy", "mse")
 """Calibrations of `auto`: minmax is cheapest and usually enough; the others clip outliers ever more costly."""
 
 WIDENING: frozenset[ToolchainName] = frozenset({"qnn", "snpe-sdk", "tidl"})
 """Toolchains that take 16-bit activations, for all or some tensors (pipeline/schemes.py: why not the others)."""
+
+NARROW_INT4: frozenset[ToolchainName] = frozenset({"qnn", "snpe-sdk"})
+"""Toolchains whose int4 has 16-bit activations of its own, and takes 8 bits (w4a8) as well: those of Qualcomm's HTP."""
 
 ANY_SCALES: frozenset[ToolchainName] = frozenset({"qnn", "snpe-sdk", "onnxruntime"})
 """Toolchains that take a weight's scale as it was learned; TIDL's on TDA4VM are powers of two."""
@@ -32,6 +35,10 @@ AIM = 0.5
 def aim(quantization: QuantizationSpec) -> float:
     """The drop at which a mixture has enough wide layers, or a training has come far enough."""
     return quantization.max_accuracy_drop * AIM
+
+
+NARROW = StaticRecipe(equalize=True, correct_bias=True, rounding="learned", activation_bits=8)
+"""The one form of w4a8 that is tried: made with less care, its logits stray on the HTP (docs/quantization.md)."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +57,18 @@ class Rung:
         if self.method in ("dynamic", "qat"):
             return f"{self.precision}-{toolchain}-{self.method}"
         calibration = self.calibration if self.calibration not in (None, "minmax") else ""
-        return "-".join(part for part in (self.precision, toolchain, calibration, self._trait) if part)
+        width = "a8" if self.narrow else ""
+        return "-".join(part for part in (self.precision, toolchain, width, calibration, self._trait) if part)
 
     @property
     def widened(self) -> bool:
         """Whether every activation is wider than the precision's own, which a cheaper rung may avoid."""
         return self.static is not None and self.static.activation_bits == 16
+
+    @property
+    def narrow(self) -> bool:
+        """Whether 8-bit activations are asked for, where the precision's own may be wider."""
+        return self.static is not None and self.static.activation_bits == 8
 
     @property
     def searches(self) -> bool:
@@ -122,6 +135,8 @@ def _static(precision: Precision, quantization: QuantizationSpec, toolchain: Too
     Bits come last: they cost on the board for ever, the others only here and once.
     """
     fixed = quantization.fixed_calibration()
+    if precision == "int4" and toolchain in NARROW_INT4:
+        yield Rung(precision, "static", fixed or CALIBRATIONS[0], NARROW)
     # ranges of 16-bit activations hardly matter: what 4-bit weights lose, no calibration brings back
     calibrations = CALIBRATIONS if precision == "int8" else CALIBRATIONS[:1]
     for calibration in [fixed] if fixed else calibrations:
