@@ -256,9 +256,11 @@ def test_training_that_diverges_is_named(shop: Shop) -> None:
     assert not shop.checkpoint(recipe).exists(), "a retry would go on with a lost run"
 
 
-def test_training_stops_early_once_it_stays_inside_the_gate(shop: Shop) -> None:
+def test_training_stops_early_once_it_stays_inside_the_gate_and_gains_no_more(shop: Shop) -> None:
     result = shop.train(shop.recipe(qat=qat(epochs=30, max_accuracy_drop=0.5)))
-    assert len(shop.report(result)["epochs"]) == 1 + 2
+    rows = [row["held_out_loss"] for row in shop.report(result)["epochs"]]
+    assert 1 + 2 <= len(rows) < 1 + 30
+    assert rows[-1] >= min(rows[:-1])
 
 
 def test_without_labels_the_fp32_model_teaches_what_rounding_took_away(shop: Shop) -> None:

@@ -22,11 +22,12 @@ from dms_operator.pipeline.qat.batching import batched
 from dms_operator.pipeline.qat.checkpoints import Checkpoints
 from dms_operator.pipeline.qat.limits import Limits, MemoryLimitReached, TimeLimitReached
 from dms_operator.pipeline.qat.losses import Loss
+from dms_operator.pipeline.qat.optimizer import cosine
 from dms_operator.pipeline.qat.program import load_program, trainable, used_parameters
 from dms_operator.pipeline.qat.samples import Samples, outputs_of, parts
 from dms_operator.pipeline.qat.spread import spread
 from dms_operator.pipeline.qat.strip import Encoding, strip
-from dms_operator.pipeline.qat.trainer import cosine
+from dms_operator.pipeline.qat.trainer import Epoch, is_enough
 from pipeline.qat_nets import assorted, mixer
 from pipeline.stages import Writer
 
@@ -50,6 +51,24 @@ def test_the_learning_rate_falls_from_all_to_a_hundredth() -> None:
     rates = [cosine(share) for share in np.linspace(0, 1, 11)]
     assert (rates[0], rates[-1]) == pytest.approx((1, 0.01))
     assert rates == sorted(rates, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("drops", "losses", "enough"),
+    [
+        ([0.5, 0.0], [1.0, 0.5], False),
+        ([0.5, 0.0, 0.0], [1.0, 0.5, 0.4], False),
+        ([0.5, 0.0, 0.0], [1.0, 0.5, 0.5], True),
+        ([0.5, 0.0, 0.2, 0.0], [1.0, 0.5, 0.6, 0.6], False),
+        ([0.5, 0.0, 0.0, 0.0], [1.0, 0.5, 0.4, 0.45], True),
+        ([0.0, 0.0], [1.0, 1.0], False),
+    ],
+)
+def test_training_is_enough_when_it_stays_inside_the_gate_and_its_loss_no_longer_falls(
+    drops: list[float], losses: list[float], enough: bool
+) -> None:
+    rows = [Epoch(at, None, 1 - drop, drop, loss) for at, (drop, loss) in enumerate(zip(drops, losses, strict=True))]
+    assert is_enough(rows, 0.01) is enough
 
 
 @pytest.mark.parametrize("scores", [torch.tensor([[4.0, 0, 0], [0, 0, 4.0]]), torch.eye(3)[LABELS] * 0.9 + 0.1 / 3])

@@ -1,4 +1,4 @@
-"""Training starts at the equalized net with learned rounding, whose steps stay."""
+"""Training starts at the equalized net, at the codes and steps that learned rounding found."""
 
 from pathlib import Path
 
@@ -11,7 +11,9 @@ import model_fixtures
 from dms_operator.api.capabilities import Precision
 from dms_operator.api.stages import TensorSpec
 from dms_operator.pipeline.dataset import Dataset, load_dataset
+from dms_operator.pipeline.linear_layers import Weights
 from dms_operator.pipeline.progress import silent
+from dms_operator.pipeline.qat.learned_range import learned_ranges
 from dms_operator.pipeline.qat.program import example_inputs, load_program, trainable, used_parameters
 from dms_operator.pipeline.qat.samples import Samples, outputs_of
 from dms_operator.pipeline.qat.snapshot import converted, prepared, to_onnx
@@ -52,6 +54,17 @@ class Start:
         self.rounding.give_weights()
         self.watch()
         self.rounding.give_steps()
+        for module in learned_ranges(self.net, of_parameters=True):
+            module.learn()
+
+    @property
+    def rounded(self) -> dict[str, torch.Tensor]:
+        """What learned rounding gave, by the ONNX form that it wrote."""
+        weights = Weights(self.twin.model)
+        found = {
+            origin.parameter: (origin, torch.from_numpy(weights[name])) for name, origin in self.twin.origins.items()
+        }
+        return {name: value.T if origin.transposed else value for name, (origin, value) in found.items()}
 
     def outputs(self, net: GraphModule) -> torch.Tensor:
         return torch.cat([row for (row,) in outputs_of(net, self.samples, 1, silent, "")])
@@ -63,7 +76,7 @@ class Start:
 
 
 def steps(net: GraphModule) -> dict[str, torch.Tensor]:
-    return {name: fake.scale.clone() for name, fake in weight_quantizers(net)}
+    return {name: fake.calculate_qparams()[0] for name, fake in weight_quantizers(net)}
 
 
 @pytest.fixture(params=["int8", "int4"])
@@ -94,31 +107,27 @@ def test_learned_rounding_is_nearer_than_nearest_where_channels_are_uneven(tmp_p
     assert learned.error() < nearest.error()
 
 
-def test_every_weight_of_a_layer_lies_on_its_grid_already(start: Start) -> None:
+def test_every_weight_rounds_to_its_learned_code_and_leans_to_its_float_value(start: Start) -> None:
+    floats = {name: parameter.detach().clone() for name, parameter in used_parameters(start.net).items()}
     start.begin()
-    set_observers(start.net, enabled=True, held=start.rounding.held)
-    parameters, found = used_parameters(start.net), 0
+    parameters, found, leaning = used_parameters(start.net), 0, 0
     for name, fake in weight_quantizers(start.net):
-        weight = parameters[name].detach()
-        torch.testing.assert_close(fake(weight), weight, atol=1e-6, rtol=1e-5)
+        weight, code = parameters[name].detach(), start.rounded[name]
+        torch.testing.assert_close(fake(weight).detach(), code, atol=1e-6, rtol=1e-5)
+        assert ((weight - floats[name]).abs() <= (code - floats[name]).abs() + 1e-6).all()
+        leaning += int((weight != code).sum())
         found += 1
     assert found == 9, "three convolutions and six matrices"
+    assert leaning > 100
 
 
-def test_training_rounds_by_the_steps_that_are_deployed(start: Start) -> None:
-    start.watch()
-    for name, fake in weight_quantizers(start.net):
-        fake(used_parameters(start.net)[name])
-        torch.testing.assert_close(fake.scale, fake.calculate_qparams()[0], rtol=0, atol=0)
-
-
-def test_steps_stay_while_ranges_of_activations_follow(start: Start) -> None:
+def test_the_steps_of_weights_stay_where_they_were_found_until_they_are_trained(start: Start) -> None:
     start.begin()
     before = steps(start.net)
     with torch.no_grad():
-        for parameter in used_parameters(start.net).values():
-            parameter.mul_(1.5)
-    set_observers(start.net, enabled=True, held=start.rounding.held)
+        for name, _ in weight_quantizers(start.net):
+            used_parameters(start.net)[name].mul_(1.5)
+    set_observers(start.net, enabled=True)
     outputs_of(start.net, start.samples, 1, silent, "")
     assert all(torch.equal(step, before[name]) for name, step in steps(start.net).items())
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import torch
 from onnxruntime.quantization import QuantType
-from torchao.quantization.pt2e.fake_quantize import FakeQuantize, FusedMovingAvgObsFakeQuantize
 from torchao.quantization.pt2e.observer import MovingAverageMinMaxObserver, MovingAveragePerChannelMinMaxObserver
 from torchao.quantization.pt2e.quantizer import FixedQParamsQuantizationSpec, QuantizationSpec
 
 from ..schemes import Scheme
+from .learned_range import LearnedRange
 from .powers import power_of_two_spec
 
 _TYPES: dict[QuantType, tuple[torch.dtype, int, int]] = {
@@ -35,19 +35,23 @@ def activation_spec(scheme: Scheme, *, signed: bool = True) -> QuantizationSpec:
     """Per-tensor spec of activations, with a moving average of the range; only power-of-two steps know of signs."""
     if scheme.power_of_two:
         return power_of_two_spec(scheme.activation_bits, ACTIVATION_AVERAGING, signed=signed)
-    return _tensor_spec(scheme.activation, scheme.symmetric_activations, ACTIVATION_AVERAGING)
+    return _tensor_spec(scheme.activation, scheme.symmetric_activations, ACTIVATION_AVERAGING, of_parameter=False)
 
 
 def constant_spec(scheme: Scheme) -> QuantizationSpec:
     """Per-tensor spec of parameters that weigh no convolution or matrix product, rounded as activations."""
     if scheme.power_of_two:
         return power_of_two_spec(scheme.activation_bits, 1.0, signed=True)
-    return _tensor_spec(scheme.activation, scheme.symmetric_activations, 1.0)
+    return _tensor_spec(scheme.activation, scheme.symmetric_activations, 1.0, of_parameter=True)
 
 
 def norm_scale_spec(scheme: Scheme) -> QuantizationSpec:
     """Spec of LayerNormalization's scale: uint8 on the HTP, see schemes.weight_overrides."""
-    return _tensor_spec(QuantType.QUInt8, False, 1.0) if scheme.htp else weight_spec(scheme, wide=True, axis=None)
+    return (
+        _tensor_spec(QuantType.QUInt8, False, 1.0, of_parameter=True)
+        if scheme.htp
+        else weight_spec(scheme, wide=True, axis=None)
+    )
 
 
 def saturating_spec(scheme: Scheme, operator: object) -> FixedQParamsQuantizationSpec | None:
@@ -65,26 +69,21 @@ def weight_spec(scheme: Scheme, *, wide: bool, axis: int | None) -> Quantization
         return power_of_two_spec(scheme.weight_bits(""), 1.0, signed=True)
     dtype, low, high = _range(QuantType.QInt8 if wide else scheme.weight, symmetric=True)
     if axis is None:
-        return QuantizationSpec(dtype, _exact(MovingAverageMinMaxObserver), low, high, torch.per_tensor_symmetric)
-    fake = _exact(MovingAveragePerChannelMinMaxObserver)
+        fake = _learned(MovingAverageMinMaxObserver, 1.0, of_parameter=True)
+        return QuantizationSpec(dtype, fake, low, high, torch.per_tensor_symmetric)
+    fake = _learned(MovingAveragePerChannelMinMaxObserver, 1.0, of_parameter=True)
     return QuantizationSpec(dtype, fake, low, high, torch.per_channel_symmetric, axis)
 
 
-def _exact(observer: type) -> Any:
-    """Fake quantization by the very steps that conversion takes from the observer, which is what is deployed.
-
-    The fused module's kernel reckons with a code more than a symmetric range has: of 4 bits its steps are up to 7 %
-    smaller (tests/pipeline/test_qat_start.py), so that a net would be trained for steps that it does not get.
-    """
-    return FakeQuantize.with_args(observer=observer, averaging_constant=1.0)
-
-
-def _tensor_spec(kind: QuantType, symmetric: bool, averaging: float) -> QuantizationSpec:
+def _tensor_spec(kind: QuantType, symmetric: bool, averaging: float, *, of_parameter: bool) -> QuantizationSpec:
     dtype, low, high = _range(kind, symmetric)
-    fake = FusedMovingAvgObsFakeQuantize.with_args(observer=MovingAverageMinMaxObserver, averaging_constant=averaging)
-    return QuantizationSpec(
-        dtype, fake, low, high, torch.per_tensor_symmetric if symmetric else torch.per_tensor_affine
-    )
+    scheme = torch.per_tensor_symmetric if symmetric else torch.per_tensor_affine
+    fake = _learned(MovingAverageMinMaxObserver, averaging, of_parameter=of_parameter)
+    return QuantizationSpec(dtype, fake, low, high, scheme)
+
+
+def _learned(observer: type, averaging: float, *, of_parameter: bool) -> Any:
+    return LearnedRange.with_args(observer=observer, averaging_constant=averaging, of_parameter=of_parameter)
 
 
 def _range(kind: QuantType, symmetric: bool) -> tuple[torch.dtype, int, int]:

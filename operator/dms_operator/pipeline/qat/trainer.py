@@ -13,26 +13,26 @@ from torch.fx import GraphModule
 from ..progress import Progress
 from .checkpoints import Checkpoints, State
 from .features import FEATURES_SHARE, Features
+from .learned_range import learned_ranges
 from .limits import Diverged, Limits
 from .losses import Loss
-from .program import used_parameters
+from .optimizer import Optimizer
 from .samples import Samples, float_outputs, groups
 from .start import LearnedRounding
 
-FREEZE_AT = 0.6
-"""Share of the steps after which the ranges stay as they are (reference measurements)."""
+SETTLED_AT = 0.6
+"""Share of the steps after which ranges of activations no longer follow the data (reference measurements): they are
+learned, or stay where steps are powers of two. Earlier, what grew out of its range would have no gradient."""
 CALIBRATION_SAMPLES = 64
 """Samples that set the ranges before the first step; as many as the reference measurements used."""
 CHECKPOINT_STEPS = 50
 """Steps between checkpoints inside an epoch; the end of an epoch always writes one."""
 EPOCHS_INSIDE = 2
-"""Epochs in a row inside the accuracy gate after which training stops: one alone may be luck of a small sample."""
+"""Epochs in a row inside the accuracy gate after which training may stop: one alone may be luck of a small sample."""
 DIVERGENCE = 10.0
 """An epoch whose mean loss is this many times that before training (and not small) has diverged."""
 SMALL_LOSS = 0.1
 """Losses are in nats or in shares of an output's power; below a tenth nothing is lost."""
-FINAL_RATE = 0.01
-"""Share of the learning rate that is left at the last step."""
 
 
 @dataclass(frozen=True)
@@ -105,11 +105,11 @@ class Trainer:
         self.model, self._samples, self._loss, self._judge = model, samples, loss, judge
         self._settings, self._checkpoints, self._limits, self._progress = settings, checkpoints, limits, progress
         self._features = features
-        self._start, self._held = start, start.held if start else frozenset()
-        self._parameters = list(used_parameters(model).values())
-        self._optimizer = torch.optim.Adam(self._parameters, lr=settings.learning_rate)
+        self._start = start
+        self._optimizer = Optimizer(model, settings.learning_rate)
         self._steps_per_epoch = math.ceil(len(samples) / settings.batch_size)
         self._steps = self._steps_per_epoch * settings.epochs
+        self._settled = int(SETTLED_AT * self._steps)
         self._run = Run()
 
     def train(self) -> list[Epoch]:
@@ -122,7 +122,7 @@ class Trainer:
             self._begin()
         else:
             self._restore(state)
-        while self._run.step < self._steps and not self._is_inside():
+        while self._run.step < self._steps and not self._is_over():
             self._guarded_step()
         assert self._run.best is not None
         self.model.load_state_dict(self._run.best)
@@ -152,6 +152,7 @@ class Trainer:
         if self._start:
             self._start.give_steps()
         set_fake_quantization(self.model, enabled=True)
+        self._optimizer.learn(learned_ranges(self.model, of_parameters=True))
         self._close_epoch(None)
 
     def _guarded_step(self) -> None:
@@ -172,14 +173,14 @@ class Trainer:
     def _step(self) -> None:
         """Gradients of one batch, and one move of the optimizer."""
         run, settings = self._run, self._settings
-        set_observers(self.model, enabled=run.step < FREEZE_AT * self._steps, held=self._held)
-        for group in self._optimizer.param_groups:
-            group["lr"] = settings.learning_rate * cosine(run.step / self._steps)
+        if run.step == self._settled:
+            self._optimizer.learn(learned_ranges(self.model, of_parameters=False))
+        set_observers(self.model, enabled=run.step < self._settled)
         batch = self._batch()
-        self._optimizer.zero_grad()
+        self._optimizer.clear()
         total = sum(self._accumulate(places, len(places) / len(batch)) for places in groups(batch, settings.together))
         self._refuse_divergence(total)
-        self._optimizer.step()
+        self._optimizer.step(run.step / self._steps)
         run.step, run.loss_sum = run.step + 1, run.loss_sum + total
         self._progress("train", run.step, self._steps)
 
@@ -199,8 +200,7 @@ class Trainer:
         return [int(place) for place in order[step * size : (step + 1) * size]]
 
     def _refuse_divergence(self, loss: float) -> None:
-        gradients = all(bool(torch.isfinite(p.grad).all()) for p in self._parameters if p.grad is not None)
-        if not (math.isfinite(loss) and gradients):
+        if not (math.isfinite(loss) and self._optimizer.is_finite()):
             raise self._diverged("became NaN or infinite")
 
     def _diverged(self, what: str) -> Diverged:
@@ -225,34 +225,36 @@ class Trainer:
         run.history.append(row)
         run.loss_sum = 0.0
 
-    def _is_inside(self) -> bool:
-        """Whether the last epochs were inside the accuracy gate."""
-        last = self._run.history[1:][-EPOCHS_INSIDE:]
+    def _is_over(self) -> bool:
         at_end_of_epoch = self._run.step % self._steps_per_epoch == 0
-        inside = all(row.drop <= self._settings.max_accuracy_drop for row in last)
-        return at_end_of_epoch and len(last) == EPOCHS_INSIDE and inside
+        return at_end_of_epoch and is_enough(self._run.history, self._settings.max_accuracy_drop)
 
     def _state(self) -> State:
         run: dict[str, Any] = {key: value for key, value in vars(self._run).items() if key != "history"}
         history = [asdict(row) for row in self._run.history]
-        return {**run, "history": history, "model": self.model.state_dict(), "optimizer": self._optimizer.state_dict()}
+        return {**run, "history": history, "model": self.model.state_dict(), "optimizer": self._optimizer.state()}
 
     def _restore(self, state: State) -> None:
         self.model.load_state_dict(state["model"])
-        self._optimizer.load_state_dict(state["optimizer"])
+        for of_parameters in (True, False):
+            ranges = learned_ranges(self.model, of_parameters=of_parameters)
+            self._optimizer.learn(each for each in ranges if each.growth is not None)
+        self._optimizer.restore(state["optimizer"])
         history = [Epoch(**row) for row in state["history"]]
         self._run = Run(state["step"], state["loss_sum"], history, state["best"], state["best_epoch"])
 
 
-def cosine(share: float) -> float:
-    """Factor of the learning rate after a share of the steps: a half cosine from 1 to FINAL_RATE."""
-    return FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * share))
+def is_enough(history: Sequence[Epoch], max_accuracy_drop: float) -> bool:
+    """Whether the last epochs were inside the accuracy gate, and the last one brought the held-out loss no lower."""
+    last = history[1:][-EPOCHS_INSIDE:]
+    inside = len(last) == EPOCHS_INSIDE and all(row.drop <= max_accuracy_drop for row in last)
+    return inside and last[-1].held_out_loss >= min(row.held_out_loss for row in history[:-1])
 
 
-def set_observers(model: GraphModule, *, enabled: bool, held: frozenset[torch.nn.Module] = frozenset()) -> None:
-    """Let ranges follow the data, or leave them as they are; those of `held` modules never change."""
+def set_observers(model: GraphModule, *, enabled: bool) -> None:
+    """Let ranges follow the data, or leave them as they are; those that are learned follow their gradients alone."""
     for module in model.modules():
-        _switch(module, "observer_enabled", enabled and module not in held)
+        _switch(module, "observer_enabled", enabled)
 
 
 def set_fake_quantization(model: GraphModule, *, enabled: bool) -> None:
