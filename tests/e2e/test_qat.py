@@ -46,7 +46,7 @@ def _deployment() -> dict[str, Any]:
         quantization={
             "precisions": ["int4"],
             "maxAccuracyDrop": 0.05,
-            "qat": {"epochs": 60, "learningRate": 0.005, "batchSize": 16},
+            "qat": {"epochs": 20, "learningRate": 0.005, "batchSize": 16},
         },
     )
 
