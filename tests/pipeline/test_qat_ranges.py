@@ -2,6 +2,7 @@
 
 import copy
 import io
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchao.quantization.pt2e.observer import MovingAverageMinMaxObserver, MovingAveragePerChannelMinMaxObserver
 
-from dms_operator.pipeline.qat.learned_range import SMALLEST_SHARE, LearnedRange, learned_ranges
+from dms_operator.pipeline.qat.learned_range import LearnedRange, learned_ranges
 from dms_operator.pipeline.qat.optimizer import RANGE_RATE, Optimizer
 from dms_operator.pipeline.qat.program import load_program, trainable, used_parameters
 from dms_operator.pipeline.qat.snapshot import converted, prepared
@@ -23,15 +24,15 @@ from pipeline.qat_nets import assorted
 CODES = 15
 
 
-def affine(value: torch.Tensor, *, of_parameter: bool = False) -> LearnedRange:
+def affine(value: torch.Tensor, *, of_weight: bool = False) -> LearnedRange:
     """Of 4 bits without sign, which has seen `value`."""
-    return _seen(value, MovingAverageMinMaxObserver, torch.per_tensor_affine, 0, CODES, torch.uint8, of_parameter)
+    return _seen(value, MovingAverageMinMaxObserver, torch.per_tensor_affine, 0, CODES, torch.uint8, of_weight)
 
 
-def symmetric(value: torch.Tensor, *, of_parameter: bool = True) -> LearnedRange:
+def symmetric(value: torch.Tensor, *, of_weight: bool = True) -> LearnedRange:
     """Of 4 bits, a step for each row of `value`, which it has seen."""
     observer = MovingAveragePerChannelMinMaxObserver
-    return _seen(value, observer, torch.per_channel_symmetric, -7, 7, torch.int8, of_parameter, ch_axis=0)
+    return _seen(value, observer, torch.per_channel_symmetric, -7, 7, torch.int8, of_weight, ch_axis=0)
 
 
 def _seen(
@@ -41,7 +42,7 @@ def _seen(
     low: int,
     high: int,
     dtype: torch.dtype,
-    of_parameter: bool,
+    of_weight: bool,
     **others: Any,
 ) -> LearnedRange:
     found = LearnedRange(
@@ -50,7 +51,7 @@ def _seen(
         quant_max=high,
         qscheme=qscheme,
         dtype=dtype,
-        of_parameter=of_parameter,
+        of_weight=of_weight,
         **others,
     )
     found(value)
@@ -125,13 +126,23 @@ def test_what_is_cut_off_widens_a_range_and_what_only_rounds_tightens_it() -> No
 
 
 def test_a_range_never_collapses_nor_turns_round() -> None:
-    for fake, found in ((symmetric(torch.ones(2, 2)), 1.0), (affine(torch.tensor([0.0, 1.0]), of_parameter=True), 1.0)):
+    for fake in (symmetric(torch.tensor([[0.5], [2.0]])), affine(torch.tensor([-1.0, 2.0]))):
+        before, _ = fake.calculate_qparams()
         assert fake.growth is not None
         with torch.no_grad():
-            fake.growth.fill_(-5)
+            fake.growth.fill_(-4)
         scale, _ = fake.calculate_qparams()
-        codes = (fake.quant_max - fake.quant_min) / (2 if fake.symmetric else 1)
-        torch.testing.assert_close(scale * codes, torch.full_like(scale, SMALLEST_SHARE * found))
+        assert (scale > 0).all()
+        unit = 2.0 if fake.of_weight else 1.0  # the largest weight of both channels
+        torch.testing.assert_close(scale, before * math.exp(-4 / unit))
+
+
+def test_weights_that_are_all_tiny_keep_finite_steps() -> None:
+    fake = symmetric(torch.full((2, 2), 1e-9))
+    assert fake.growth is not None
+    with torch.no_grad():
+        fake.growth.fill_(0.1)
+    assert torch.isfinite(fake.calculate_qparams()[0]).all()
 
 
 def test_a_tensor_of_zeros_stays_zero_and_has_finite_gradients() -> None:
@@ -162,19 +173,19 @@ def _train(model: torch.fx.GraphModule, optimizer: Optimizer, steps: int = 4) ->
 
 def test_weights_and_activations_of_a_net_leave_the_ranges_that_were_found(net: torch.fx.GraphModule) -> None:
     optimizer = Optimizer(net, 1e-3)
-    for of_parameters in (True, False):
-        optimizer.learn(learned_ranges(net, of_parameters=of_parameters))
+    for of_weights in (True, False):
+        optimizer.learn(learned_ranges(net, of_weights=of_weights))
     before = {id(each): each.calculate_qparams()[0].clone() for each in _all(net)}
     _train(net, optimizer)
     moved = [not torch.equal(each.calculate_qparams()[0], before[id(each)]) for each in _all(net)]
-    kinds = [each.of_parameter for each in _all(net)]
+    kinds = [each.of_weight for each in _all(net)]
     assert sum(moved) > 0.9 * len(moved), "what lies on its grid by chance has no gradient"
     assert {True, False} <= {kind for kind, each in zip(kinds, moved, strict=True) if each}
 
 
 def test_a_range_moves_no_faster_than_its_rate(net: torch.fx.GraphModule) -> None:
     optimizer = Optimizer(net, 1e-3)
-    optimizer.learn(learned_ranges(net, of_parameters=True))
+    optimizer.learn(learned_ranges(net, of_weights=True))
     _train(net, optimizer, steps=1)
     growths = [float(each.growth.abs().max()) for each in _all(net) if each.growth is not None]
     assert growths
@@ -183,8 +194,8 @@ def test_a_range_moves_no_faster_than_its_rate(net: torch.fx.GraphModule) -> Non
 
 def test_the_converted_net_rounds_by_the_learned_steps(net: torch.fx.GraphModule) -> None:
     optimizer = Optimizer(net, 1e-2)
-    for of_parameters in (True, False):
-        optimizer.learn(learned_ranges(net, of_parameters=of_parameters))
+    for of_weights in (True, False):
+        optimizer.learn(learned_ranges(net, of_weights=of_weights))
     _train(net, optimizer)
     set_observers(net, enabled=False)
     frame = torch.rand(1, 3, 16, 16)
@@ -196,7 +207,7 @@ def test_a_state_from_before_learning_takes_the_learned_ends_back(net: torch.fx.
     before = copy.deepcopy(net.state_dict())
     steps = [each.calculate_qparams()[0] for each in _all(net)]
     optimizer = Optimizer(net, 1e-2)
-    optimizer.learn(learned_ranges(net, of_parameters=True))
+    optimizer.learn(learned_ranges(net, of_weights=True))
     _train(net, optimizer)
     net.load_state_dict(before)
     assert all(each.growth is None for each in _all(net))
@@ -206,7 +217,7 @@ def test_a_state_from_before_learning_takes_the_learned_ends_back(net: torch.fx.
 
 def test_training_goes_on_from_a_saved_state_to_the_same_numbers(net: torch.fx.GraphModule) -> None:
     other, optimizer = copy.deepcopy(net), Optimizer(net, 1e-2)
-    optimizer.learn(learned_ranges(net, of_parameters=True))
+    optimizer.learn(learned_ranges(net, of_weights=True))
     torch.manual_seed(1)
     _train(net, optimizer)
     file = io.BytesIO()
@@ -215,7 +226,7 @@ def test_training_goes_on_from_a_saved_state_to_the_same_numbers(net: torch.fx.G
     state, moments = torch.load(file, weights_only=True)
     other.load_state_dict(state)
     again = Optimizer(other, 1e-2)
-    again.learn(learned_ranges(other, of_parameters=True))
+    again.learn(learned_ranges(other, of_weights=True))
     again.restore(moments)
     for model, each in ((net, optimizer), (other, again)):
         torch.manual_seed(2)
@@ -225,4 +236,4 @@ def test_training_goes_on_from_a_saved_state_to_the_same_numbers(net: torch.fx.G
 
 
 def _all(model: torch.fx.GraphModule) -> list[LearnedRange]:
-    return [*learned_ranges(model, of_parameters=True), *learned_ranges(model, of_parameters=False)]
+    return [*learned_ranges(model, of_weights=True), *learned_ranges(model, of_weights=False)]

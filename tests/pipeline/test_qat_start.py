@@ -54,7 +54,7 @@ class Start:
         self.rounding.give_weights()
         self.watch()
         self.rounding.give_steps()
-        for module in learned_ranges(self.net, of_parameters=True):
+        for module in learned_ranges(self.net, of_weights=True):
             module.learn()
 
     @property

@@ -15,22 +15,22 @@ from torchao.quantization.pt2e.fake_quantize import FakeQuantize
 
 aten = torch.ops.aten
 
-SMALLEST_SHARE = 0.1
-"""A weight's range never shrinks below this share of what was found: at nothing it would have no gradient any more."""
+SMALLEST_UNIT = 0.01
+"""Of a tensor whose weights are all smaller, a step of training would move the range by whole factors."""
 
 
 class LearnedRange(FakeQuantize):  # type: ignore[misc]
     """Watches a tensor's range like any fake quantization; after `learn` its ends follow their gradients.
 
     `growth` says how far the ends have moved: [2] for an affine range, [1] for a symmetric one, [C] for one per
-    channel. The ends of a parameter move in the parameter's own unit, so that at one learning rate a range moves about
-    as fast as the weights that it holds; those of an activation, which has no learning rate, by a factor exp(growth).
+    channel. An end moves by the factor exp(growth / unit), so that it never changes its sign. The unit of an activation
+    is 1, that of a weight its largest value: so at one learning rate no range outruns the weights that it holds.
     """
 
-    def __init__(self, *, of_parameter: bool, **arguments: Any) -> None:
-        """As torchao's FakeQuantize; `of_parameter` tells weights and other constants from activations."""
+    def __init__(self, *, of_weight: bool, **arguments: Any) -> None:
+        """As torchao's FakeQuantize; `of_weight`: of what convolutions and matrix products multiply by."""
         super().__init__(**arguments)
-        self.of_parameter = of_parameter
+        self.of_weight = of_weight
         self.symmetric = self.qscheme in (torch.per_tensor_symmetric, torch.per_channel_symmetric)
         self.growth: nn.Parameter | None
         self.register_parameter("growth", None)
@@ -66,10 +66,8 @@ class LearnedRange(FakeQuantize):  # type: ignore[misc]
         observer, found = self.activation_post_process, self._found()
         if self.growth is None:
             return observer.min_val, observer.max_val
-        if self.of_parameter:
-            grown = torch.maximum(found + self.growth, SMALLEST_SHARE * found)
-        else:
-            grown = found * self.growth.exp()
+        unit = found.max().clamp(min=SMALLEST_UNIT) if self.of_weight else 1.0
+        grown = found * (self.growth / unit).exp()
         low, high = (grown, grown) if self.symmetric else (grown[0], grown[1])
         return -low.reshape(observer.min_val.shape), high.reshape(observer.max_val.shape)
 
@@ -79,10 +77,10 @@ class LearnedRange(FakeQuantize):  # type: ignore[misc]
         super()._load_from_state_dict(state_dict, prefix, *others)
 
 
-def learned_ranges(model: GraphModule, *, of_parameters: bool) -> Iterator[LearnedRange]:
-    """The modules of a net whose ranges can be learned: those of parameters, or those of activations."""
+def learned_ranges(model: GraphModule, *, of_weights: bool) -> Iterator[LearnedRange]:
+    """The modules of a net whose ranges can be learned: those of weights, or all others."""
     for module in model.modules():
-        if isinstance(module, LearnedRange) and module.of_parameter == of_parameters:
+        if isinstance(module, LearnedRange) and module.of_weight == of_weights:
             yield module
 
 

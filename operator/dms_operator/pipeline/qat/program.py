@@ -67,6 +67,8 @@ def trainable(program: torch.export.ExportedProgram) -> GraphModule:
         module.recompile()
         folded = torch.export.export(module, example_inputs(program)).module(check_guards=False)
     assert isinstance(folded, GraphModule)
+    for parameter in used_parameters(folded).values():
+        parameter.requires_grad_()  # torchao's fold makes biases that do not
     return folded
 
 

@@ -18,6 +18,7 @@ from ..metrics import drop, score
 from ..progress import silent
 from ..schemes import Scheme
 from .annotation import SchemeQuantizer
+from .biases import fold_biases, round_biases
 from .losses import Loss
 from .samples import Samples, first_outputs, outputs_of
 from .trainer import Judge, Verdict
@@ -34,13 +35,16 @@ def prepared(module: GraphModule, scheme: Scheme, unsigned_inputs: frozenset[str
     """A copy of the net with fake quantization for a scheme; `unsigned_inputs` are never negative."""
     with quiet():
         model: GraphModule = prepare_qat_pt2e(copy.deepcopy(module), SchemeQuantizer(scheme, unsigned_inputs))
+    round_biases(model)
     return model
 
 
 def converted(model: GraphModule) -> GraphModule:
     """A copy of a prepared net in integer weights and Q/DQ."""
+    copied = copy.deepcopy(model)
+    fold_biases(copied)
     with quiet():
-        quantized: GraphModule = convert_pt2e(copy.deepcopy(model))
+        quantized: GraphModule = convert_pt2e(copied)
     return quantized
 
 

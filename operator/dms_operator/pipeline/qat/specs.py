@@ -35,23 +35,19 @@ def activation_spec(scheme: Scheme, *, signed: bool = True) -> QuantizationSpec:
     """Per-tensor spec of activations, with a moving average of the range; only power-of-two steps know of signs."""
     if scheme.power_of_two:
         return power_of_two_spec(scheme.activation_bits, ACTIVATION_AVERAGING, signed=signed)
-    return _tensor_spec(scheme.activation, scheme.symmetric_activations, ACTIVATION_AVERAGING, of_parameter=False)
+    return _tensor_spec(scheme.activation, scheme.symmetric_activations, ACTIVATION_AVERAGING)
 
 
 def constant_spec(scheme: Scheme) -> QuantizationSpec:
     """Per-tensor spec of parameters that weigh no convolution or matrix product, rounded as activations."""
     if scheme.power_of_two:
         return power_of_two_spec(scheme.activation_bits, 1.0, signed=True)
-    return _tensor_spec(scheme.activation, scheme.symmetric_activations, 1.0, of_parameter=True)
+    return _tensor_spec(scheme.activation, scheme.symmetric_activations, 1.0)
 
 
 def norm_scale_spec(scheme: Scheme) -> QuantizationSpec:
     """Spec of LayerNormalization's scale: uint8 on the HTP, see schemes.weight_overrides."""
-    return (
-        _tensor_spec(QuantType.QUInt8, False, 1.0, of_parameter=True)
-        if scheme.htp
-        else weight_spec(scheme, wide=True, axis=None)
-    )
+    return _tensor_spec(QuantType.QUInt8, False, 1.0) if scheme.htp else weight_spec(scheme, wide=True, axis=None)
 
 
 def saturating_spec(scheme: Scheme, operator: object) -> FixedQParamsQuantizationSpec | None:
@@ -69,21 +65,21 @@ def weight_spec(scheme: Scheme, *, wide: bool, axis: int | None) -> Quantization
         return power_of_two_spec(scheme.weight_bits(""), 1.0, signed=True)
     dtype, low, high = _range(QuantType.QInt8 if wide else scheme.weight, symmetric=True)
     if axis is None:
-        fake = _learned(MovingAverageMinMaxObserver, 1.0, of_parameter=True)
+        fake = _learned(MovingAverageMinMaxObserver, 1.0, of_weight=True)
         return QuantizationSpec(dtype, fake, low, high, torch.per_tensor_symmetric)
-    fake = _learned(MovingAveragePerChannelMinMaxObserver, 1.0, of_parameter=True)
+    fake = _learned(MovingAveragePerChannelMinMaxObserver, 1.0, of_weight=True)
     return QuantizationSpec(dtype, fake, low, high, torch.per_channel_symmetric, axis)
 
 
-def _tensor_spec(kind: QuantType, symmetric: bool, averaging: float, *, of_parameter: bool) -> QuantizationSpec:
+def _tensor_spec(kind: QuantType, symmetric: bool, averaging: float) -> QuantizationSpec:
     dtype, low, high = _range(kind, symmetric)
     scheme = torch.per_tensor_symmetric if symmetric else torch.per_tensor_affine
-    fake = _learned(MovingAverageMinMaxObserver, averaging, of_parameter=of_parameter)
+    fake = _learned(MovingAverageMinMaxObserver, averaging, of_weight=False)
     return QuantizationSpec(dtype, fake, low, high, scheme)
 
 
-def _learned(observer: type, averaging: float, *, of_parameter: bool) -> Any:
-    return LearnedRange.with_args(observer=observer, averaging_constant=averaging, of_parameter=of_parameter)
+def _learned(observer: type, averaging: float, *, of_weight: bool) -> Any:
+    return LearnedRange.with_args(observer=observer, averaging_constant=averaging, of_weight=of_weight)
 
 
 def _range(kind: QuantType, symmetric: bool) -> tuple[torch.dtype, int, int]:

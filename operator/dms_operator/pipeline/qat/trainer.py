@@ -152,7 +152,7 @@ class Trainer:
         if self._start:
             self._start.give_steps()
         set_fake_quantization(self.model, enabled=True)
-        self._optimizer.learn(learned_ranges(self.model, of_parameters=True))
+        self._optimizer.learn(learned_ranges(self.model, of_weights=True))
         self._close_epoch(None)
 
     def _guarded_step(self) -> None:
@@ -174,7 +174,7 @@ class Trainer:
         """Gradients of one batch, and one move of the optimizer."""
         run, settings = self._run, self._settings
         if run.step == self._settled:
-            self._optimizer.learn(learned_ranges(self.model, of_parameters=False))
+            self._optimizer.learn(learned_ranges(self.model, of_weights=False))
         set_observers(self.model, enabled=run.step < self._settled)
         batch = self._batch()
         self._optimizer.clear()
@@ -236,8 +236,8 @@ class Trainer:
 
     def _restore(self, state: State) -> None:
         self.model.load_state_dict(state["model"])
-        for of_parameters in (True, False):
-            ranges = learned_ranges(self.model, of_parameters=of_parameters)
+        for of_weights in (True, False):
+            ranges = learned_ranges(self.model, of_weights=of_weights)
             self._optimizer.learn(each for each in ranges if each.growth is not None)
         self._optimizer.restore(state["optimizer"])
         history = [Epoch(**row) for row in state["history"]]
@@ -245,10 +245,10 @@ class Trainer:
 
 
 def is_enough(history: Sequence[Epoch], max_accuracy_drop: float) -> bool:
-    """Whether the last epochs were inside the accuracy gate, and the last one brought the held-out loss no lower."""
-    last = history[1:][-EPOCHS_INSIDE:]
+    """Whether the last epochs were inside the accuracy gate, and none of them brought the held-out loss lower."""
+    before, last = history[:-EPOCHS_INSIDE], history[1:][-EPOCHS_INSIDE:]
     inside = len(last) == EPOCHS_INSIDE and all(row.drop <= max_accuracy_drop for row in last)
-    return inside and last[-1].held_out_loss >= min(row.held_out_loss for row in history[:-1])
+    return inside and all(row.held_out_loss >= min(each.held_out_loss for each in before) for row in last)
 
 
 def set_observers(model: GraphModule, *, enabled: bool) -> None:
