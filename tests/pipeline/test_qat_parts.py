@@ -27,7 +27,7 @@ from dms_operator.pipeline.qat.program import load_program, trainable, used_para
 from dms_operator.pipeline.qat.samples import Samples, outputs_of, parts
 from dms_operator.pipeline.qat.spread import spread
 from dms_operator.pipeline.qat.strip import Encoding, strip
-from dms_operator.pipeline.qat.trainer import Epoch, is_enough
+from dms_operator.pipeline.qat.trainer import Epoch, is_best, is_enough
 from pipeline.qat_nets import assorted, mixer
 from pipeline.stages import Writer
 
@@ -71,6 +71,17 @@ def test_training_is_enough_when_it_stays_inside_the_gate_and_its_loss_no_longer
 ) -> None:
     rows = [Epoch(at, None, 1 - drop, drop, loss) for at, (drop, loss) in enumerate(zip(drops, losses, strict=True))]
     assert is_enough(rows, 0.01) is enough
+
+
+@pytest.mark.parametrize(
+    ("drop", "loss", "beats"), [(0.2, 0.9, True), (0.4, 0.1, False), (0.01, 0.2, True), (-0.02, 0.31, False)]
+)
+def test_the_best_epoch_has_the_least_drop_and_inside_the_gate_the_least_loss(
+    drop: float, loss: float, beats: bool
+) -> None:
+    outside, inside = Epoch(0, None, 0.7, 0.3, 0.5), Epoch(1, None, 1.0, 0.0, 0.3)
+    row = Epoch(2, None, 1 - drop, drop, loss)
+    assert is_best(row, [outside] if drop > 0.1 else [outside, inside], 0.01) is beats
 
 
 @pytest.mark.parametrize("scores", [torch.tensor([[4.0, 0, 0], [0, 0, 4.0]]), torch.eye(3)[LABELS] * 0.9 + 0.1 / 3])

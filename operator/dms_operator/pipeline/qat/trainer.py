@@ -220,7 +220,7 @@ class Trainer:
                 raise self._diverged(f"rose from {before:.3g} to {training_loss:.3g}")
         verdict = self._judge(self.model)
         row = Epoch(len(run.history), training_loss, verdict.score, verdict.drop, verdict.loss)
-        if not run.history or _rank(row) < min(map(_rank, run.history)):
+        if is_best(row, run.history, self._settings.max_accuracy_drop):
             run.best, run.best_epoch = copy.deepcopy(self.model.state_dict()), row.epoch
         run.history.append(row)
         run.loss_sum = 0.0
@@ -269,6 +269,10 @@ def _switch(module: torch.nn.Module, name: str, enabled: bool) -> None:
         buffer[0] = int(enabled)
 
 
-def _rank(row: Epoch) -> tuple[float, float]:
-    """Least drop first; among equals the least loss."""
-    return row.drop, row.held_out_loss
+def is_best(row: Epoch, history: Sequence[Epoch], max_accuracy_drop: float) -> bool:
+    """Whether an epoch beats all before it: by its drop outside the gate, inside by its loss, where drops are luck."""
+
+    def rank(each: Epoch) -> tuple[float, float]:
+        return max(each.drop, max_accuracy_drop), each.held_out_loss
+
+    return all(rank(row) < rank(each) for each in history)
