@@ -137,6 +137,16 @@ def test_a_range_never_collapses_nor_turns_round() -> None:
         torch.testing.assert_close(scale, before * math.exp(-4 / unit))
 
 
+def test_a_range_that_became_nan_makes_the_net_nan() -> None:
+    fake = affine(torch.tensor([-1.0, 2.0]))
+    assert fake.growth is not None
+    with torch.no_grad():
+        fake.growth.fill_(torch.nan)
+    assert torch.isnan(fake(torch.ones(3))).all()
+    watching = LearnedRange(observer=MovingAverageMinMaxObserver, of_weight=False, qscheme=torch.per_tensor_affine)
+    assert torch.isnan(watching(torch.tensor([1.0, torch.nan]))).all()
+
+
 def test_weights_that_are_all_tiny_keep_finite_steps() -> None:
     fake = symmetric(torch.full((2, 2), 1e-9))
     assert fake.growth is not None

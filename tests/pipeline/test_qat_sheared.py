@@ -24,7 +24,7 @@ def test_of_all_rungs_on_a_cpu_only_training_keeps_a_turned_net_within_a_point(
 ) -> None:
     monkeypatch.setenv("DMS_FILE_ROOTS", str(tmp_path))
     stages = Stages(tmp_path)
-    data = write_dataset(tmp_path / "data.npz", 700, 777)
+    data = write_dataset(tmp_path / "data.npz", 1100, 777)
     resolved = succeeded(stages.resolve(sheared(tmp_path / "net.pt2", k=20.0), data)).artifact
     assert resolved is not None
     reference = succeeded(stages.quantize(resolved.digest, **SAMPLES)).artifact

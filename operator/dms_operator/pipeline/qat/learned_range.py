@@ -40,8 +40,13 @@ class LearnedRange(FakeQuantize):  # type: ignore[misc]
         self.growth = nn.Parameter(torch.zeros(self._found().shape))
 
     def calculate_qparams(self) -> tuple[Tensor, Tensor]:
-        """Scale and zero point by the observer's own formula, which is what conversion takes."""
+        """Scale and zero point by the observer's own formula, which is what conversion takes.
+
+        Where training diverged the scale is NaN, and with it the loss, by which the trainer tells.
+        """
         low, high = self._ends()
+        if torch.isnan(low).any() or torch.isnan(high).any():
+            return torch.full_like(low.detach(), torch.nan).reshape(-1), torch.zeros(low.numel(), dtype=torch.int32)
         found: tuple[Tensor, Tensor] = self.activation_post_process._calculate_qparams(low.detach(), high.detach())
         return found
 
