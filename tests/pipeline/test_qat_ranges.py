@@ -70,6 +70,17 @@ def straight_through(value: torch.Tensor, ends: torch.Tensor, codes: int = CODES
     return ((rounded(value / scale) + zero).clamp(0, codes) - zero) * scale
 
 
+def fitted(fake: LearnedRange, value: torch.Tensor) -> LearnedRange:
+    """Learns the range that rounds `value` with the least squared error."""
+    assert fake.growth is not None
+    descent = torch.optim.Adam([fake.growth], lr=0.02)
+    for _ in range(400):
+        descent.zero_grad()
+        (fake(value) - value).square().mean().backward()
+        descent.step()
+    return fake
+
+
 def test_until_it_learns_a_range_follows_the_data_and_then_no_more() -> None:
     fake = affine(torch.tensor([-1.0, 2.0]))
     before = fake.calculate_qparams()
@@ -106,23 +117,10 @@ def test_each_channel_learns_its_own_step() -> None:
 
 def test_what_is_cut_off_widens_a_range_and_what_only_rounds_tightens_it() -> None:
     value = torch.cat([torch.linspace(-1, 1, 201), torch.tensor([3.0] * 40)])
-    fake = affine(torch.tensor([-1.0, 1.0]))
-    assert fake.growth is not None
-    descent = torch.optim.Adam([fake.growth], lr=0.02)
-    for _ in range(400):
-        descent.zero_grad()
-        (fake(value) - value).square().mean().backward()
-        descent.step()
-    scale, zero_point = fake.calculate_qparams()
+    scale, zero_point = fitted(affine(torch.tensor([-1.0, 1.0])), value).calculate_qparams()
     assert float(scale) * (CODES - int(zero_point)) == pytest.approx(3, abs=0.2)
-    wide = affine(torch.tensor([-40.0, 40.0]))
-    assert wide.growth is not None
-    descent = torch.optim.Adam([wide.growth], lr=0.02)
-    for _ in range(400):
-        descent.zero_grad()
-        (wide(value) - value).square().mean().backward()
-        descent.step()
-    assert float(wide.calculate_qparams()[0]) < 0.5 * 80 / CODES
+    scale, _ = fitted(affine(torch.tensor([-40.0, 40.0])), value).calculate_qparams()
+    assert float(scale) < 0.5 * 80 / CODES
 
 
 def test_a_range_never_collapses_nor_turns_round() -> None:
