@@ -2,8 +2,8 @@
 
 Rounded to nearest, 4-bit weights can be so far from the net that its gradients say little: training then learns the
 samples by heart instead of finding the way back. Learned rounding (pipeline.rounding) stays near.
-Within the code's own share of the grid a weight leans to its float value, so that what was lost to rounding says
-where it may go first. The steps are those that were found; training goes on from there.
+Within its code a weight leans to its float value: what was lost by rounding goes first where training asks for it. The
+steps are those that were found; training goes on from there.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -23,8 +23,8 @@ from .program import used_parameters
 from .twin import Twin
 
 LEANING = 0.25
-"""Half the way from a code to the next one's share of the grid: near enough to go there, too far to fall there by
-chance. From the middle of their codes the patient net of docs/qat.md was learned for two seeds of four, so for all."""
+"""Most that a weight leans, in steps: half the way to where the next code begins, so that no noise takes it there.
+From the middle of their codes `Burdened` (docs/qat.md) was learned for two seeds of four, from here for all."""
 
 
 class LearnedRounding:
