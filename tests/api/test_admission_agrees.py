@@ -153,6 +153,8 @@ def test_a_minimal_spec_is_admitted() -> None:
         ({"benchmark": {"endToEnd": {"std": [0]}}}, "greater than 0"),
         ({"model": {"uri": "ftp://x/y"}}, "needs an address with its scheme: file:///path"),
         ({"model": {"uri": "/models/net.onnx"}}, "needs an address with its scheme: file:///path"),
+        ({"model": {"uri": "oci://registry/net:1"}}, "https://, s3:// or gs://"),
+        ({"artifacts": {"uri": "https://host/store"}}, "needs an address that can be written to: file:///path"),
         ({"model": {"uri": "file:///m", "sha256": "sha256:abc"}}, "needs the 64 lower-case hex digits"),
         ({"targets": [{"name": "Cockpit_1", "board": "qcs8255"}]}, "needs at most 40 lower-case letters"),
         ({"rollout": {"waves": [{"name": "a", "size": "half"}]}}, "such as '2', or a share such as '5%'"),

@@ -144,7 +144,7 @@ def test_what_is_no_regular_file_is_refused_without_blocking(kind: str, root: Pa
         ("file:///models/net?x=1", "query"),
         ("https://user:hunter2@host/net", "credentials"),
         ("https://host/a b", "spaces"),
-        ("oci://registry/net", "Copy the file to"),
+        ("oci://registry/net", "unknown scheme 'oci:'"),
     ],
 )
 def test_a_uri_that_we_do_not_open_says_what_to_write(uri: str, message: str, destination: Path) -> None:

@@ -1,6 +1,7 @@
 """Patterns of strings in a spec, each with the words that say what to write: a pattern itself tells nobody that."""
 
-URI = r"^(file|https?|s3|gs|oci)://[^\s]+$"
+URI = r"^(file|https?|s3|gs)://[^\s]+$"
+STORE_URI = r"^(file|s3|gs)://[^\s]+$"
 SHA256 = r"^[0-9a-f]{64}$"
 NAME = r"^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$"
 PRIORITY_CLASS = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
@@ -9,7 +10,8 @@ SOME_OR_PERCENT = r"^([1-9][0-9]{0,5}|100%|[1-9][0-9]?%)$"
 CLOCK = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
 
 WORDS = {
-    URI: "needs an address with its scheme: file:///path (on a volume of the stages), https://, s3://, gs:// or oci://",
+    URI: "needs an address with its scheme: file:///path (on a volume of the stages), https://, s3:// or gs://",
+    STORE_URI: "needs an address that can be written to: file:///path (on a volume of the stages), s3:// or gs://",
     SHA256: "needs the 64 lower-case hex digits that sha256sum prints",
     NAME: "needs at most 40 lower-case letters, digits and dashes, the first and the last no dash",
     PRIORITY_CLASS: "needs the name of a PriorityClass: lower-case letters, digits, dashes and dots",

@@ -22,6 +22,7 @@ from .stages import Calibration, Metric, ProfileName, Provenance, TensorSpec
 from .target_options.check import check_options
 
 Uri = Annotated[str, StringConstraints(pattern=patterns.URI, max_length=1024)]
+StoreUri = Annotated[str, StringConstraints(pattern=patterns.STORE_URI, max_length=1024)]
 Sha256 = Annotated[str, StringConstraints(pattern=patterns.SHA256, max_length=64)]
 LabelValue = Annotated[str, StringConstraints(max_length=63)]
 PriorityClassName = Annotated[str, StringConstraints(pattern=patterns.PRIORITY_CLASS, max_length=253)]
@@ -42,7 +43,7 @@ class ModelSpec(Model):
     """The trained network."""
 
     uri: Uri
-    """Where the model lies: file:// (a mounted volume), http(s)://, s3://, gs:// or oci://."""
+    """Where the model lies: file:// (a mounted volume), http(s)://, s3:// or gs://."""
     sha256: Sha256 | None = None
     """SHA-256 of the model's bytes, 64 hex digits. A mismatch stalls the deployment and nothing runs."""
     format: Literal["auto", "pt2", "torchscript", "onnx"] = "auto"
@@ -192,8 +193,8 @@ class BenchmarkSpec(Model):
 class ArtifactsSpec(Model):
     """Where built artifacts are kept."""
 
-    uri: Uri
-    """Artifact store: file:// (a mounted volume), s3://, gs:// or oci://."""
+    uri: StoreUri
+    """Artifact store: file:// (a mounted volume), s3:// or gs://."""
     retain: int = Field(default=5, ge=1, le=100)
     """Revisions whose artifacts are kept."""
 

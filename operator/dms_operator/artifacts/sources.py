@@ -113,11 +113,6 @@ def _http_failure(uri: str, status: int) -> Exception:
 
 
 def _open_remote(uri: str, scheme: str) -> BinaryIO:
-    if scheme not in _PACKAGES:
-        raise SourceRefused(
-            f"{shown(uri)}: this version reads no {scheme}:// sources",
-            hint="Copy the file to https://, s3://, gs:// or a mounted volume (file://)",
-        )
     import fsspec
 
     try:

@@ -7,7 +7,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from ..api.errors import SourceRefused
 from .paths import sandboxed
 
-SCHEMES = ("file", "http", "https", "s3", "gs", "oci")
+SCHEMES = ("file", "http", "https", "s3", "gs")
 _MAX_ENCODINGS = 5
 
 
