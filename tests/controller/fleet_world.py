@@ -20,7 +20,7 @@ VEHICLE_STAGES = ("prefetch", "activate", "deactivate")
 X86: dict[str, Any] = {"name": "car", "board": "generic-x86", "precisions": ["fp32"]}
 LINES: tuple[dict[str, Any], ...] = (
     {**X86, "name": "a", "nodeSelector": {"line": "a"}},
-    {**X86, "name": "b", "nodeSelector": {"line": "b"}, "options": {"graph-optimization": "basic"}},
+    {**X86, "name": "b", "nodeSelector": {"line": "b"}, "precisions": ["int8"]},
 )
 """Two targets of one board that load different artifacts."""
 WAVES = [{"name": "lab", "size": "1"}, {"name": "canary", "size": "50%"}, {"name": "fleet", "size": "100%"}]
