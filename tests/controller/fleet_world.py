@@ -113,12 +113,15 @@ class FleetWorld(World):
 
     def run_until_built(self) -> None:
         """Finish stages until the first Job on a vehicle is there."""
-        while not any(self.request(name).recipe.stage in VEHICLE_STAGES for name in self.jobs):
+        for _ in range(100):
+            if any(self.request(name).recipe.stage in VEHICLE_STAGES for name in self.jobs):
+                return
             self.reconcile()
             for name in self.unfinished():
                 if self.request(name).recipe.stage not in VEHICLE_STAGES:
                     self.finish(name)
             self.tick()
+        raise AssertionError(f"nothing was built: {self.status.get('summary')}")
 
     def run_vehicle(self, name: str, until: str) -> None:
         """Finish this vehicle's Jobs alone, until a Job of the stage `until` runs there; that one is started."""
