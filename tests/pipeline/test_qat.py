@@ -160,6 +160,8 @@ def test_what_was_learned_of_weights_and_activations_stands_in_the_file_and_in_i
     result = shop.train(shop.recipe(assorted, qat=qat(epochs=1), seed=3))
     found = read_encodings(onnx.load(shop.stages.files(result)["model.onnx"]))
     overrides = json.loads(shop.files(result)["encodings.json"])
+    report = shop.report(result)
+    assert report["chosenEpoch"] == 1 and min(report["learnedRanges"].values()) > 8
     for wanted, written, kind in (
         (learned[0].weights, found.weights, "param_encodings"),
         (learned[0].activations, found.activations, "activation_encodings"),

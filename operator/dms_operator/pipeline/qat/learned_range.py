@@ -89,6 +89,15 @@ def learned_ranges(model: GraphModule, *, of_weights: bool) -> Iterator[LearnedR
             yield module
 
 
+def learned_counts(model: GraphModule) -> dict[str, int]:
+    """How many ranges of a net were learned by gradient, of weights and of all others."""
+    kinds = {"weights": True, "activations": False}
+    return {
+        kind: sum(each.growth is not None for each in learned_ranges(model, of_weights=of_weights))
+        for kind, of_weights in kinds.items()
+    }
+
+
 class _Round(torch.autograd.Function):
     """Rounds to a grid; has gradients for the values and for both ends of the range."""
 
@@ -119,7 +128,7 @@ class _Round(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:
-        """D rounded / d step = (rounded - value) / step inside, and step = (high - low) / codes."""
+        """Inside the range d rounded / d step = (rounded - value) / step, and step = (high - low) / codes."""
         value, rounded, inside, scale = ctx.saved_tensors
         passed = gradient * inside
         step = _sum(passed * (rounded - value), ctx.axis, ctx.shape) / (scale.reshape(ctx.shape) * ctx.codes)

@@ -27,6 +27,7 @@ from ..schemes import Scheme, scheme_for
 from .batching import batched
 from .checkpoints import Checkpoints
 from .features import Features
+from .learned_range import learned_counts
 from .limits import limits_from_environment
 from .losses import Loss
 from .program import example_inputs, load_program, trainable
@@ -109,7 +110,12 @@ def train_variant(
     checkpoints.remove()
     report = target.with_name(HISTORY)
     rows = [asdict(row) for row in history]
-    facts = {"transferDifference": difference, "calibratedAfterTraining": unseen, "chosenEpoch": trainer.best_epoch}
+    facts = {
+        "transferDifference": difference,
+        "calibratedAfterTraining": unseen,
+        "chosenEpoch": trainer.best_epoch,
+        "learnedRanges": learned_counts(trainer.model),
+    }
     report.write_text(json.dumps({**facts, "epochs": rows}, indent=2) + "\n")
     return Outcome(scheme.name, _notes(divided, trainer, qat.max_accuracy_drop, dataset.labels is not None), report)
 
