@@ -110,11 +110,24 @@ def test_a_pattern_that_go_cannot_compile_is_refused(pattern: str) -> None:
     ("rule", "message"),
     [
         ({"rule": "self >"}, "Syntax error"),
-        ({"rule": "self.size()"}, "must evaluate to a bool"),
+        ({"rule": "self.size()"}, "cel expression must evaluate to a bool"),
         ({"rule": "self > 1"}, "no matching overload"),
         ({"rule": "nope(self)"}, "undeclared reference"),
         ({"rule": ""}, "Required value: rule is not specified"),
-        ({"rule": "true", "messageExpression": "1"}, "must evaluate to a string"),
+        ({"rule": "dyn(self)"}, "cel expression must evaluate to a bool"),
+        ({"rule": "true", "messageExpression": "1"}, "messageExpression must evaluate to a string"),
+        ({"rule": "true", "messageExpression": "self +"}, "messageExpression compilation failed"),
+        ({"rule": "true", "messageExpression": " "}, "messageExpression must be non-empty if specified"),
+        ({"rule": "true", "message": " "}, "message must be non-empty if specified"),
+        ({"rule": "true ||\nfalse"}, "message must be specified if rule contains line breaks"),
+        ({"rule": "true", "optionalOldSelf": True}, "may not be set if oldSelf is not used in rule"),
+        ({"rule": "self.matches('(')"}, "invalid matches argument: error parsing regexp"),
+        ({"rule": "self.matches('^(?!bad)')"}, "invalid matches argument: error parsing regexp"),
+        ({"rule": "self in ['a', 1]"}, "expected type 'string' but found 'int'"),
+        ({"rule": "{'a': 1, 'b': 'x'}.size() == 2"}, "expected type 'int' but found 'string'"),
+        ({"rule": "cel.bind(x, self, x == '')"}, "undeclared reference"),
+        ({"rule": "math.greatest(1, 2) == 2"}, "undeclared reference"),
+        ({"rule": "self.reverse() == self"}, "undeclared reference"),
         ({"rule": "true", "reason": "Nope"}, 'Unsupported value: "Nope"'),
         ({"rule": "true", "fieldPath": ".nope"}, "does not refer to a valid field"),
         ({"rule": "true", "message": "two\nlines"}, "message must not contain line breaks"),
@@ -126,10 +139,61 @@ def test_a_broken_rule_is_refused(rule: dict[str, Any], message: str) -> None:
     assert message in errors[0][1]
 
 
-def test_old_self_in_the_items_of_an_atomic_list_is_refused() -> None:
-    item = {"type": "string", "x-kubernetes-validations": [{"rule": "self == oldSelf"}]}
-    errors = found(definition(f={"type": "array", "items": item}))
-    assert "uncorrelatable" in errors[0][1]
+@pytest.mark.parametrize(
+    ("schema", "lost"),
+    [
+        ({"type": "array", "maxItems": 5, "items": {}}, ""),
+        ({"type": "array", "maxItems": 5, "items": {"type": "object", "properties": {"x": {}}}}, ""),
+        ({"type": "object", "x-kubernetes-map-type": "atomic", "properties": {"x": {}}}, ""),
+        ({"type": "object", "properties": {"x": {"type": "array", "maxItems": 5, "items": {}}}}, ".properties[x]"),
+    ],
+)
+def test_old_self_where_no_old_value_can_be_found_is_refused(schema: dict[str, Any], lost: str) -> None:
+    schema = copy.deepcopy(schema)
+    node = schema
+    while node.get("type"):
+        node = node["items"] if "items" in node else node["properties"]["x"]
+    node |= {"type": "string", "x-kubernetes-validations": [{"rule": "self == oldSelf"}]}
+    [(_, message)] = found(definition(f=schema))
+    place = f"{PLACE}.properties[spec].properties[f]{lost}"
+    assert message.endswith(f"cannot be used on the uncorrelatable portion of the schema within {place}")
+
+
+def test_a_default_that_breaks_a_rule_is_refused() -> None:
+    rule = {"rule": "self.matches('^[0-9]+ms$')", "message": "write 50ms"}
+    schema = {"type": "string", "default": "50", "x-kubernetes-validations": [rule]}
+    assert found(definition(f=schema)) == [("properties[f].default", 'Invalid value: "50": write 50ms')]
+    assert found(definition(f={**schema, "default": "50ms"})) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "problem"),
+    [
+        ("self.rate == 1", "'_==_' applied to '(double, int)'"),
+        ("self.rate * 2 > 1.0", "'_*_' applied to '(double, int)'"),
+        ("self.rate + self.count > 1.0", "'_+_' applied to '(double, int)'"),
+        ("self.count == 'x'", "'_==_' applied to '(int, string)'"),
+        ("self.nope == 1", "undefined field 'nope'"),
+        ("self.time == '2026-01-01T00:00:00Z'", "applied to '(google.protobuf.Timestamp, string)'"),
+        ("self.wait < 5", "applied to '(google.protobuf.Duration, int)'"),
+        ("self.word == 1", "'_==_' applied to '(string, int)'"),
+        ("self.labels.a == 1", "'_==_' applied to '(string, int)'"),
+        ("self.namespace == ''", "undefined field 'namespace'"),
+    ],
+)
+def test_a_rule_that_mixes_types_is_refused(rule: str, problem: str) -> None:
+    properties = {
+        "rate": {"type": "number"},
+        "count": {"type": "integer"},
+        "time": {"type": "string", "format": "date-time"},
+        "wait": {"type": "string", "format": "duration"},
+        "word": {"type": "string", "enum": ["a", "b"]},
+        "labels": {"type": "object", "additionalProperties": {"type": "string"}},
+        "namespace": {"type": "string"},
+    }
+    schema = {"type": "object", "properties": properties, "x-kubernetes-validations": [{"rule": rule}]}
+    [(_, message)] = found(definition(f=schema))
+    assert problem in message
 
 
 @pytest.mark.parametrize(
@@ -138,10 +202,15 @@ def test_old_self_in_the_items_of_an_atomic_list_is_refused() -> None:
         "self.labels.all(k, self.labels[k] != '')",
         "self.list.exists(x, x.__namespace__ == 'a')",
         "self.rate > 0 && self.rate < 1.5",
-        "self.count > 1.5 && 2.5 >= self.count",
+        "self.count > 1.5 && 2.5 >= self.count && self.rate >= self.count",
+        "self.rate > 0 && double(self.count) * self.rate >= 5",
         "self.time < timestamp('2026-01-01T00:00:00Z')",
         "self.port == 1 || self.port == 'http'",
         "self.maybe == null || self.maybe.size() > 1",
+        "self.list.all(x, x.__namespace__.size() < 9) && self.list.map(x, x.__namespace__) == ['a']",
+        "self.wait > duration('1s') && self.word in ['a', 'b']",
+        "!has(oldSelf.rate) || oldSelf.rate <= self.rate",
+        "self.?labels[?'a'].orValue('') == ''",
         "self.matrix.all(row, row.all(cell, cell > 0))",
         "self.byKey['a'].x == 1",
     ],
@@ -150,13 +219,19 @@ def test_rules_are_checked_against_the_types_of_the_schema(rule: str) -> None:
     number = {"type": "integer"}
     properties = {
         "labels": {"type": "object", "additionalProperties": {"type": "string"}},
-        "list": {"type": "array", "items": {"type": "object", "properties": {"namespace": {"type": "string"}}}},
+        "list": {
+            "type": "array",
+            "maxItems": 9,
+            "items": {"type": "object", "properties": {"namespace": {"type": "string"}}},
+        },
         "rate": {"type": "number"},
         "count": number,
         "time": {"type": "string", "format": "date-time"},
         "port": {"x-kubernetes-int-or-string": True},
         "maybe": {"type": "string", "nullable": True},
-        "matrix": {"type": "array", "items": {"type": "array", "items": number}},
+        "matrix": {"type": "array", "maxItems": 9, "items": {"type": "array", "maxItems": 9, "items": number}},
+        "wait": {"type": "string", "format": "duration"},
+        "word": {"type": "string", "enum": ["a", "b"]},
         "byKey": {"type": "object", "additionalProperties": {"type": "object", "properties": {"x": number}}},
     }
     crd = definition(f={"type": "object", "properties": properties, "x-kubernetes-validations": [{"rule": rule}]})

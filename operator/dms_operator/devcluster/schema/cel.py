@@ -9,7 +9,7 @@ from typing import Any
 
 from cel_expr_python import cel
 
-from dms_operator.devcluster.schema.cel_programs import EvaluationError, compiled, run, untyped
+from dms_operator.devcluster.schema.cel_programs import EvaluationError, run, runnable, running
 from dms_operator.devcluster.schema.cel_values import Convert, converter
 from dms_operator.devcluster.schema.correlate import UNKNOWN, old_item, old_items, old_property
 from dms_operator.devcluster.schema.errors import FieldError, duplicate, invalid, required
@@ -99,9 +99,9 @@ def _rule(rule: Mapping[str, Any]) -> Rule:
     message = rule.get("messageExpression", "")
     return Rule(
         rule["rule"].strip(),
-        compiled(untyped(), rule["rule"], cel.Type.BOOL),
+        runnable(rule["rule"]),
         rule.get("message", "").strip(),
-        compiled(untyped(), message, cel.Type.STRING) if message else None,
+        runnable(message) if message else None,
         rule.get("reason") or "FieldValueInvalid",
         rule.get("fieldPath", ""),
         uses_old(rule["rule"]),
@@ -138,7 +138,7 @@ def _own_rules(node: RuleNode, value: Any, old: Any, changed: bool, path: str) -
     comparable = old is not UNKNOWN and old is not None
     convert = node.convert or (lambda same: same)
     data = {"self": convert(value), **({"oldSelf": convert(old)} if node.transition and comparable else {})}
-    activation = untyped().Activation(data)
+    activation = running().Activation(data)
     for rule in node.rules:
         if (comparable if rule.uses_old else changed) and (error := _broken(rule, activation, node, value, path)):
             yield error

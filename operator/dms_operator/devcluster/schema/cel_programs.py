@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from cel_expr_python import cel
-from cel_expr_python.ext import ext_bindings, ext_math, ext_optional, ext_strings
+from cel_expr_python.ext import ext_optional, ext_strings
 from google.protobuf.descriptor_pool import DescriptorPool
 
 
@@ -19,33 +19,65 @@ class EvaluationError(ValueError):
     """An expression that failed while it ran, like a missing key."""
 
 
-def environment(variables: Mapping[str, cel.Type], pool: DescriptorPool | None = None) -> cel.Env:
+_STRINGS = 2
+"""Version of the strings library; `reverse` came with 3, which Kubernetes has not."""
+_ORDERS = {"_<_": "less", "_<=_": "less_equals", "_>_": "greater", "_>=_": "greater_equals"}
+
+
+def environment(variables: Mapping[str, cel.Type]) -> cel.Env:
     """An environment with the extensions that Kubernetes enables as well."""
-    extensions = [
-        ext_strings.ExtStrings(),
-        ext_optional.ExtOptional(),
-        ext_bindings.ExtBindings(),
-        ext_math.ExtMath(),
-    ]
-    return cel.NewEnv(pool, variables=dict(variables), extensions=extensions)
+    return cel.NewEnv(variables=dict(variables), extensions=_extensions())
+
+
+def checking(variables: Mapping[str, cel.Type], pool: DescriptorPool) -> cel.Env:
+    """An environment in which types are checked and nothing runs.
+
+    Kubernetes orders integers against doubles (`cel.CrossTypeNumericComparisons`), which is an option of the Go library
+    alone: here the orders are declared once more, for which the library would not find code.
+    """
+    orders = cel.CelExtension("orders", [_order(operator, name) for operator, name in _ORDERS.items()])
+    return cel.NewEnv(pool, variables=dict(variables), extensions=[*_extensions(), orders])
+
+
+def _extensions() -> list[cel.CelExtensionBase]:
+    return [ext_strings.ExtStrings(_STRINGS), ext_optional.ExtOptional()]
+
+
+def _order(operator: str, name: str) -> cel.FunctionDecl:
+    integer, double = cel.Type.INT, cel.Type.DOUBLE
+    mixed = {f"{name}_int64_double": [integer, double], f"{name}_double_int64": [double, integer]}
+    return cel.FunctionDecl(operator, [cel.Overload(label, cel.Type.BOOL, sides) for label, sides in mixed.items()])
 
 
 @lru_cache(maxsize=1)
-def untyped() -> cel.Env:
-    """The environment in which rules run: types were checked when the definition was accepted."""
+def running() -> cel.Env:
+    """The environment in which rules run."""
     return environment({"self": cel.Type.DYN, "oldSelf": cel.Type.DYN})
+
+
+def runnable(expression: str) -> cel.Expression:
+    """The program of an expression that was checked before; raises CompileError where it cannot be parsed."""
+    try:
+        return running().compile(expression, disable_check=True)
+    except RuntimeError as error:
+        raise CompileError(_compiler_message(str(error))) from error
 
 
 def compiled(env: cel.Env, expression: str, result: cel.Type) -> cel.Expression:
     """The program; raises CompileError, also when it gives something else than `result`."""
-    try:
-        program = env.compile(expression)
-    except RuntimeError as error:
-        raise CompileError(_compiler_message(str(error))) from error
+    program = checked(env, expression)
     actual = program.return_type()
     if actual not in (result, cel.Type.DYN):
         raise CompileError(f"must evaluate to a {result.name().lower()}, not {actual.name().lower()}")
     return program
+
+
+def checked(env: cel.Env, expression: str) -> cel.Expression:
+    """The program, whatever it gives; raises CompileError."""
+    try:
+        return env.compile(expression)
+    except RuntimeError as error:
+        raise CompileError(_compiler_message(str(error))) from error
 
 
 def _compiler_message(text: str) -> str:

@@ -1,7 +1,6 @@
 """A schema as CEL types, so that rules are type-checked against it when a definition is created.
 
-Objects with properties become protobuf messages, built on the fly. Numbers stay dynamic: Kubernetes compares
-them with integers, which the C++ checker refuses.
+Objects with properties become protobuf messages, built on the fly.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from google.protobuf import duration_pb2, struct_pb2, timestamp_pb2, wrappers_pb
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 
-from dms_operator.devcluster.schema.cel_programs import environment
+from dms_operator.devcluster.schema.cel_programs import checking
 from dms_operator.devcluster.schema.cel_values import escaped
 
 Schema = Mapping[str, Any]
@@ -30,9 +29,15 @@ _STRING_FORMATS = {
 _SCALARS = {
     "boolean": (FieldDescriptorProto.TYPE_BOOL, ".google.protobuf.BoolValue"),
     "integer": (FieldDescriptorProto.TYPE_INT64, ".google.protobuf.Int64Value"),
+    "number": (FieldDescriptorProto.TYPE_DOUBLE, ".google.protobuf.DoubleValue"),
     "string": (FieldDescriptorProto.TYPE_STRING, ".google.protobuf.StringValue"),
 }
-_VARIABLES = {"boolean": cel.Type.BOOL, "integer": cel.Type.INT, "string": cel.Type.STRING}
+_VARIABLES = {
+    "boolean": cel.Type.BOOL,
+    "integer": cel.Type.INT,
+    "number": cel.Type.DOUBLE,
+    "string": cel.Type.STRING,
+}
 _TIMES = {"date": cel.Type.TIMESTAMP, "date-time": cel.Type.TIMESTAMP, "duration": cel.Type.DURATION}
 _IDENTITY: Schema = {
     "type": "object",
@@ -48,7 +53,7 @@ def checking_environment(schema: Schema, resource: bool) -> cel.Env:
         schema = {**schema, "properties": {**schema.get("properties", {}), **known}}
     types = _Types()
     own = types.variable(schema)
-    return environment({"self": own, "oldSelf": own}, types.pool())
+    return checking({"self": own, "oldSelf": own}, types.pool())
 
 
 class _Types:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import Any
 
+from dms_operator.devcluster.schema.cel import validate_rules
 from dms_operator.devcluster.schema.cel_checks import check_rules
+from dms_operator.devcluster.schema.cel_literals import pattern_problem
+from dms_operator.devcluster.schema.cel_programs import CompileError
+from dms_operator.devcluster.schema.cost_limits import cost_errors, rule_costs
 from dms_operator.devcluster.schema.errors import FieldError, invalid, required, unsupported
 from dms_operator.devcluster.schema.prune import prune
 from dms_operator.devcluster.schema.validate import Schema, validate
@@ -28,8 +33,14 @@ _LIST_TYPES = ("atomic", "map", "set")
 
 
 def check_schema(schema: Schema, path: str) -> list[FieldError]:
-    """All errors of the schema of a version, whose place in the definition is `path`."""
-    return [*_check_root(schema, path), *_check_node(schema, path, "", True)]
+    """All errors of the schema of a version, whose place in the definition is `path`.
+
+    What rules cost is told of a schema that is right otherwise, or whose rules alone are wrong.
+    """
+    errors = [*_check_root(schema, path), *_check_node(schema, path, "", "")]
+    if all(".x-kubernetes-validations[" in error.field for error in errors):
+        errors.extend(cost_errors(rule_costs(schema, path), path))
+    return errors
 
 
 def _check_root(schema: Schema, path: str) -> Iterator[FieldError]:
@@ -39,8 +50,8 @@ def _check_root(schema: Schema, path: str) -> Iterator[FieldError]:
         yield invalid(f"{path}.type", schema["type"], "must be object at the root")
 
 
-def _check_node(schema: Schema, path: str, role: str, correlatable: bool) -> Iterator[FieldError]:
-    """`role` says what the node is for its parent, "" at the root."""
+def _check_node(schema: Schema, path: str, role: str, lost: str) -> Iterator[FieldError]:
+    """`role` says what the node is for its parent, "" at the root; `lost` below which place old values are lost."""
     for word in sorted(schema.keys() - _KEYWORDS):
         yield _forbidden(f"{path}.{word}", f'unknown field "{word}" in a structural schema')
     yield from _check_type(schema, path, role)
@@ -49,8 +60,8 @@ def _check_node(schema: Schema, path: str, role: str, correlatable: bool) -> Ite
     yield from _check_conditions(schema, path)
     if "default" in schema:
         yield from _check_default(schema, path)
-    yield from check_rules(schema, path, role == "", correlatable)
-    yield from _check_below(schema, path, correlatable)
+    yield from check_rules(schema, path, role == "", lost)
+    yield from _check_below(schema, path, lost)
 
 
 def _check_type(schema: Schema, path: str, role: str) -> Iterator[FieldError]:
@@ -77,19 +88,9 @@ def _check_words(schema: Schema, path: str) -> Iterator[FieldError]:
     for word in ("exclusiveMaximum", "exclusiveMinimum"):
         if not isinstance(schema.get(word, False), bool):
             yield invalid(f"{path}.{word}", schema[word], "must be a boolean beside maximum or minimum")
-    if "pattern" in schema and (problem := _pattern_problem(schema["pattern"])):
+    if "pattern" in schema and (problem := pattern_problem(schema["pattern"])):
         detail = f"must be a valid regular expression, but isn't: {problem}"
         yield invalid(f"{path}.pattern", schema["pattern"], detail)
-
-
-def _pattern_problem(pattern: str) -> str:
-    if re.search(r"\(\?(=|!|<=|<!)", pattern):
-        return "error parsing regexp: invalid or unsupported Perl syntax"
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        return f"error parsing regexp: {error}"
-    return ""
 
 
 def _check_list(schema: Schema, path: str) -> Iterator[FieldError]:
@@ -145,22 +146,30 @@ def _check_default(schema: Schema, path: str) -> Iterator[FieldError]:
     default = schema["default"]
     for unknown in prune(schema, default, resource=False)[1]:
         yield invalid(f"{path}.default", default, f"must not have unknown fields: {unknown}")
-    for error in validate(schema, default):
+    for error in validate(schema, default) or _against_rules(schema, default):
         place = f"{path}.default" + ("" if error.field == "<nil>" else f".{error.field}")
         yield error._replace(field=place)
 
 
-def _check_below(schema: Schema, path: str, correlatable: bool) -> Iterator[FieldError]:
+def _against_rules(schema: Schema, default: Any) -> list[FieldError]:
+    try:
+        return validate_rules(schema, default)
+    except CompileError:  # of the rule itself, which is told at its place
+        return []
+
+
+def _check_below(schema: Schema, path: str, lost: str) -> Iterator[FieldError]:
+    whole = path if schema.get("x-kubernetes-map-type") == "atomic" else ""
     for name, below in sorted(schema.get("properties", {}).items()):
         if path.endswith("openAPIV3Schema") and name == "metadata":
             continue
-        yield from _check_node(below, f"{path}.properties[{name}]", "object fields", correlatable)
+        yield from _check_node(below, f"{path}.properties[{name}]", "object fields", lost or whole)
     rest = schema.get("additionalProperties")
     if isinstance(rest, Mapping):
-        yield from _check_node(rest, f"{path}.additionalProperties", "object fields", correlatable)
+        yield from _check_node(rest, f"{path}.additionalProperties", "object fields", lost)
     if isinstance(schema.get("items"), Mapping):
-        keyed = correlatable and schema.get("x-kubernetes-list-type") == "map"
-        yield from _check_node(schema["items"], f"{path}.items", "array items", keyed)
+        unkeyed = "" if schema.get("x-kubernetes-list-type") == "map" else path
+        yield from _check_node(schema["items"], f"{path}.items", "array items", lost or unkeyed)
 
 
 def _forbidden(field: str, detail: str) -> FieldError:
