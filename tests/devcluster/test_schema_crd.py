@@ -99,11 +99,16 @@ def test_a_schema_that_is_not_structural_is_refused(schema: dict[str, Any], fiel
     assert errors[0][1].startswith(message.partition("<nil>")[0])
 
 
-@pytest.mark.parametrize("pattern", ["(", "^(?!bad)"])
+@pytest.mark.parametrize("pattern", ["(", "^(?!bad)", r"(a)\1", "a{1,1001}", r"a\Z", "(?>a)", "a++", "[a"])
 def test_a_pattern_that_go_cannot_compile_is_refused(pattern: str) -> None:
     assert [error[0] for error in found(definition(f={"type": "string", "pattern": pattern}))] == [
         "properties[f].pattern"
     ]
+
+
+@pytest.mark.parametrize("pattern", ["^(a|b){1,1000}$", r"\p{L}+", "(?i)x", "(?P<name>a)"])
+def test_a_pattern_that_go_knows_is_taken(pattern: str) -> None:
+    assert found(definition(f={"type": "string", "pattern": pattern})) == []
 
 
 @pytest.mark.parametrize(

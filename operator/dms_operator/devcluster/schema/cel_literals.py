@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
+from functools import lru_cache
 
+from cel_expr_python import cel
+
+from dms_operator.devcluster.schema.cel_programs import EvaluationError, run, runnable, running
 from dms_operator.devcluster.schema.cel_tree import Call, ListLiteral, Literal, MapLiteral, Node, walk
 
 
@@ -31,11 +34,14 @@ def _mixed(members: tuple[Node, ...]) -> Iterator[str]:
 
 
 def pattern_problem(pattern: str) -> str:
-    """Why Go cannot compile a pattern, or an empty text."""
-    if re.search(r"\(\?(=|!|<=|<!)", pattern):
-        return "error parsing regexp: invalid or unsupported Perl syntax"
+    """Why Go cannot compile a pattern, or an empty text: both it and the library follow RE2, Python does not."""
     try:
-        re.compile(pattern)
-    except re.error as error:
-        return f"error parsing regexp: {error}"
+        run(_matcher(), running().Activation({"self": pattern}))
+    except EvaluationError as error:
+        return f"error parsing regexp: {str(error).removeprefix('invalid regular expression: ')}"
     return ""
+
+
+@lru_cache(maxsize=1)
+def _matcher() -> cel.Expression:
+    return runnable("''.matches(self)")
