@@ -29,7 +29,13 @@ MINIMAL: dict[str, Any] = {
 
 ALL = {"name": "all", "size": "100%"}
 NO_PROVENANCE = {"name": "entry", "board": "tda4vm", "options": {"estimate-only": "true"}}
+
 ESTIMATE = {**NO_PROVENANCE, "minProvenance": "estimated"}
+
+
+def gated(metric: str, value: float, op: str = "<=") -> dict[str, Any]:
+    """A rollout with one live gate."""
+    return {"rollout": {"waves": [ALL], "gates": [{"metric": metric, "value": value, "op": op}]}}
 
 
 def admission_problems(spec: dict[str, Any], old: dict[str, Any] | None = None) -> list[str]:
@@ -69,7 +75,7 @@ quantizations = st.fixed_dictionaries(
         "precisions": precisions,
         "method": st.sampled_from(["auto", "dynamic", "static", "qat"]),
         "static": st.fixed_dictionaries(
-            {}, optional={"activationBits": st.sampled_from([4, 8, 16]), "mixed": st.booleans()}
+            {}, optional={"activationBits": st.sampled_from([4, 8]), "equalize": st.booleans()}
         ),
     },
 )
@@ -199,6 +205,21 @@ def test_admission_says_what_to_change(change: dict[str, Any], message: str) -> 
             "method qat trains the PyTorch program: give the .pt2 file",
         ),
         ({"model": {"uri": "file:///m", "format": "torchscript"}}, "a TorchScript file does not tell the shapes"),
+        (
+            {"model": {"uri": "s3://m/net.onnx"}, "quantization": {"method": "qat"}},
+            "method qat trains the PyTorch program: give the .pt2 file",
+        ),
+        (gated("p99LatencyMs", 0), "no latency is 0 or less: write milliseconds, such as 33"),
+        (gated("p99LatencyMs", -3.5, ">="), "no latency is 0 or less"),
+        (gated("errorRate", -1), "errorRate is a share of all inferences, from 0 to 1: write 0.01 for one percent"),
+        (gated("errorRate", 5), "errorRate is a share of all inferences, from 0 to 1"),
+        (gated("temperatureCelsius", -300), "nothing is so cold: write degrees Celsius, such as 85"),
+        (
+            {"model": {"uri": "file:///m", "secretRef": {"name": "My_Keys"}}},
+            "needs the name of an object in the cluster: lower-case letters, digits, dashes and dots",
+        ),
+        ({"model": {"uri": "file:///m", "secretRef": {"name": "a..b"}}}, "needs the name of an object in the cluster"),
+        ({"benchmark": {"priorityClassName": "Fast"}}, "needs the name of an object in the cluster"),
     ],
 )
 def test_what_can_never_come_true_is_refused_by_admission_and_by_the_operator(
@@ -223,6 +244,13 @@ def test_what_can_never_come_true_is_refused_by_admission_and_by_the_operator(
         },
         {"dataset": {"uri": "file:///d", "evaluationSamples": 29}, "quantization": {"maxAccuracyDrop": 0.1}},
         {"model": {"uri": "file:///m", "format": "onnx"}, "quantization": {"method": "static"}},
+        {"model": {"uri": "file:///m/net.onnx", "format": "pt2"}, "quantization": {"method": "qat"}},
+        {"model": {"uri": "file:///m/net.onnx"}},
+        {"model": {"uri": "file:///m", "secretRef": {"name": "model-store.v2"}}},
+        gated("p99LatencyMs", 0.5),
+        gated("errorRate", 0),
+        gated("errorRate", 1),
+        gated("temperatureCelsius", -40, ">="),
     ],
 )
 def test_what_can_come_true_is_admitted(change: dict[str, Any]) -> None:

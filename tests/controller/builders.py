@@ -89,6 +89,7 @@ class Script:
     """Fields of BenchmarkFacts to replace."""
     delegation: Delegation | None = None
     model_format: ModelFormat = "pt2"
+    dataset_samples: int | None = 1256
 
     def answer(self, recipe: Recipe) -> StageResult:
         """The answer to a recipe; the same every time."""
@@ -107,7 +108,8 @@ class Script:
     def _facts(self, recipe: Recipe) -> dict[str, Any]:
         match recipe.stage:
             case "resolve":
-                return {"model": MODEL.model_copy(update={"format": self.model_format})}
+                found = {"format": self.model_format, "dataset_samples": self.dataset_samples}
+                return {"model": MODEL.model_copy(update=found)}
             case "quantize":
                 return {"variant": self._variant(recipe)}
             case "convert":

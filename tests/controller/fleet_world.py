@@ -15,7 +15,9 @@ from dms_operator.controller.revision import DIGITS
 from dms_operator.controller.rollout.fleet import Fleet, Gauge, Reading, Vehicle
 from dms_operator.controller.settings import Settings
 
-FLEET_SETTINGS = changed(SETTINGS, fleet={"volume": {"hostPath": {"path": "/var/lib/dms"}}})
+FLEET_SETTINGS = changed(
+    SETTINGS, fleet={"volume": {"hostPath": {"path": "/var/lib/dms"}}, "prometheus": "http://prometheus:9090"}
+)
 VEHICLE_STAGES = ("prefetch", "activate", "deactivate")
 X86: dict[str, Any] = {"name": "car", "board": "generic-x86", "precisions": ["fp32"]}
 LINES: tuple[dict[str, Any], ...] = (

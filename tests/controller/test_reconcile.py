@@ -208,6 +208,22 @@ async def test_a_job_that_the_cluster_refuses_is_told_in_an_event(world: World) 
     assert len(world.cluster.jobs) == 1
 
 
+async def test_a_job_that_the_cluster_refuses_is_told_in_status_until_it_is_taken(world: World) -> None:
+    for _ in range(2):
+        world.cluster.faults["create_job"] = ApiError(403, "Forbidden", "exceeded quota: count/jobs.batch")
+        with pytest.raises(ApiError):
+            await world.reconcile()
+    told = "resolve: the cluster refuses its Job, which is asked for again: exceeded quota: count/jobs.batch"
+    assert world.status["summary"]["message"] == told
+    assert [(each["reason"], each["status"]) for each in world.status["conditions"] if each["type"] == "Ready"] == [
+        ("JobRefused", "False")
+    ]
+    assert world.cluster.writes.count("patch_status driver") == 1
+    await world.reconcile()
+    assert world.status["summary"]["message"] == "resolve"
+    assert [each["job"] for each in world.status["stages"]] == [name.name for name in world.cluster.jobs]
+
+
 async def test_an_event_that_cannot_be_posted_holds_up_nothing(world: World) -> None:
     world.cluster.faults["post_event"] = ApiError(500, "InternalError", "etcd is away")
     await world.reconcile()

@@ -319,56 +319,6 @@ class TestGates:
         assert "p99LatencyMs 41 is not <= 40" in fleet.rollout["message"]
 
 
-class TestNotForVehicles:
-    SNPE: ClassVar[dict[str, Any]] = {"name": "car", "board": "qcs8255", "toolchain": "snpe-sdk"}
-
-    def fleet(self) -> FleetWorld:
-        fleet = fleet_world(2)
-        fleet.edit(targets=[self.SNPE])
-        for name in fleet.vehicles:
-            fleet.move(name, board="qcs8255")
-        return fleet
-
-    def test_what_no_vehicle_can_run_is_refused_before_one_is_touched(self) -> None:
-        fleet = self.fleet().settle()
-        stalled = fleet.condition("Stalled")
-        assert stalled["reason"] == "NotDeployable"
-        assert "build for the same board with toolchain qnn" in stalled["message"]
-        assert not fleet.prefetched and not fleet.rollout
-
-    def test_the_condition_says_so_before_it_is_built(self) -> None:
-        fleet = self.fleet()
-        fleet.reconcile()
-        rolled_out = fleet.condition("RolledOut")
-        assert (rolled_out["status"], rolled_out["reason"]) == ("False", "NotDeployable")
-
-    def test_vehicles_keep_what_they_run(self) -> None:
-        fleet = fleet_world(2).settle()
-        before = dict(fleet.labels)
-        fleet.edit(targets=[self.SNPE])
-        assert fleet.settle().labels == before
-
-    def test_what_was_taken_back_still_leaves_vehicles(self) -> None:
-        fleet = fleet_world(2).settle()
-        stable = fleet.revision()
-        fleet.edit(rollout={"waves": [{"name": "all", "size": "100%", "soak": "9h"}]})
-        next_revision(fleet).settle()
-        fleet.go_away("car-0")
-        fleet.annotate(ABORT, fleet.revision())
-        fleet.settle()
-        assert fleet.labels == {"car-0": fleet.revision(), "car-1": stable}
-        fleet.edit(targets=[self.SNPE])
-        fleet.settle()
-        fleet.come_back("car-0")
-        assert set(fleet.settle().labels.values()) == {stable}
-
-
-def test_without_a_folder_on_vehicles_the_message_says_what_to_set() -> None:
-    done = world(rollout={"waves": [{"name": "fleet", "size": "100%"}]}).run()
-    assert done.condition("Stalled")["reason"] == "FleetNotConfigured"
-    assert "fleet.volume" in done.condition("Stalled")["message"]
-
-
 def test_vehicles_without_a_target_are_not_of_the_rollout() -> None:
     fleet = fleet_world(2)
     fleet.vehicles["other"] = replace(fleet.vehicles["car-0"], name="other", board=ENTRY["board"])

@@ -9,9 +9,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from controller.builders import START
+from dms_operator.api.rollout import MetricName
 from dms_operator.controller.caches import ObjectName
 from dms_operator.controller.prometheus import ANSWER_LIMIT, PER_VEHICLE, POINTS
-from dms_operator.controller.rollout.fleet import Fleet, Gauge, MetricName, Reading, ReadingsWanted, Vehicle
+from dms_operator.controller.rollout.fleet import Fleet, Gauge, Reading, ReadingsWanted, Vehicle
 from dms_operator.controller.rollout_readings import QUERIES, Readings, heard, query, worst
 from dms_operator.controller.settings import FleetSettings
 

@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import pytest
 
+from dms_operator.api.rollout import MetricName
 from dms_operator.controller.caches import ObjectName
 from dms_operator.controller.rollout.fleet import Fleet as Seen
-from dms_operator.controller.rollout.fleet import Gauge, MetricName, ReadingsWanted
+from dms_operator.controller.rollout.fleet import Gauge, ReadingsWanted
 from dms_operator.controller.rollout_readings import QUERIES, Readings
 from dms_operator.controller.settings import FleetSettings
 from e2e.conftest import FakeStages

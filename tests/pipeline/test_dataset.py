@@ -13,7 +13,7 @@ import model_fixtures
 from dms_operator.api.errors import DatasetInvalid
 from dms_operator.api.stages import TensorSpec
 from dms_operator.pipeline.dataset import load_dataset
-from pipeline.stages import Stages, Writer, refused, succeeded
+from pipeline.stages import Stages, Writer, refused
 
 FRAMES = TensorSpec(name="frames", shape=[1, 3, 16, 16])
 LIMIT = 1 << 30
@@ -59,7 +59,7 @@ def test_each_bad_dataset_ends_resolve_with_its_own_message(writer: Writer, mess
 def test_a_label_free_metric_takes_a_dataset_without_labels(stages: Stages) -> None:
     model = model_fixtures.tiny_classifier(stages.root / "net.onnx")
     dataset = model_fixtures.dataset_without_labels(stages.root / "data.npz")
-    assert stages.resolve(model, dataset, labels_required=False).failure is None
+    assert stages.resolve(model, dataset, metric="cosine").failure is None
 
 
 def test_a_missing_dataset_is_named(stages: Stages) -> None:
@@ -208,23 +208,6 @@ def test_two_members_that_mean_one_array_are_refused(tmp_path: Path) -> None:
         archive.writestr("frames", archive.read("frames.npy"))
     with pytest.raises(DatasetInvalid, match="two arrays named frames"):
         load_dataset(path, [FRAMES], LIMIT)
-
-
-@pytest.mark.parametrize("odd", [-5, 3, 2**62, 2**63 - 1])
-def test_labels_that_are_no_class_of_the_model_end_in_resolve(odd: int, stages: Stages) -> None:
-    labels = np.array([0, 1, 2, odd])
-    model = model_fixtures.tiny_classifier(stages.root / "net.onnx")
-    data = saved(stages.root / "data.npz", frames=np.zeros((4, 3, 16, 16), np.float32), labels=labels)
-    message = refused(stages.resolve(model, data), "DatasetInvalid")
-    assert f"the labels go from {labels.min()} to {labels.max()}, but the model has the classes 0 to 2" in message
-
-
-def test_a_metric_without_labels_does_not_look_at_them(stages: Stages) -> None:
-    model = model_fixtures.tiny_classifier(stages.root / "net.onnx")
-    data = saved(stages.root / "data.npz", frames=np.zeros((4, 3, 16, 16), np.float32), labels=np.full(4, 2**62))
-    facts = succeeded(stages.resolve(model, data, labels_required=False)).model
-    assert facts is not None
-    assert facts.classes is None
 
 
 def test_an_archive_of_thousands_of_arrays_is_refused(tmp_path: Path) -> None:

@@ -132,8 +132,8 @@ def test_the_same_samples_give_the_same_bytes(
 @pytest.mark.parametrize(
     ("fields", "static", "message"),
     [
-        ({**INT8, "toolchain": "onnxruntime"}, {"activation_bits": 16}, "takes no 16-bit activations"),
-        ({**INT8, "toolchain": "onnxruntime"}, {"mixed": True}, "mixed precision is not made for onnxruntime"),
+        ({**INT8, "toolchain": "onnxruntime"}, {"activation_bits": 16}, "has kernels for 8-bit activations alone"),
+        ({**INT8, "toolchain": "onnxruntime"}, {"mixed": True}, "has kernels for 8-bit activations alone"),
         (INT8, {"mixed": True, "activation_bits": 16}, "nothing left to widen"),
     ],
 )

@@ -117,10 +117,10 @@ def test_a_mixture_widens_only_layers_that_tidl_lets_differ_from_their_neighbour
 @pytest.mark.parametrize(
     ("static", "message"),
     [
-        ({"symmetric_activations": False}, "symmetric scales only, one per tensor"),
-        ({"per_channel": True}, "symmetric scales only, one per tensor"),
-        ({"rounding": "learned"}, "not learned for power-of-two scales"),
-        ({"mixed": True, "activation_bits": 16}, "w16a16 power-of-two per-tensor has nothing left to widen"),
+        ({"symmetric_activations": False}, "scales are powers of two, one for a tensor, symmetric"),
+        ({"per_channel": True}, "scales are powers of two, one for a tensor, symmetric"),
+        ({"rounding": "learned"}, "not learned: leave out"),
+        ({"mixed": True, "activation_bits": 16}, "mixed has nothing left to widen"),
     ],
 )
 def test_what_tda4vm_cannot_run_is_refused(static: dict[str, Any], message: str, ladder: Ladder) -> None:

@@ -54,6 +54,11 @@ def fewest_samples(limit: float) -> int:
     return math.ceil(math.log(1 - ACCURACY) / math.log1p(-limit) - 1e-9)
 
 
+def provable_drop(samples: int) -> float:
+    """The smallest limit that so many samples without any loss prove; the other way round of `fewest_samples`."""
+    return -math.expm1(math.log(1 - ACCURACY) / samples)
+
+
 @lru_cache(maxsize=4096)
 def deciding_samples(lost: int, gained: int, samples: int, limit: float) -> int | None:
     """How many samples would decide, were shares of lost and gained samples to stay as they are.

@@ -103,11 +103,19 @@ SAMPLES = (
     ),
 )
 
+
+def _trains_no_program(spec: DeploymentSpec) -> bool:
+    model = spec.model
+    named = model.format == "auto" and model.uri.endswith(".onnx")
+    return spec.quantization.method == "qat" and (named or model.format in ("onnx", "torchscript"))
+
+
 PROGRAMS = (
     Contradiction(
         "method qat trains the PyTorch program: give the .pt2 file of torch.export.save, or another method",
-        "self.quantization.method != 'qat' || !(self.model.format in ['onnx', 'torchscript'])",
-        lambda spec: spec.quantization.method == "qat" and spec.model.format in ("onnx", "torchscript"),
+        "self.quantization.method != 'qat' || !(self.model.format in ['onnx', 'torchscript'] || "
+        "self.model.format == 'auto' && self.model.uri.endsWith('.onnx'))",
+        _trains_no_program,
     ),
     Contradiction(
         "a TorchScript file does not tell the shapes of its inputs: write model.inputs, such as "

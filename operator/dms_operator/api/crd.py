@@ -10,7 +10,16 @@ from pydantic.json_schema import GenerateJsonSchema
 from .labels import GROUP, KIND, PLURAL, VERSION
 from .patterns import WORDS
 from .quantities import ABOVE_ZERO
-from .rules import QUANTITIES, above_zero_rule, pattern_rule, quantity_rule, spec_rules, target_rules, wave_rule
+from .rules import (
+    QUANTITIES,
+    above_zero_rule,
+    gate_rules,
+    pattern_rule,
+    quantity_rule,
+    spec_rules,
+    target_rules,
+    wave_rule,
+)
 from .spec import DeploymentSpec
 from .status import DeploymentStatus
 
@@ -99,8 +108,9 @@ def spec_schema() -> Schema:
     schema = _structural(DeploymentSpec, "field")
     targets = schema["properties"]["targets"]["items"]
     targets["x-kubernetes-validations"] = [rule.to_wire() for rule in target_rules()]
-    waves = schema["properties"]["rollout"]["properties"]["waves"]
-    waves["x-kubernetes-validations"] = [wave_rule().to_wire()]
+    rollout = schema["properties"]["rollout"]["properties"]
+    rollout["waves"]["x-kubernetes-validations"] = [wave_rule().to_wire()]
+    rollout["gates"]["items"]["x-kubernetes-validations"] = [rule.to_wire() for rule in gate_rules()]
     schema["x-kubernetes-validations"] = [rule.to_wire() for rule in spec_rules()]
     return schema
 

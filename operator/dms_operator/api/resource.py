@@ -6,6 +6,7 @@ from pydantic import Field, ValidationError
 
 from .base import Observed
 from .errors import InvalidSpec
+from .patterns import WORDS
 from .spec import DeploymentSpec
 from .status import DeploymentStatus
 
@@ -38,7 +39,8 @@ def parse_spec(body: dict[str, Any]) -> DeploymentSpec:
 
 def _problem(detail: Any) -> str:
     path = ".".join(str(part) for part in ("spec", *detail["loc"]))
-    return f"{path}: {detail['msg'].removeprefix('Value error, ')}"
+    words = WORDS.get(detail.get("ctx", {}).get("pattern"))
+    return f"{path}: {words or detail['msg'].removeprefix('Value error, ')}"
 
 
 def parse_status(body: dict[str, Any]) -> DeploymentStatus:

@@ -1,5 +1,7 @@
 """`spec.rollout`: how a built model reaches the fleet (fields and state machine: docs/rollout.md)."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -7,6 +9,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from . import patterns
 from .base import Model, Name
+from .node_labels import NodeLabels
 from .quantities import AboveZero, Duration
 
 CountOrPercent = Annotated[str, StringConstraints(pattern=patterns.COUNT_OR_PERCENT, max_length=6)]
@@ -15,18 +18,13 @@ SomeOrPercent = Annotated[str, StringConstraints(pattern=patterns.SOME_OR_PERCEN
 """The same, and not none: to stop a rollout there is spec.suspend."""
 MAX_WAVES = 20
 
-Labels = Annotated[
-    dict[Annotated[str, StringConstraints(max_length=253)], Annotated[str, StringConstraints(max_length=63)]],
-    Field(max_length=16),
-]
-
 
 class FleetSelector(Model):
     """Which nodes are the fleet."""
 
-    match_labels: Labels = {}
+    match_labels: NodeLabels = {}
     """Labels that a fleet node carries; the target's board type is always asked for as well."""
-    exclude_labels: Labels = {}
+    exclude_labels: NodeLabels = {}
     """A node that carries one of these is left out."""
 
 
@@ -97,10 +95,37 @@ class UpdateWindow(Model):
         return name
 
 
+MetricName = Literal["p99LatencyMs", "errorRate", "temperatureCelsius"]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a metric may be held against, so that a reading can pass and another cannot: in words, as CEL, in Python."""
+
+    words: str
+    rule: str
+    hold: Callable[[float], bool]
+
+
+METRIC_BOUNDS: dict[MetricName, Bounds] = {
+    "p99LatencyMs": Bounds(
+        "no latency is 0 or less: write milliseconds, such as 33", "self.value > 0.0", lambda value: value > 0
+    ),
+    "errorRate": Bounds(
+        "errorRate is a share of all inferences, from 0 to 1: write 0.01 for one percent",
+        "self.value >= 0.0 && self.value <= 1.0",
+        lambda value: 0 <= value <= 1,
+    ),
+    "temperatureCelsius": Bounds(
+        "nothing is so cold: write degrees Celsius, such as 85", "self.value > -273.15", lambda value: value > -273.15
+    ),
+}
+
+
 class MetricGate(Model):
     """A live metric that must stay within a bound while a wave soaks."""
 
-    metric: Literal["p99LatencyMs", "errorRate", "temperatureCelsius"]
+    metric: MetricName
     """The metric, as exported by the fleet's runtime."""
     op: Literal["<=", ">="] = "<="
     """How the metric is held against the value."""
@@ -112,6 +137,12 @@ class MetricGate(Model):
     """Readings that must pass."""
     failure_limit: int = Field(default=0, ge=0, le=10_000)
     """Readings that may fail."""
+
+    @model_validator(mode="after")
+    def _value_can_decide(self) -> Self:
+        if not METRIC_BOUNDS[self.metric].hold(self.value):
+            raise ValueError(METRIC_BOUNDS[self.metric].words)
+        return self
 
 
 class RolloutSpec(Model):

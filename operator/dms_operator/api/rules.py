@@ -9,7 +9,7 @@ from .contradictions import contradiction_rules
 from .option_rules import option_rules
 from .patterns import WORDS
 from .quantities import Duration, Energy, Memory, Power, Quantity, Share
-from .rollout import MAX_WAVES
+from .rollout import MAX_WAVES, METRIC_BOUNDS
 from .rule import Rule, quoted
 
 
@@ -99,6 +99,13 @@ def wave_rule() -> Rule:
         f"{unit.format('i')} != {unit.format('j')} || {number.format('i')} <= {number.format('j')}))",
         "a wave is smaller than one before it: sizes are cumulative, so make it larger or move it to the front",
     )
+
+
+def gate_rules() -> list[Rule]:
+    """No live metric is held against a bound that no reading, or every one, meets."""
+    return [
+        Rule(f"self.metric != '{metric}' || {bounds.rule}", bounds.words) for metric, bounds in METRIC_BOUNDS.items()
+    ]
 
 
 def store_rule() -> Rule:

@@ -14,19 +14,19 @@ from .capabilities import BOARDS, PRECISIONS, BoardType, Precision, ToolchainNam
 from .contradictions import contradictions
 from .end_to_end import EndToEnd
 from .errors import InvalidSpec
+from .node_labels import NodeLabels
 from .quantities import AboveZero, Duration, Memory, Power, Share
 from .quantization import StaticForm
 from .rollout import RolloutSpec
 from .rules import PROVABLE_DROP, STATIC_FORM, WHOLE_DROP
 from .stages import Calibration, Metric, ProfileName, Provenance, TensorSpec
+from .static_forms import lack_of
 from .target_options.check import check_options
 
 Uri = Annotated[str, StringConstraints(pattern=patterns.URI, max_length=1024)]
 StoreUri = Annotated[str, StringConstraints(pattern=patterns.STORE_URI, max_length=1024)]
 Sha256 = Annotated[str, StringConstraints(pattern=patterns.SHA256, max_length=64)]
-LabelValue = Annotated[str, StringConstraints(max_length=63)]
-PriorityClassName = Annotated[str, StringConstraints(pattern=patterns.PRIORITY_CLASS, max_length=253)]
-LabelKey = Annotated[str, StringConstraints(max_length=253)]
+ObjectName = Annotated[str, StringConstraints(pattern=patterns.OBJECT_NAME, max_length=253)]
 OptionKey = Annotated[str, StringConstraints(max_length=63)]
 OptionValue = Annotated[str, StringConstraints(max_length=2048)]
 """Long enough for lists of layers' names."""
@@ -35,7 +35,7 @@ OptionValue = Annotated[str, StringConstraints(max_length=2048)]
 class SecretReference(Model):
     """A Secret in the deployment's namespace."""
 
-    name: str = Field(min_length=1, max_length=253)
+    name: ObjectName
     """Name of the Secret."""
 
 
@@ -129,7 +129,7 @@ class TargetSpec(Model):
         default=None, min_length=1, max_length=len(PRECISIONS), json_schema_extra={"x-kubernetes-list-type": "set"}
     )
     """Overrides quantization.precisions for this target."""
-    node_selector: dict[LabelKey, LabelValue] = Field(default={}, max_length=16)
+    node_selector: NodeLabels = {}
     """Further labels that the board's node must carry."""
     options: dict[OptionKey, OptionValue] = Field(default={}, max_length=32)
     """Toolchain options (docs/qualcomm.md, docs/tda4vm.md); one that the toolchain does not know is refused."""
@@ -184,7 +184,7 @@ class BenchmarkSpec(Model):
     min_provenance: Provenance = "simulated"
     """Weakest accepted origin of every figure that a gate rests on: measured (on the board), simulated, estimated or
     host."""
-    priority_class_name: PriorityClassName | None = None
+    priority_class_name: ObjectName | None = None
     """PriorityClass of the benchmark pods: of those that wait for a board, the highest priority is next."""
     simulation_samples: int = Field(default=16, ge=1, le=1000)
     """Evaluation samples that run through the vendor's functional simulator where there is one; a board runs all."""
@@ -245,12 +245,20 @@ class DeploymentSpec(Model):
                 why = refusal(toolchain, precision, target.board)
                 if why:
                     raise ValueError(f"{precision} is not possible for {target.board}: {why}")
+                self._check_form(target, precision)
             if self.quantization.method == "dynamic" and toolchain != "onnxruntime":
                 raise ValueError(
                     f"dynamic quantization does not run on {target.board}'s NPU: use method auto, static or qat, "
                     "or toolchain onnxruntime"
                 )
         return self
+
+    def _check_form(self, target: TargetSpec, precision: Precision) -> None:
+        """The operator alone tells it: the rules would take the rest of what a CRD may hold."""
+        form = self.quantization.static
+        lack = lack_of(target.effective_toolchain(), precision, form) if form else None
+        if lack:
+            raise ValueError(f"target {target.name}: {lack}")
 
     @model_validator(mode="after")
     def _nothing_contradicts(self) -> Self:

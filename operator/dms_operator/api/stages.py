@@ -59,8 +59,8 @@ class ResolveRecipe(Model):
     model_format: Literal["auto", "pt2", "torchscript", "onnx"] = "auto"
     inputs: list[TensorSpec] | None = None
     dataset_uri: str | None = None
-    labels_required: bool = True
-    """False for a label-free metric (cosine)."""
+    metric: Metric = "top1"
+    """What the dataset's labels have to fit; cosine needs none."""
 
 
 class QuantizeRecipe(Model):

@@ -8,7 +8,8 @@ from ..api.spec import DeploymentSpec
 from ..api.status import GateOutcome
 from . import gates
 from .ladder import PROOF_GATES, RUNG_GATES, Candidate
-from .survey import QUANTIZED, TargetSurvey
+from .rungs import QUANTIZED
+from .survey import TargetSurvey
 from .text import loss
 
 

@@ -107,6 +107,8 @@ class Observed:
     """Only with spec.rollout."""
     vehicle_jobs: Mapping[str, JobView] = field(default_factory=dict)
     """Jobs on vehicles, by full recipe digest; none of them is in `jobs`."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Names of Jobs that the cluster has just refused to create, and why."""
 
 
 def observe(

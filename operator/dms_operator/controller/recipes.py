@@ -16,9 +16,6 @@ __all__ = [
     "resolve_recipe",
 ]
 
-LABEL_FREE = "cosine"
-"""The metric that needs no labels."""
-
 
 def resolve_recipe(spec: DeploymentSpec, settings: Settings) -> ResolveRecipe:
     """Fetch and check model and dataset."""
@@ -29,7 +26,7 @@ def resolve_recipe(spec: DeploymentSpec, settings: Settings) -> ResolveRecipe:
         model_format=spec.model.format,
         inputs=spec.model.inputs,
         dataset_uri=spec.dataset.uri,
-        labels_required=spec.dataset.metric != LABEL_FREE,
+        metric=spec.dataset.metric,
     )
 
 

@@ -189,13 +189,29 @@ class Reconciler:
             await writer.label(body, node, marks, seen)
         deleted = [await writer.delete(job, seen) for job in steps.delete]
         for manifest in steps.create:
-            await writer.create(body, manifest)
+            await self._create(body, observed, manifest)
+        written = await self._tell(body, observed, steps)
+        return any(deleted) or bool(steps.create) or written
+
+    async def _create(self, body: Raw, observed: Observed, manifest: Raw) -> None:
+        """Create a Job. What the cluster has against it is told in status, for it will be asked again and again."""
+        try:
+            await self._writer.create(body, manifest)
+        except ApiError as error:
+            if error.is_refusal:
+                seen = replace(observed, refused={manifest["metadata"]["name"]: error.message})
+                await self._tell(body, observed, plan(seen, self._settings, self._now()))
+            raise
+
+    async def _tell(self, body: Raw, observed: Observed, steps: Plan) -> bool:
+        """Write a plan's status, and post its events with it; says whether the status is another one."""
+        name = ObjectName.of(body)
         self._progress.status_known(name, body["spec"], steps.status)
         written = await self._write_status(body, observed.status, steps.status)
         for event in steps.events if written else ():
             log_event(name, event, steps.status)
-            await writer.post(body, event)
-        return any(deleted) or bool(steps.create) or written
+            await self._writer.post(body, event)
+        return written
 
     async def _write_status(self, body: Raw, before: DeploymentStatus, after: DeploymentStatus) -> bool:
         if before == after:

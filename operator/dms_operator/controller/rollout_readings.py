@@ -14,9 +14,10 @@ from string import Template
 
 import aiohttp
 
+from ..api.rollout import MetricName
 from .object_cache import ObjectName
 from .prometheus import POINTS, TIMEOUT, Prometheus, Unreadable
-from .rollout.fleet import Fleet, Gauge, MetricName, Reading, ReadingsWanted
+from .rollout.fleet import Fleet, Gauge, Reading, ReadingsWanted
 from .rollout.naming import ARTIFACT_DIGITS
 from .settings import FleetSettings
 

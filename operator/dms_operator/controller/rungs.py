@@ -15,11 +15,14 @@ CHEAPEST_FIRST: tuple[Precision, ...] = ("int8", "int4", "fp16", "fp32")
 """Precisions by latency, cheapest first: the SA8255 cost model gives the reference net w8a8 137 us, w4a8 155 us, w4a16
 360 us, fp16 481 us (docs/quantization.md). int4 saves memory, not time."""
 
+QUANTIZED: tuple[Precision, ...] = ("int8", "int4")
+"""Precisions of integers, whose loss depends on how they are made."""
+
 CALIBRATIONS: tuple[Calibration, ...] = ("minmax", "percentile", "entropy", "mse")
 """Calibrations of `auto`: minmax is cheapest and usually enough; the others clip outliers ever more costly."""
 
 WIDENING: frozenset[ToolchainName] = frozenset({"qnn", "snpe-sdk", "tidl"})
-"""Toolchains that take 16-bit activations, for all or some tensors (pipeline/schemes.py: why not the others)."""
+"""Toolchains that take 16-bit activations, for all or some tensors (api/static_forms.py: why not onnxruntime)."""
 
 NARROW_INT4: frozenset[ToolchainName] = frozenset({"qnn", "snpe-sdk"})
 """Toolchains whose int4 has 16-bit activations of its own, and takes 8 bits (w4a8) as well: those of Qualcomm's HTP."""

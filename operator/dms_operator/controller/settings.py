@@ -11,11 +11,11 @@ from ..api.base import Model
 from ..api.capabilities import ToolchainName
 from ..api.log_lines import FORMAT_VARIABLE, LogFormat
 from ..api.quantities import Duration
+from ..api.rollout import MetricName
 from ..api.stages import REQUEST_VARIABLE, StageName
 from ..api.tracing import PARENT_VARIABLE
 from ..api.vehicle import FLEET_FOLDER_VARIABLE
 from ..artifacts.signing import KEY_VARIABLES
-from .rollout.fleet import MetricName
 
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
 FILE_ROOTS_VARIABLE = "DMS_FILE_ROOTS"

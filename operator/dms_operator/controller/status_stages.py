@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
+from ..api import reasons
 from ..api.stages import Failure, StageResult
 from ..api.status import StageState, StageStatus
 from .observation import BoardCount, JobView, Observed
@@ -39,13 +40,21 @@ def _entry(
     step: Step, observed: Observed, old: StageStatus | None, started: Mapping[str, str], now: datetime
 ) -> StageStatus:
     if step.digest in started:
-        return _new(step, "Pending", started[step.digest])
+        return _started(step, started[step.digest], observed.refused)
     job = observed.jobs.get(step.digest)
     if step.fact is None:
         return _unfinished(step, job, observed.boards, now)
     state: StageState = "Succeeded" if isinstance(step.fact, StageResult) else "Failed"
     entry = _new(step, state, job.name if job else old.job if old else "")
     return entry.model_copy(update=_outcome(step.fact) | _times(job, old))
+
+
+def _started(step: Step, job: str, refused: Mapping[str, str]) -> StageStatus:
+    if job not in refused:
+        return _new(step, "Pending", job)
+    message = f"the cluster refuses its Job, which is asked for again: {refused[job]}"
+    update = {"reason": reasons.JOB_REFUSED, "message": clip(message, 2048)}
+    return _new(step, "Pending", "").model_copy(update=update)
 
 
 def _new(step: Step, state: StageState, job: str) -> StageStatus:

@@ -1,21 +1,20 @@
 """Walk through the pipeline as far as the facts reach: which stages are needed, and how each target stands."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..api.capabilities import Precision, is_baseline
+from ..api.errors import InvalidSpec, ToolchainUnavailable
 from ..api.spec import DeploymentSpec, TargetSpec
 from ..api.stages import Failure, Recipe, StageResult
 from ..api.status import GateStatus
 from . import gates, recipes
 from .ladder import Candidate, lacks_samples, worth_trying
+from .prospects import hopeless
 from .proven import History
-from .rungs import CHEAPEST_FIRST, REFERENCE, Rung, rungs
+from .rungs import CHEAPEST_FIRST, QUANTIZED, REFERENCE, Rung, rungs
 from .settings import Settings
 from .steps import Fact, Step, Steps
-
-QUANTIZED: tuple[Precision, ...] = ("int8", "int4")
-"""Precisions of integers, whose loss depends on how they are made."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +70,12 @@ def survey(
     """
     steps = Steps(know)
     model = steps.ask("resolve", recipes.resolve_recipe(spec, settings))
+    blockers = {target.name: _blocker(spec, settings, target, model) for target in spec.targets}
     reference: Fact = None
-    if isinstance(model, StageResult):
+    if isinstance(model, StageResult) and not all(blockers.values()):
         recipe = recipes.quantize_recipe(spec, settings, REFERENCE, "onnxruntime", _digest(model), None)
         reference = steps.ask("quantize fp32", recipe)
-    walk = _Walk(spec, settings, steps, steps.ask, model, reference, history)
+    walk = _Walk(spec, settings, steps, steps.ask, model, reference, blockers, history)
     targets = [walk.target(target) for target in spec.targets]
     if not steps.by_digest.keys() >= set(known):
         targets = [walk.look_ahead(each) for each in targets]
@@ -90,18 +90,17 @@ class _Walk:
     ask: Callable[[str, Recipe, TargetSpec | None], Fact]
     model: Fact
     reference: Fact
+    blockers: Mapping[str, Failure | None]
+    """Why nothing can be tried, by target."""
     history: History | None
     recalls: bool = False
     """Whether only what succeeded before is asked for, however far up."""
 
     def target(self, target: TargetSpec) -> TargetSurvey:
         """Try the target's rungs until one passes, one is not finished, or one shows that no other will."""
-        for fact in (self.model, self.reference):
+        for fact in (self.model, self.blockers[target.name], self.reference):
             if isinstance(fact, Failure):
                 return TargetSurvey(target, blocker=fact)
-        blocker = _impossible(self.spec, target) or self._without_image(target) or self._without_frames()
-        if blocker:
-            return TargetSurvey(target, blocker=blocker)
         if self.reference is None:
             return TargetSurvey(target)
         return TargetSurvey(target, list(self._climb(target)), trainable=self._trainable)
@@ -223,21 +222,6 @@ class _Walk:
         )
         return self.ask(f"benchmark {target.name} {name}", recipe, target)
 
-    def _without_frames(self) -> Failure | None:
-        wanted = self.spec.benchmark.end_to_end
-        if wanted is None or not isinstance(self.model, StageResult) or self.model.model is None:
-            return None
-        why = wanted.refusal({tensor.name: tensor.shape for tensor in self.model.model.inputs})
-        return Failure(reason="InvalidSpec", message=why, retryable=False) if why else None
-
-    def _without_image(self, target: TargetSpec) -> Failure | None:
-        toolchain = target.effective_toolchain()
-        for stage in ("convert", "benchmark"):
-            if not self.settings.images.of(stage, toolchain):
-                message = f"The operator has no {stage} image for {toolchain}: set images.{stage}.{toolchain}"
-                return Failure(reason="ToolchainUnavailable", message=message, retryable=False)
-        return None
-
 
 def deployable(spec: DeploymentSpec, target: TargetSpec) -> list[Precision]:
     """The target's precisions that its toolchain can deploy, cheapest latency first."""
@@ -245,11 +229,23 @@ def deployable(spec: DeploymentSpec, target: TargetSpec) -> list[Precision]:
     return [each for each in CHEAPEST_FIRST if each in asked and not is_baseline(toolchain, each)]
 
 
-def _impossible(spec: DeploymentSpec, target: TargetSpec) -> Failure | None:
-    if deployable(spec, target):
-        return None
-    message = f"fp32 is only the host baseline of {target.board}: add int8 to the target's precisions"
-    return Failure(reason="InvalidSpec", message=message, retryable=False)
+def _blocker(spec: DeploymentSpec, settings: Settings, target: TargetSpec, model: Fact) -> Failure | None:
+    """Why nothing can be tried for a target, as far as is known before any variant is made."""
+    precisions = deployable(spec, target)
+    if not precisions:
+        message = f"fp32 is only the host baseline of {target.board}: add int8 to the target's precisions"
+        return Failure(reason=InvalidSpec.reason, message=message, retryable=False)
+    facts = model.model if isinstance(model, StageResult) else None
+    return _without_image(settings, target) or (hopeless(spec, precisions, facts) if facts else None)
+
+
+def _without_image(settings: Settings, target: TargetSpec) -> Failure | None:
+    toolchain = target.effective_toolchain()
+    for stage in ("convert", "benchmark"):
+        if not settings.images.of(stage, toolchain):
+            message = f"The operator has no {stage} image for {toolchain}: set images.{stage}.{toolchain}"
+            return Failure(reason=ToolchainUnavailable.reason, message=message, retryable=False)
+    return None
 
 
 def _digest(result: StageResult) -> str:

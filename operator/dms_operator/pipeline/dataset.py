@@ -58,11 +58,17 @@ def load_dataset(path: Path, inputs: list[TensorSpec], limit_bytes: int, labels_
         count = _check_shapes(headers, inputs)
         _check_labels(headers, count)
         with np.load(path, allow_pickle=False) as file:
-            labels: Array | None = file[LABELS] if LABELS in headers else None
+            labels = _flat(file[LABELS]) if LABELS in headers else None
             arrays = {spec.name: _stored(file.zip, f"{spec.name}.npy") for spec in inputs}
     for name, array in (arrays if labels is None else {**arrays, LABELS: labels}).items():
         _refuse_nan(name, array)
     return Dataset(tuple(inputs), arrays, labels)
+
+
+def _flat(labels: Array) -> Array:
+    """Class numbers [N, 1] are those of [N], as a column of a table is saved."""
+    is_column = labels.ndim == 2 and labels.shape[1] == 1 and np.issubdtype(labels.dtype, np.integer)
+    return labels[:, 0] if is_column else labels
 
 
 def _stored(archive: zipfile.ZipFile, member: str) -> StoredArray | Array:

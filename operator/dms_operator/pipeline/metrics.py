@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..api.confidence import drop_high, drop_low
-from ..api.errors import DatasetInvalid
 from ..api.stages import AccuracyFacts, DropInterval, Metric
 from .bootstrap import paired_bounds
+from .labels import are_scores, check_class_labels, check_scores, check_values, required
 
 Array = NDArray[Any]
 
@@ -37,10 +37,10 @@ def score(
             _bootstrap(len(outputs), lambda i: float(per_sample[i].mean()), seed),
         )
     elif metric == "mae":
-        errors = _absolute_errors(outputs, _required(labels, metric))
+        errors = _absolute_errors(outputs, required(labels, metric))
         value, interval = float(errors.mean()), _bootstrap(len(outputs), lambda i: float(errors[i].mean()), seed)
     else:
-        value, interval = _classified(metric, outputs, _required(labels, metric), seed)
+        value, interval = _classified(metric, outputs, required(labels, metric), seed)
     return AccuracyFacts(
         metric=metric,
         value=value,
@@ -71,7 +71,7 @@ def drop_interval(
         away = 1 - _cosine(outputs, reference)
         low, high = paired_bounds(count, lambda i: float(away[i].mean()), seed)
         return _interval(low, high)
-    known = _required(labels, metric)
+    known = required(labels, metric)
     if metric == "mae":
         worse = _absolute_errors(outputs, known) - _absolute_errors(reference, known)
         low, high = paired_bounds(count, lambda i: float(worse[i].mean()), seed)
@@ -131,44 +131,16 @@ def _classified(metric: Metric, outputs: Array, labels: Array, seed: int) -> tup
     return macro_f1(predicted, labels), _bootstrap(len(labels), lambda i: macro_f1(predicted[i], labels[i]), seed)
 
 
-def _required(labels: Array | None, metric: Metric) -> Array:
-    if labels is None:
-        raise DatasetInvalid(f"the metric {metric} needs labels", hint="Add labels [N] to the dataset, or use cosine")
-    return labels
-
-
 def _classes(outputs: Array) -> Array:
-    if outputs.ndim < 2 or outputs.shape[-1] < 2 or int(np.prod(outputs.shape[1:-1])) != 1:
-        raise DatasetInvalid(
-            f"the model's first output has shape {list(outputs.shape[1:])}, which is not one score per class",
-            hint="Put the class scores first, or use spec.dataset.metric: mae or cosine",
-        )
+    check_scores(outputs.shape[1:])
     classes: Array = outputs.reshape(len(outputs), -1).argmax(axis=1)
     return classes
 
 
-def check_class_labels(labels: Array, classes: int, samples: int) -> None:
-    """Raise DatasetInvalid unless there is a class number below `classes` for each sample."""
-    if labels.shape != (samples,) or not np.issubdtype(labels.dtype, np.integer):
-        raise DatasetInvalid(
-            f"the labels are {labels.dtype} of shape {list(labels.shape)}, not one class number per sample",
-            hint="Save labels as int64 [N], or use spec.dataset.metric: mae for values, cosine without labels",
-        )
-    if labels.min() < 0 or labels.max() >= classes:
-        raise DatasetInvalid(
-            f"the labels go from {labels.min()} to {labels.max()}, but the model has the classes 0 to {classes - 1}",
-            hint="Correct the labels, or name the model that they belong to",
-        )
-
-
 def _absolute_errors(outputs: Array, labels: Array) -> Array:
+    check_values(labels, outputs.shape[1:])
     flat = outputs.reshape(len(outputs), -1).astype(np.float64)
     wanted = labels.reshape(len(labels), -1).astype(np.float64)
-    if flat.shape != wanted.shape:
-        raise DatasetInvalid(
-            f"labels of shape {list(labels.shape[1:])} do not fit outputs of shape {list(outputs.shape[1:])}",
-            hint="Give one number per output value",
-        )
     errors: Array = np.abs(flat - wanted).mean(axis=1)
     return errors
 
@@ -183,7 +155,7 @@ def _cosine(outputs: Array, reference: Array) -> Array:
 
 
 def _agreement(outputs: Array, reference: Array | None) -> float | None:
-    if reference is None or outputs.ndim < 2 or outputs.shape[-1] < 2 or int(np.prod(outputs.shape[1:-1])) != 1:
+    if reference is None or not are_scores(outputs.shape[1:]):
         return None
     return float((_classes(outputs) == _classes(reference)).mean())
 

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Indices = NDArray[np.int64]
+from ..api.sample_counts import divided
 
-_CALIBRATION_SHARE = 1 / 3
-"""Most of a short dataset that calibration may take: the score needs samples more than the ranges do."""
+Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -28,10 +27,7 @@ def split(samples: int, calibration: int, evaluation: int, seed: int) -> Split:
     order = np.random.default_rng(seed).permutation(samples).astype(np.int64)
     if samples == 1:
         return Split(order, order, "the dataset's only sample served both calibration and evaluation")
-    calibrating = min(calibration, max(1, int(samples * _CALIBRATION_SHARE)))
-    if calibration + evaluation <= samples:
-        calibrating = calibration
-    evaluating = min(evaluation, samples - calibrating)
+    calibrating, evaluating = divided(samples, calibration, evaluation)
     notes = ""
     if (calibrating, evaluating) != (calibration, evaluation):
         notes = (

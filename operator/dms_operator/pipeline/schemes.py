@@ -9,6 +9,7 @@ from onnxruntime.quantization import QuantType
 from ..api.capabilities import Precision, ToolchainName
 from ..api.errors import QuantizationFailed
 from ..api.quantization import StaticRecipe
+from ..api.static_forms import lack_of
 from ..toolchains.tidl.fixed_point import CHANGEABLE
 
 Overrides = dict[str, list[dict[str, Any]]]
@@ -83,9 +84,6 @@ _WIDE = {
     QuantType.QUInt16: QuantType.QUInt16,
 }
 _NARROW = {wide: narrow for narrow, wide in _WIDE.items() if narrow != wide}
-_SIXTEEN_BITS: frozenset[ToolchainName] = frozenset({"qnn", "snpe-sdk", "tidl"})
-"""Toolchains that take 16-bit activations: Qualcomm's beside 8-bit weights, TIDL with 16-bit weights, because its bits
-are those of a whole layer. ONNX Runtime has no such kernels for CPUs."""
 
 
 def scheme_for(toolchain: ToolchainName, precision: Precision, wanted: StaticRecipe | None = None) -> Scheme:
@@ -96,23 +94,19 @@ def scheme_for(toolchain: ToolchainName, precision: Precision, wanted: StaticRec
             f"the toolchain {toolchain} has no static {precision} scheme", hint=f"It takes {offered}"
         )
     scheme = _SCHEMES[toolchain, precision]
-    return scheme if wanted is None else _changed(scheme, toolchain, wanted)
+    if wanted is None:
+        return scheme
+    if lack := lack_of(toolchain, precision, wanted):
+        raise QuantizationFailed(lack)
+    return _changed(scheme, wanted)
 
 
-def _changed(scheme: Scheme, toolchain: ToolchainName, wanted: StaticRecipe) -> Scheme:
-    if wanted.activation_bits == 16 and toolchain not in _SIXTEEN_BITS:
-        raise QuantizationFailed(f"the toolchain {toolchain} takes no 16-bit activations", hint="Use activationBits: 8")
-    if scheme.power_of_two and (wanted.symmetric_activations is False or wanted.per_channel):
-        raise QuantizationFailed(
-            "TIDL on TDA4VM takes symmetric scales only, one per tensor",
-            hint="Leave symmetricActivations and perChannel out",
-        )
-    if scheme.power_of_two and wanted.rounding == "learned":
-        raise QuantizationFailed("rounding is not learned for power-of-two scales", hint="Use rounding: nearest")
+def _changed(scheme: Scheme, wanted: StaticRecipe) -> Scheme:
     types = {16: _WIDE, 8: _NARROW}.get(wanted.activation_bits or 0, {})
     return replace(
         scheme,
         activation=types.get(scheme.activation, scheme.activation),
+        # TIDL's bits are those of a whole layer
         weight=types.get(scheme.weight, scheme.weight) if scheme.power_of_two else scheme.weight,
         per_channel=scheme.per_channel if wanted.per_channel is None else wanted.per_channel,
         symmetric_activations=(

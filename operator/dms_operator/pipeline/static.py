@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnxruntime.quantization import QuantType
 
-from ..api.errors import ConversionFailed, QuantizationFailed, ToolchainUnavailable, UnsupportedOperators
+from ..api.errors import ConversionFailed, ToolchainUnavailable, UnsupportedOperators
 from ..api.quantization import StaticRecipe
 from ..api.stages import QuantizeRecipe
 from ..toolchains.tidl.samples import CALIBRATION_FILE, save_samples
@@ -77,7 +77,6 @@ def make_static(
     prepared = quantizer.prepare(source, target.with_name("prepared.onnx"), scheme)
     indices = [int(index) for index in chosen.calibration]
     variant = StaticVariant(recipe, scheme, prepared, target, dataset, indices, progress)
-    _check_wishes(variant)
     with quantizer.failures("prepared for quantization"):
         _rewrite(prepared, _name_nodes)
     if variant.wanted.equalize:
@@ -124,18 +123,6 @@ def _keep_for_import(variant: StaticVariant) -> None:
     variant.files[FLOAT_FILE] = variant.prepared.rename(variant.target.with_name(FLOAT_FILE))
     variant.files[CALIBRATION_FILE] = variant.target.with_name(CALIBRATION_FILE)
     save_samples(variant.files[CALIBRATION_FILE], samples)
-
-
-def _check_wishes(variant: StaticVariant) -> None:
-    wanted, scheme = variant.wanted, variant.scheme
-    if wanted.mixed and not (scheme.htp or scheme.power_of_two):
-        raise QuantizationFailed(
-            f"mixed precision is not made for {variant.recipe.toolchain}", hint="Use it for qnn, snpe-sdk or tidl"
-        )
-    if wanted.mixed and scheme.activation_bits == 16 and scheme.weight != QuantType.QInt4:
-        raise QuantizationFailed(
-            f"{scheme.name} has nothing left to widen", hint="Use 8-bit activations with mixed precision"
-        )
 
 
 def _name_nodes(model: onnx.ModelProto) -> None:

@@ -4,7 +4,7 @@ from ...api import reasons
 from ...api.status import GateName, GateStatus
 from .accuracy import accuracy_doubt, accuracy_gate
 from .delegation import delegation_gate
-from .drop import Doubt
+from .drop import COUNTED, Doubt, fewest_to_prove
 from .latency import latency_gate
 from .memory import memory_gate
 from .power import power_gate
@@ -14,11 +14,13 @@ from .target_accuracy import target_accuracy_doubt, target_accuracy_gate
 
 __all__ = [
     "Baseline",
+    "COUNTED",
     "Doubt",
     "accuracy_doubt",
     "accuracy_gate",
     "counted_latency",
     "delegation_gate",
+    "fewest_to_prove",
     "first_miss",
     "judged_latency",
     "latency_gate",

@@ -23,6 +23,13 @@ Doubt = Literal["Unproven", "Unprovable"]
 even a variant without any loss could be proven."""
 
 
+def fewest_to_prove(metric: Metric, limit: float) -> int:
+    """Samples below which no drop of a metric is proven to be within a limit, even without any loss."""
+    if metric not in COUNTED:
+        return FEWEST_RESAMPLED
+    return fewest_samples(limit) if limit < 1 else 1
+
+
 def roughly(count: int) -> int:
     """A count rounded up to two digits: what it rests on is no more exact."""
     unit = int(10 ** max(0, len(str(count)) - 2))
@@ -62,7 +69,7 @@ class Drop:
     @property
     def fewest(self) -> int:
         """Samples below which nothing is proven, even without any loss."""
-        return fewest_samples(self.limit) if self.metric in COUNTED else FEWEST_RESAMPLED
+        return fewest_to_prove(self.metric, self.limit)
 
     @property
     def provable(self) -> bool:

@@ -5,9 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-from ...api.rollout import OfflinePolicy
-
-MetricName = Literal["p99LatencyMs", "errorRate", "temperatureCelsius"]
+from ...api.rollout import MetricName, OfflinePolicy
 
 
 class Gauge(NamedTuple):

@@ -9,6 +9,7 @@ from ..text import clip, parse_timestamp, timestamp
 from .choice import Choice
 from .gates import Judgement
 from .motion import absent, can_move, has_moved
+from .refusals import UNREAD
 from .scene import Scene
 from .windows import is_open, shown
 
@@ -76,6 +77,8 @@ def _asked_for(scene: Scene, status: RolloutStatus, choice: Choice) -> Iterator[
     if status.state == "Waiting" and not scene.is_approved(wave):
         ways = f"kubectl dms rollout approve {scene.name}, or annotation {APPROVE}={scene.revision}/{wave.name}"
         yield "ApprovalRequired", f"wave {wave.name} waits for a person: {ways}"
+    if status.state == "Waiting" and scene.rollout.gates and not scene.reads_metrics:
+        yield "GateInconclusive", UNREAD
     window = scene.rollout.window
     if window and choice.chosen and status.state in _STARTS and not is_open(window, scene.now):
         yield "OutsideWindow", f"updates start at {shown(window)}"

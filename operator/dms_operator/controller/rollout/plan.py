@@ -25,7 +25,7 @@ from .ledger import Ledger
 from .members import members
 from .messages import message
 from .pauses import BACKWARD, merged
-from .refusals import undeployable, unequipped, unfit
+from .refusals import reads_metrics, undeployable, unequipped, unfit, unread
 from .rollback import ways_back
 from .scene import Scene
 from .windows import is_open
@@ -60,11 +60,11 @@ def rollout_plan(
         return RolloutPlan(kept, delete=pending, problem=unequipped(spec))
     rounds = spec.rollout.failure_policy.per_node_retries
     ledger = Ledger.of(observed.vehicle_jobs.values(), retry_of(observed), rounds)
-    scene = _scene(observed, spec, spec.rollout, release, ledger, now)
+    scene = _scene(observed, spec, spec.rollout, release, ledger, now, reads_metrics(settings))
     labels = _node_labels(observed, ledger)
     problem = unfit(spec)
     if scene is None:
-        return RolloutPlan(before, node_labels=labels, problem=problem)
+        return RolloutPlan(before, node_labels=labels, problem=problem or unread(spec, settings))
     problem = problem or undeployable(scene, settings)
     if problem is not None:
         return _refused(scene, observed, settings, labels, problem)
@@ -88,6 +88,7 @@ def _scene(
     release: Release | None,
     ledger: Ledger,
     now: datetime,
+    metrics: bool,
 ) -> Scene | None:
     revision, before = observed.status.revision, observed.status.rollout
     known = {each.revision: each for each in revision.releases} if revision else {}
@@ -109,6 +110,7 @@ def _scene(
         annotations=observed.metadata.annotations,
         retry=retry if retry != observed.status.handled_retry else "",
         now=now,
+        reads_metrics=metrics,
     )
 
 

@@ -3,6 +3,7 @@
 from ...api import reasons
 from ...api.capabilities import TOOLCHAINS
 from ...api.spec import DeploymentSpec
+from ...api.target_options.tidl import ESTIMATE_ONLY
 from ..conditions import Outlook
 from ..settings import Settings
 from .scene import Scene
@@ -26,12 +27,30 @@ def unfit(spec: DeploymentSpec) -> Outlook | None:
     return None
 
 
+UNREAD = (
+    "rollout.gates are read from a Prometheus, and the operator knows none: set fleet.prometheus in its settings, or "
+    "leave the gates out"
+)
+
+
+def reads_metrics(settings: Settings) -> bool:
+    """Whether the operator knows where live metrics are read."""
+    return settings.fleet is not None and settings.fleet.prometheus is not None
+
+
+def unread(spec: DeploymentSpec, settings: Settings) -> Outlook | None:
+    """Gates that would never have a reading, while nothing is built that vehicles could go back to."""
+    if spec.rollout is None or not spec.rollout.gates or reads_metrics(settings):
+        return None
+    return Outlook("Failed", reasons.FLEET_NOT_CONFIGURED, UNREAD)
+
+
 def undeployable(scene: Scene, settings: Settings) -> Outlook | None:
     """What no vehicle could load, or no pod could bring there."""
     estimates = [each.target for each in scene.release.targets if not each.deployable]
     if estimates:
         why = f"what was made for {', '.join(estimates)} is an estimate, no vehicle can load it"
-        return Outlook("Failed", reasons.NOT_DEPLOYABLE, f"{why}: compile it without estimateOnly")
+        return Outlook("Failed", reasons.NOT_DEPLOYABLE, f"{why}: compile it without option {ESTIMATE_ONLY}")
     releases = [scene.release, *([scene.fallback] if scene.fallback else [])]
     lacking = {
         each.toolchain for one in releases for each in one.targets if not settings.images.of("activate", each.toolchain)

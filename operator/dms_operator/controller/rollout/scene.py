@@ -38,6 +38,8 @@ class Scene:
     retry: str
     """A retry that is asked for and was not handled yet; empty for none."""
     now: datetime
+    reads_metrics: bool = True
+    """Whether the operator knows where live metrics are read."""
 
     @property
     def revision(self) -> str:

@@ -9,12 +9,12 @@ from pydantic import TypeAdapter
 
 from ...api.base import canonical_json
 from ...api.errors import ModelInvalid, ModelShapeMismatch
-from ...api.stages import ModelFormat, TensorSpec
+from ...api.stages import Metric, ModelFormat, TensorSpec
 from ..dataset import Dataset, load_dataset
 from ..export import to_onnx
 from ..formats import model_format
 from ..halves import holds_halves, widen
-from ..metrics import check_class_labels
+from ..labels import CLASS_METRICS, check_labels, sample_shape
 from ..onnx_file import check_weights, inputs_of
 from ..session import cpu_session, run_once
 from ..untrusted import reading
@@ -41,17 +41,19 @@ def read(job: dict[str, Any]) -> dict[str, Any]:
         check_declared(declared, inputs)
         parameters = check_weights(model)
     onnx.save_model(model, target)
-    dataset = load_dataset(Path(job["dataset"]), inputs, limit, job["labels_required"]) if job["dataset"] else None
+    metric: Metric = job["metric"]
+    dataset = load_dataset(Path(job["dataset"]), inputs, limit, metric != "cosine") if job["dataset"] else None
     outputs = _smoke_run(target, inputs, dataset)
     _check_signature(inputs, outputs)
-    classes = _classes(dataset, outputs[0]) if dataset and job["labels_required"] else None
+    if dataset:
+        check_labels(metric, dataset.labels, sample_shape(outputs[0].shape))
     return {
         "format": found,
         "inputs": [spec.to_wire() for spec in inputs],
         "outputs": [spec.to_wire() for spec in outputs],
         "parameters": parameters,
         "dataset_samples": len(dataset) if dataset else None,
-        "classes": classes,
+        "classes": dataset.classes if dataset and metric in CLASS_METRICS else None,
     }
 
 
@@ -99,12 +101,3 @@ def _check_signature(inputs: list[TensorSpec], outputs: list[TensorSpec]) -> Non
             f"more than {_SIGNATURE_LIMIT_BYTES}",
             hint="Give the model fewer or shorter-named inputs and outputs",
         )
-
-
-def _classes(dataset: Dataset, scores: TensorSpec) -> int | None:
-    """How many classes the labels tell apart; None unless there is a class number per sample and a score per class."""
-    labels, classes = dataset.labels, scores.shape[-1]
-    if labels is None or labels.ndim != 1 or len(scores.shape) < 2 or classes < 2 or np.prod(scores.shape[:-1]) != 1:
-        return None
-    check_class_labels(labels, classes, len(dataset))
-    return dataset.classes
