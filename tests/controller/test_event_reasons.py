@@ -43,6 +43,10 @@ def misses_a_gate() -> World:
     return world(COCKPIT, benchmark={"latencyBudget": "0.1ms"}).run()
 
 
+def has_too_few_samples() -> World:
+    return world(COCKPIT, script=Script(dataset_samples=100)).run()
+
+
 def asks_for_what_cannot_be() -> World:
     return world({**COCKPIT, "board": "tda4vm", "precisions": ["int4"]}).run()
 
@@ -78,6 +82,7 @@ LIVES: tuple[Callable[[], World], ...] = (
     is_parked_and_resumed,
     fails,
     misses_a_gate,
+    has_too_few_samples,
     asks_for_what_cannot_be,
     is_rolled_out_once_approved,
     is_taken_back,

@@ -30,6 +30,15 @@ def test_a_dataset_that_is_too_short_for_the_proof_ends_after_resolve_with_what_
     )
 
 
+def test_each_target_that_is_out_of_reach_is_told_once_in_an_event() -> None:
+    done = short(420)
+    done.edit(benchmark={"latencyBudget": "40ms"})
+    done.run()
+    [told] = [event for event in done.events if event.type == "Warning"]
+    assert told.reason == "TargetFailed"
+    assert told.message.startswith("cockpit: AccuracyInconclusive: the dataset has 420 samples")
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -31,6 +31,7 @@ def events(old: DeploymentStatus, new: DeploymentStatus) -> list[Event]:
         *_stages(old, new),
         *_gates(old, new),
         *_targets(old, new),
+        *_hopeless(old, new),
         *_rollout(old.rollout, new.rollout),
         *_ends(old, new),
     ]
@@ -96,6 +97,16 @@ def _targets(old: DeploymentStatus, new: DeploymentStatus) -> Iterator[Event]:
             yield _normal(reasons.EVENT_SELECTED, f"{target.name}: {target.variant} for {target.board}{place}")
 
 
+def _hopeless(old: DeploymentStatus, new: DeploymentStatus) -> Iterator[Event]:
+    """Targets for which nothing is tried; what a failed stage or an invalid spec is the cause of is told as that."""
+    told = {target.name: target.message for target in old.targets if target.state == "Failed"}
+    if any(stage.state == "Failed" for stage in new.stages) or _is_invalid(new):
+        return
+    for target in new.targets:
+        if target.state == "Failed" and not target.candidates and told.get(target.name) != target.message:
+            yield _warning(reasons.EVENT_TARGET_FAILED, f"{target.name}: {target.reason}: {target.message}")
+
+
 def _choice(target: TargetStatus) -> tuple[str, str] | None:
     return (target.variant, target.artifact.digest) if target.variant and target.artifact else None
 
@@ -139,9 +150,13 @@ def _ends(old: DeploymentStatus, new: DeploymentStatus) -> Iterator[Event]:
     if ready and ready.status == "True" and not (was and was.status == "True"):
         yield _normal(reasons.EVENT_READY, ready.message)
     stalled, stood = _condition(new, reasons.STALLED), _condition(old, reasons.STALLED)
-    invalid = stalled is not None and stalled.reason == reasons.INVALID_SPEC
-    if stalled and invalid and not (stood and stood.message == stalled.message):
+    if stalled and _is_invalid(new) and not (stood and stood.message == stalled.message):
         yield _warning(reasons.EVENT_INVALID, stalled.message)
+
+
+def _is_invalid(status: DeploymentStatus) -> bool:
+    stalled = _condition(status, reasons.STALLED)
+    return stalled is not None and stalled.reason == reasons.INVALID_SPEC
 
 
 def _condition(status: DeploymentStatus, kind: str) -> Condition | None:
