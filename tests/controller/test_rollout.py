@@ -227,6 +227,7 @@ class TestGates:
         fleet = self.soaking()
         fleet.tick(3600)
         assert fleet.settle().pauses() == ["GateInconclusive"]
+        assert "0 of 3 readings passed (Prometheus has none of this revision)" in fleet.rollout["message"]
         assert len(fleet.labels) == 1
         self.readings(fleet, 20, 21, 22)
         assert len(fleet.settle().labels) == 4

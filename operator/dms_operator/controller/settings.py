@@ -108,7 +108,7 @@ class FleetSettings(Model):
     The stage pods' user must be able to write there."""
     prometheus: str | None = Field(default=None, pattern=r"^https?://\S+$", max_length=1024)
     """Prometheus that the rollout's gates ask, such as http://prometheus.monitoring:9090. Without it a rollout with
-    gates pauses."""
+    gates does not begin."""
     queries: dict[MetricName, str] = Field(default={})
     """PromQL of a gate's metric, in place of the default: one value for each `node`, of which the worst counts. Without
     that label nobody knows of how many vehicles it tells. $namespace, $deployment and $revision stand for the rollout's

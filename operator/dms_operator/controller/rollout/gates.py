@@ -108,7 +108,8 @@ def _judged(gate: MetricGate, fleet: Fleet, witnesses: Witnesses, over: bool, no
     if good >= gate.count:
         return Judgement("Passed" if over else "Waiting")
     seen = f"{gate.metric}: {good} of {gate.count} readings passed"
-    why = f" ({fleet.unreadable})" if fleet.unreadable else ""
+    none = "" if readings else "Prometheus has none of this revision"
+    why = f" ({fleet.unreadable or none})" if fleet.unreadable or none else ""
     return Judgement("Inconclusive" if over else "Waiting", f"{seen}{why}")
 
 
