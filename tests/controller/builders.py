@@ -17,6 +17,7 @@ from dms_operator.api.stages import (
     Delegation,
     DropInterval,
     Failure,
+    LabelFacts,
     LatencyFacts,
     ModelFacts,
     ModelFormat,
@@ -90,6 +91,7 @@ class Script:
     delegation: Delegation | None = None
     model_format: ModelFormat = "pt2"
     dataset_samples: int | None = 1256
+    labels: LabelFacts | None = None
 
     def answer(self, recipe: Recipe) -> StageResult:
         """The answer to a recipe; the same every time."""
@@ -108,7 +110,7 @@ class Script:
     def _facts(self, recipe: Recipe) -> dict[str, Any]:
         match recipe.stage:
             case "resolve":
-                found = {"format": self.model_format, "dataset_samples": self.dataset_samples}
+                found = {"format": self.model_format, "dataset_samples": self.dataset_samples, "labels": self.labels}
                 return {"model": MODEL.model_copy(update=found)}
             case "quantize":
                 return {"variant": self._variant(recipe)}

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from controller.builders import COCKPIT, ENTRY, Script, World, failure, world
 from dms_operator.api.sample_counts import divided, samples_for
+from dms_operator.api.stages import LabelFacts
 
 X86 = {"name": "lab", "board": "generic-x86"}
 
@@ -84,6 +85,28 @@ def test_training_without_a_program_leaves_a_float_precision_its_chance() -> Non
     script = Script(model_format="onnx", failures={"quantize-int8": failure("QuantizationFailed", "is ONNX")})
     done = world(script=script, quantization=quantization).run()
     assert "quantize fp16-qnn: Succeeded" in done.stages()
+
+
+@pytest.mark.parametrize(
+    ("metric", "labels", "message"),
+    [
+        ("top1", {"dtype": "float32", "shape": [6]}, "Save labels.argmax(axis=1) if these are one-hot"),
+        ("mae", {"dtype": "float32", "shape": [2]}, "labels of shape [2] do not fit outputs of shape [6]"),
+        ("macroF1", {"dtype": "int64", "shape": [], "low": 3, "high": 3}, "all labels are 3"),
+    ],
+)
+def test_labels_that_do_not_fit_the_metric_end_after_resolve(metric: str, labels: dict[str, Any], message: str) -> None:
+    script = Script(labels=LabelFacts.model_validate(labels))
+    done = world(script=script, dataset={"uri": "file:///d", "metric": metric}).run()
+    assert done.stages() == ["resolve: Succeeded"]
+    assert done.condition("Ready")["reason"] == "DatasetInvalid"
+    assert message in done.status["summary"]["message"]
+    assert world(script=script, dataset={"uri": "file:///d", "metric": "cosine"}).run().status["phase"] == "Ready"
+
+
+def test_labels_that_fit_are_no_obstacle() -> None:
+    labels = LabelFacts(dtype="int64", shape=[], low=0, high=5)
+    assert world(script=Script(labels=labels)).run().status["phase"] == "Ready"
 
 
 def test_a_target_that_cannot_be_built_costs_the_others_nothing() -> None:

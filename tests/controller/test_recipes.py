@@ -44,13 +44,13 @@ def test_another_model_changes_everything() -> None:
     assert changed_stages(model={"uri": "file:///models/other.onnx"})[0] == "resolve"
 
 
-def test_resolve_is_told_what_the_labels_have_to_fit() -> None:
+def test_a_metric_without_labels_does_not_ask_for_them() -> None:
     recipes = [
         world(dataset={"uri": "file:///data/dms.npz", "metric": metric}).reconcile().create[0]
         for metric in ("top1", "cosine")
     ]
     texts = [job["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"] for job in recipes]
-    assert ['"metric": "cosine"' in text for text in texts] == [False, True]
+    assert ['"labelsRequired": true' in text for text in texts] == [True, False]
 
 
 def test_targets_of_one_toolchain_share_their_variants() -> None:

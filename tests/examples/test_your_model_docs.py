@@ -26,7 +26,7 @@ def test_the_pages_python_writes_what_its_yaml_asks_for(tmp_path: Path, monkeypa
     spec = parse_spec(yaml.safe_load(blocks("yaml")[0]))
     stages = Stages(tmp_path)
     model, data = (tmp_path / Path(uri).name for uri in (spec.model.uri, spec.dataset.uri))
-    resolved = succeeded(stages.resolve(model, data, metric=spec.dataset.metric))
+    resolved = succeeded(stages.resolve(model, data, labels_required=True))
     assert resolved.model is not None and resolved.artifact is not None
     assert [each.name for each in resolved.model.inputs] == ["eye"]
     samples = {

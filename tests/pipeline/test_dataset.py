@@ -59,7 +59,7 @@ def test_each_bad_dataset_ends_resolve_with_its_own_message(writer: Writer, mess
 def test_a_label_free_metric_takes_a_dataset_without_labels(stages: Stages) -> None:
     model = model_fixtures.tiny_classifier(stages.root / "net.onnx")
     dataset = model_fixtures.dataset_without_labels(stages.root / "data.npz")
-    assert stages.resolve(model, dataset, metric="cosine").failure is None
+    assert stages.resolve(model, dataset, labels_required=False).failure is None
 
 
 def test_a_missing_dataset_is_named(stages: Stages) -> None:

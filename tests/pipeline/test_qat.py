@@ -58,7 +58,7 @@ class Shop:
             else model_fixtures.dataset_without_labels(data, samples)
         )
         inputs = {"inputs": [{"name": "frames", "shape": [1, 3, 16, 16]}]} if model is torchscript else {}
-        found = self.stages.resolve(model(root / "net"), dataset, metric=metric, **inputs)
+        found = self.stages.resolve(model(root / "net"), dataset, labels_required=labelled, **inputs)
         resolved = succeeded(found).artifact
         assert resolved is not None
         reference = succeeded(

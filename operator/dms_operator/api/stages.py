@@ -59,8 +59,8 @@ class ResolveRecipe(Model):
     model_format: Literal["auto", "pt2", "torchscript", "onnx"] = "auto"
     inputs: list[TensorSpec] | None = None
     dataset_uri: str | None = None
-    metric: Metric = "top1"
-    """What the dataset's labels have to fit; cosine needs none."""
+    labels_required: bool = True
+    """False for a label-free metric (cosine)."""
 
 
 class QuantizeRecipe(Model):
@@ -162,6 +162,15 @@ class Artifact(Observed):
     """SHA-256 of the public key that its signature is checked with, as hex; None when it is not signed."""
 
 
+class LabelFacts(Observed):
+    """A dataset's labels: their type, the shape of one sample's, and of integers the lowest and the highest."""
+
+    dtype: str = Field(max_length=20)
+    shape: list[int] = Field(max_length=8)
+    low: int | None = None
+    high: int | None = None
+
+
 class ModelFacts(Observed):
     """What resolve found out about the model and the dataset."""
 
@@ -174,6 +183,8 @@ class ModelFacts(Observed):
     size_bytes: int
     dataset_samples: int | None = None
     classes: int | None = None
+    labels: LabelFacts | None = None
+    """None without labels, and of an older image."""
 
 
 class AccuracyFacts(Observed):

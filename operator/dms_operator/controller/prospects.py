@@ -5,7 +5,8 @@ from math import ceil
 from ..api import reasons
 from ..api.capabilities import Precision
 from ..api.confidence import provable_drop
-from ..api.errors import InvalidSpec
+from ..api.errors import DatasetInvalid, InvalidSpec
+from ..api.label_fit import misfit, one_class, sample_shape
 from ..api.sample_counts import divided, samples_for
 from ..api.spec import DeploymentSpec
 from ..api.stages import Failure, ModelFacts
@@ -20,11 +21,12 @@ _WORDS = {"onnx": "ONNX", "torchscript": "TorchScript"}
 
 def hopeless(spec: DeploymentSpec, precisions: list[Precision], model: ModelFacts) -> Failure | None:
     """Why none of a target's precisions can pass with this model and this dataset; None where one may."""
-    why = _frames(spec, model) or _untrainable(spec, precisions, model)
-    if why:
-        return Failure(reason=InvalidSpec.reason, message=why, retryable=False)
-    why = _too_few(spec, precisions, model)
-    return Failure(reason=reasons.ACCURACY_INCONCLUSIVE, message=why, retryable=False) if why else None
+    found = {
+        InvalidSpec.reason: _frames(spec, model) or _untrainable(spec, precisions, model),
+        DatasetInvalid.reason: _misfit(spec, model),
+        reasons.ACCURACY_INCONCLUSIVE: _too_few(spec, precisions, model),
+    }
+    return next((Failure(reason=each, message=why, retryable=False) for each, why in found.items() if why), None)
 
 
 def _frames(spec: DeploymentSpec, model: ModelFacts) -> str | None:
@@ -39,6 +41,15 @@ def _untrainable(spec: DeploymentSpec, precisions: list[Precision], model: Model
         f"method qat trains the PyTorch program, and the model is {_WORDS[model.format]}: give the .pt2 file of "
         "torch.export.save, or another method"
     )
+
+
+def _misfit(spec: DeploymentSpec, model: ModelFacts) -> str | None:
+    """Labels that do not fit the metric, or prove nothing by it."""
+    metric, labels, samples = spec.dataset.metric, model.labels, model.dataset_samples
+    if labels is None or samples is None or not model.outputs:
+        return None
+    found = misfit(metric, labels, samples, sample_shape(model.outputs[0].shape)) or one_class(metric, labels, samples)
+    return f"{found.problem}. {found.hint}" if found else None
 
 
 def _too_few(spec: DeploymentSpec, precisions: list[Precision], model: ModelFacts) -> str | None:

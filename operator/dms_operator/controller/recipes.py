@@ -16,6 +16,9 @@ __all__ = [
     "resolve_recipe",
 ]
 
+LABEL_FREE = "cosine"
+"""The metric that needs no labels."""
+
 
 def resolve_recipe(spec: DeploymentSpec, settings: Settings) -> ResolveRecipe:
     """Fetch and check model and dataset."""
@@ -26,7 +29,7 @@ def resolve_recipe(spec: DeploymentSpec, settings: Settings) -> ResolveRecipe:
         model_format=spec.model.format,
         inputs=spec.model.inputs,
         dataset_uri=spec.dataset.uri,
-        metric=spec.dataset.metric,
+        labels_required=spec.dataset.metric != LABEL_FREE,
     )
 
 

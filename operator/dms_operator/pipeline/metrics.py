@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..api.confidence import drop_high, drop_low
+from ..api.label_fit import are_scores
 from ..api.stages import AccuracyFacts, DropInterval, Metric
 from .bootstrap import paired_bounds
-from .labels import are_scores, check_class_labels, check_scores, check_values, required
+from .labels import check_labels, check_scores, required
 
 Array = NDArray[Any]
 
@@ -124,7 +125,7 @@ def macro_f1(predicted: Array, labels: Array) -> float:
 
 def _classified(metric: Metric, outputs: Array, labels: Array, seed: int) -> tuple[float, tuple[float, float]]:
     predicted = _classes(outputs)
-    check_class_labels(labels, outputs.shape[-1], len(outputs))
+    check_labels(metric, labels, outputs.shape[1:])
     if metric == "top1":
         hits = int((predicted == labels).sum())
         return hits / len(labels), wilson(hits, len(labels))
@@ -138,7 +139,7 @@ def _classes(outputs: Array) -> Array:
 
 
 def _absolute_errors(outputs: Array, labels: Array) -> Array:
-    check_values(labels, outputs.shape[1:])
+    check_labels("mae", labels, outputs.shape[1:])
     flat = outputs.reshape(len(outputs), -1).astype(np.float64)
     wanted = labels.reshape(len(labels), -1).astype(np.float64)
     errors: Array = np.abs(flat - wanted).mean(axis=1)

@@ -13,6 +13,7 @@ from ..api.stages import QuantizeRecipe, VariantFacts
 from .context import StageContext, StageOutput
 from .dataset import Dataset, load_dataset
 from .evaluate import REFERENCE_FILE, Reference, first_outputs
+from .labels import check_classes
 from .metrics import drop, drop_interval, score
 from .onnx_file import inputs_of
 from .sampling import Split, split
@@ -88,7 +89,9 @@ def _dataset(recipe: QuantizeRecipe, resolved: dict[str, Path], context: StageCo
         raise DatasetInvalid("there is no dataset to calibrate and score on", hint="Set spec.dataset.uri")
     inputs = inputs_of(onnx.load_model(resolved["model.onnx"]))
     labels_required = recipe.metric != "cosine"
-    return load_dataset(resolved["dataset.npz"], inputs, context.limit_bytes, labels_required)
+    dataset = load_dataset(resolved["dataset.npz"], inputs, context.limit_bytes, labels_required)
+    check_classes(recipe.metric, dataset.labels)
+    return dataset
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def _job(recipe: ResolveRecipe, files: dict[str, Path], limit_bytes: int) -> dic
         "inputs": recipe.inputs and [spec.to_wire() for spec in recipe.inputs],
         "onnx": str(files["model.onnx"]),
         "dataset": dataset and str(dataset),
-        "metric": recipe.metric,
+        "labels_required": recipe.labels_required,
         "limit_bytes": limit_bytes,
     }
 

@@ -83,7 +83,9 @@ class Factory:
         if not dataset.exists():
             tiny_dataset(dataset)
         resolved = self.made(
-            ResolveRecipe(image="i", model_uri=f"file://{model}", dataset_uri=f"file://{dataset}", metric="cosine")
+            ResolveRecipe(
+                image="i", model_uri=f"file://{model}", dataset_uri=f"file://{dataset}", labels_required=False
+            )
         )
         fp32 = QuantizeRecipe(
             image="i", resolved=resolved, precision="fp32", method="none", toolchain="onnxruntime", metric="cosine",

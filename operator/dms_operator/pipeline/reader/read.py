@@ -9,12 +9,13 @@ from pydantic import TypeAdapter
 
 from ...api.base import canonical_json
 from ...api.errors import ModelInvalid, ModelShapeMismatch
-from ...api.stages import Metric, ModelFormat, TensorSpec
+from ...api.label_fit import are_scores, sample_shape
+from ...api.stages import ModelFormat, TensorSpec
 from ..dataset import Dataset, load_dataset
 from ..export import to_onnx
 from ..formats import model_format
 from ..halves import holds_halves, widen
-from ..labels import CLASS_METRICS, check_labels, sample_shape
+from ..labels import check_labels, label_facts
 from ..onnx_file import check_weights, inputs_of
 from ..session import cpu_session, run_once
 from ..untrusted import reading
@@ -41,19 +42,18 @@ def read(job: dict[str, Any]) -> dict[str, Any]:
         check_declared(declared, inputs)
         parameters = check_weights(model)
     onnx.save_model(model, target)
-    metric: Metric = job["metric"]
-    dataset = load_dataset(Path(job["dataset"]), inputs, limit, metric != "cosine") if job["dataset"] else None
+    dataset = load_dataset(Path(job["dataset"]), inputs, limit, job["labels_required"]) if job["dataset"] else None
     outputs = _smoke_run(target, inputs, dataset)
     _check_signature(inputs, outputs)
-    if dataset:
-        check_labels(metric, dataset.labels, sample_shape(outputs[0].shape))
+    classes = _classes(dataset, outputs[0]) if dataset and job["labels_required"] else None
     return {
         "format": found,
         "inputs": [spec.to_wire() for spec in inputs],
         "outputs": [spec.to_wire() for spec in outputs],
         "parameters": parameters,
         "dataset_samples": len(dataset) if dataset else None,
-        "classes": dataset.classes if dataset and metric in CLASS_METRICS else None,
+        "classes": classes,
+        "labels": label_facts(dataset.labels).to_wire() if dataset and dataset.labels is not None else None,
     }
 
 
@@ -101,3 +101,12 @@ def _check_signature(inputs: list[TensorSpec], outputs: list[TensorSpec]) -> Non
             f"more than {_SIGNATURE_LIMIT_BYTES}",
             hint="Give the model fewer or shorter-named inputs and outputs",
         )
+
+
+def _classes(dataset: Dataset, scores: TensorSpec) -> int | None:
+    """How many classes the labels tell apart; None unless there is a class number per sample and a score per class."""
+    labels, output = dataset.labels, sample_shape(scores.shape)
+    if labels is None or labels.ndim != 1 or not are_scores(output):
+        return None
+    check_labels("top1", labels, output)
+    return dataset.classes
