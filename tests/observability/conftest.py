@@ -92,7 +92,7 @@ class Prometheus:
             return False
 
 
-def _deployment(namespace: str, name: str, **changes: Any) -> dict[str, Any]:
+def deployment_of(namespace: str, name: str, **changes: Any) -> dict[str, Any]:
     spec = {
         "model": {"uri": f"file:///models/{namespace}/{name}.onnx"},
         "dataset": {"uri": "file:///data/dms.npz"},
@@ -161,19 +161,19 @@ def _scene(cluster: Cluster, directory: Path) -> Iterator[Scene]:
 def _play(kubectl: Kubectl, prometheus: Prometheus, namespace: str) -> None:
     """One after the other, so that counters exist before they grow: a rate is blind to the first step."""
     for name in ("ready", "flaky"):
-        kubectl.apply(_deployment(namespace, name))
+        kubectl.apply(deployment_of(namespace, name))
         kubectl("wait", "--for=condition=Ready", f"dmsd/{name}", _PATIENCE)
     rollout = {"waves": [{"name": "lab", "size": "1"}, {"name": "fleet", "size": "100%", "approval": "Manual"}]}
-    kubectl.apply(*(_deployment(namespace, name, rollout=rollout) for name in ("rolling", "aborted", GONE)))
+    kubectl.apply(*(deployment_of(namespace, name, rollout=rollout) for name in ("rolling", "aborted", GONE)))
     waiting = 'sum(dms_rollout_paused{reason="ApprovalRequired"}) == 3'
     wait_for(lambda: prometheus.query(waiting), 60, "all rollouts wait for their second wave's approval")
     revision = kubectl.json("get", "dmsd", "aborted")["status"]["rollout"]["revision"]
     kubectl("delete", "dmsd", GONE, _PATIENCE)
     kubectl("annotate", "dmsd", "aborted", f"dms.edge/abort={revision}")
-    kubectl.apply(_deployment(namespace, "slow", benchmark={"latencyBudget": "1ms"}))
-    kubectl.apply(_deployment(namespace, "parked", suspend=True))
-    kubectl.apply(_deployment(namespace, "converting"))
-    kubectl.apply(_deployment(namespace, "benching"))
+    kubectl.apply(deployment_of(namespace, "slow", benchmark={"latencyBudget": "1ms"}))
+    kubectl.apply(deployment_of(namespace, "parked", suspend=True))
+    kubectl.apply(deployment_of(namespace, "converting"))
+    kubectl.apply(deployment_of(namespace, "benching"))
     shown = {
         'dms_deployment_phase{deployment="slow", phase="Failed"} == 1',
         'dms_deployment_phase{deployment="parked", phase="Suspended"} == 1',
