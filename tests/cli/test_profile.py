@@ -57,7 +57,7 @@ def test_with_model_and_dataset_the_target_is_compared(artifact: Path) -> None:
 
 def test_a_directory_without_artifact_is_one_line(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["profile", str(tmp_path)])
-    assert result.exit_code == 1 and "ConversionFailed: the compiled artifact has no readable manifest" in result.output
+    assert result.exit_code == 1 and "SourceNotFound: " in result.output
 
 
 def test_a_soc_without_cost_model_gets_words_and_no_number(artifact: Path, tmp_path: Path) -> None:

@@ -163,6 +163,15 @@ def test_every_retry_has_a_value_of_its_own() -> None:
     assert first.annotations[RETRY] != retry(deployment(fleet), fleet.now).annotations[RETRY]
 
 
+def test_a_rollout_is_paused_and_resumed_before_it_begins() -> None:
+    fleet = fleet_world(waves=MANUAL)
+    fleet.reconcile()
+    assert "rollout" not in fleet.status
+    ask(fleet, suspension(deployment(fleet), suspend=True))
+    ask(fleet, suspension(deployment(fleet), suspend=False))
+    assert fleet.pauses() == ["ApprovalRequired"]
+
+
 def test_a_pause_starts_nothing_more_until_it_is_resumed() -> None:
     fleet = fleet_world(waves=MANUAL)
     fleet.run_until_built()

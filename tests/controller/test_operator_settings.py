@@ -1,12 +1,12 @@
 """The operator's settings file."""
 
+import re
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
 
 from dms_operator.controller import board_pods, signing, vehicle_jobs
-from dms_operator.controller.settings import OWN_VOLUMES, load_settings
+from dms_operator.controller.settings import OWN_VOLUMES, InvalidSettings, load_settings
 
 TEXT = """
 images:
@@ -47,8 +47,25 @@ def volume(name: str, path: str) -> str:
 def test_a_setting_that_cannot_be_meant_is_refused(tmp_path: Path, change: str) -> None:
     path = tmp_path / "settings.yaml"
     path.write_text(TEXT.replace("deadlines: {convert: 30m}", "") + change)
-    with pytest.raises(ValidationError):
+    with pytest.raises(InvalidSettings, match=rf"settings.yaml: .*{re.split('[: {]', change)[0]}"):
         load_settings(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("images: {resolve: a}", r"settings.yaml: images.quantize: Field required. A file that works: examples/"),
+        ("", "settings.yaml: Input should be a valid dictionary"),
+        ("a: b: c", "settings.yaml is no YAML file that can be read: mapping values are not allowed"),
+        (None, "settings.yaml is no YAML file that can be read: .*No such file"),
+    ],
+)
+def test_a_settings_file_that_cannot_be_used_is_told_in_one_line(tmp_path: Path, text: str | None, words: str) -> None:
+    if text is not None:
+        (tmp_path / "settings.yaml").write_text(text)
+    with pytest.raises(InvalidSettings, match=words) as told:
+        load_settings(tmp_path / "settings.yaml")
+    assert "\n" not in str(told.value)
 
 
 def test_the_names_of_our_own_volumes_are_those_that_stage_pods_get() -> None:

@@ -4,10 +4,10 @@ import hashlib
 import json
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
 
-from .patterns import NAME
+from .patterns import NAME, WORDS
 
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 """Content digest, `sha256:<64 hex digits>`."""
@@ -38,6 +38,17 @@ class Observed(Model):
     """A model read back from the cluster or the store: fields that a newer version wrote are ignored."""
 
     model_config = ConfigDict(extra="ignore")
+
+
+def problems(error: ValidationError, root: str = "") -> str:
+    """What pydantic found, on one line: five problems at most, each with the path of its field below `root`."""
+    return "; ".join(_problem(detail, root) for detail in error.errors(include_url=False)[:5])
+
+
+def _problem(detail: Any, root: str) -> str:
+    path = ".".join(str(part) for part in (root, *detail["loc"]) if part != "")
+    text = WORDS.get(detail.get("ctx", {}).get("pattern")) or detail["msg"].removeprefix("Value error, ")
+    return f"{path}: {text}" if path else text
 
 
 def canonical_json(value: Any) -> bytes:

@@ -4,9 +4,8 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from .base import Observed
+from .base import Observed, problems
 from .errors import InvalidSpec
-from .patterns import WORDS
 from .spec import DeploymentSpec
 from .status import DeploymentStatus
 
@@ -34,13 +33,7 @@ def parse_spec(body: dict[str, Any]) -> DeploymentSpec:
     try:
         return DeploymentSpec.model_validate(body.get("spec", {}))
     except ValidationError as error:
-        raise InvalidSpec("; ".join(_problem(detail) for detail in error.errors()[:5])) from error
-
-
-def _problem(detail: Any) -> str:
-    path = ".".join(str(part) for part in ("spec", *detail["loc"]))
-    words = WORDS.get(detail.get("ctx", {}).get("pattern"))
-    return f"{path}: {words or detail['msg'].removeprefix('Value error, ')}"
+        raise InvalidSpec(problems(error, "spec")) from error
 
 
 def parse_status(body: dict[str, Any]) -> DeploymentStatus:

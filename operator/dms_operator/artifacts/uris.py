@@ -76,7 +76,7 @@ def public(uri: str) -> str:
 
 
 def _examples() -> str:
-    return "write file:///models/net.pt2, https://…, s3://… or gs://…"
+    return "Write file:///models/net.pt2, https://…, s3://… or gs://…"
 
 
 def _segments(text: str) -> list[str]:

@@ -2,20 +2,19 @@
 
 import json
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from dms_operator.api.errors import DMSError
+from .stores import checked_digest, opened
+from .telling import errors_told
 
-if TYPE_CHECKING:
-    from dms_operator.artifacts.store import Store
-
-app = typer.Typer(no_args_is_help=True, help="Artifacts in a store: their files, papers and signatures.")
-Digest = Annotated[str, typer.Argument(help="sha256:<64 hex digits>, as status.targets[].artifact.digest says.")]
+app = typer.Typer(no_args_is_help=True, help="Fetch an artifact with its papers, or check its signature.")
+Digest = Annotated[
+    str,
+    typer.Argument(help="sha256:<64 hex digits>, as status.targets[].artifact.digest says.", callback=checked_digest),
+]
 StoreUri = Annotated[str, typer.Option("--store", help="URI of the store, as spec.artifacts.uri says.")]
 
 
@@ -26,19 +25,19 @@ def fetch(digest: Digest, store: StoreUri, into: Annotated[Path, typer.Option(he
 
     if into.exists():
         raise typer.BadParameter(f"{into} exists: name a new folder")
-    with _errors_told(), tempfile.TemporaryDirectory() as scratch:
-        opened = _open(store)
-        files, attestation = opened.fetch(digest, Path(scratch)), opened.attestation(digest)
+    with errors_told(), tempfile.TemporaryDirectory() as scratch:
+        found = opened(store)
+        files, attestation = found.fetch(digest, Path(scratch)), found.attestation(digest)
         if attestation is None:
             raise typer.BadParameter(f"artifact {digest} has no papers in {store}")
         lay_out(files, attestation, into)
-    found = f"{into}: {len(files)} files and {FOLDER}/"
+    what = f"{into}: {len(files)} files and {FOLDER}/"
     if attestation.signature is None:
-        print(f"{found}; not signed")
+        print(f"{what}; not signed")
         return
     signature = into.with_name(f"{into.name}.sig")
     signature.write_text(json.dumps(attestation.signature))
-    print(f"{found}; signature in {signature}")
+    print(f"{what}; signature in {signature}")
 
 
 @app.command()
@@ -48,25 +47,8 @@ def verify(
     """Check that a key signed exactly these files and papers."""
     from dms_operator.artifacts.signing import Keys
 
-    with _errors_told(), tempfile.TemporaryDirectory() as scratch:
-        opened, keys = _open(store), Keys(public=key.resolve())
-        files = opened.fetch(digest, Path(scratch) / "files")
-        keys.verify(digest, files, opened.attestation(digest), Path(scratch))
+    with errors_told(), tempfile.TemporaryDirectory() as scratch:
+        found, keys = opened(store), Keys(public=key.resolve())
+        files = found.fetch(digest, Path(scratch) / "files")
+        keys.verify(digest, files, found.attestation(digest), Path(scratch))
         print(f"{digest}: {len(files)} files, signed by key {keys.signer}")
-
-
-def _open(uri: str) -> "Store":
-    from dms_operator.artifacts.store import open_store
-    from dms_operator.artifacts.uris import parse_uri
-
-    parsed = parse_uri(uri)
-    return open_store(uri, (Path(parsed.path),) if parsed.scheme == "file" else None)
-
-
-@contextmanager
-def _errors_told() -> Iterator[None]:
-    try:
-        yield
-    except DMSError as error:
-        typer.echo(f"{error.reason}: {error}", err=True)
-        raise typer.Exit(1) from error

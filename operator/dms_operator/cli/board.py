@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="What runs beside boards.")
+app = typer.Typer(no_args_is_help=True, help="Watch a board.")
 
 CREDENTIALS = Path("/etc/dms/boards")
 
@@ -18,7 +18,7 @@ CREDENTIALS = Path("/etc/dms/boards")
 def probe(
     node: Annotated[str, typer.Option(envvar="DMS_NODE_NAME", help="Node whose board is looked at.")],
     interval: Annotated[float, typer.Option(help="Seconds between two looks.", min=1)] = 300,
-    once: Annotated[bool, typer.Option(help="Look once, and end.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Look once, and end.")] = False,
     credentials: Annotated[Path, typer.Option(help="A folder for each Secret of a board.")] = CREDENTIALS,
 ) -> None:
     """Tell on the node what its board is and how it is: annotations, and the condition DMSBoardHealthy.

@@ -14,7 +14,7 @@ _FACTS = {"tops": "TOPS (8 bit)", "memory_gb": "memory (GB)", "sensors": "power 
 
 
 def boards(
-    output: Annotated[Literal["table", "json"], typer.Option("--output", "-o")] = "table",
+    output: Annotated[Literal["table", "json"], typer.Option("-o", "--output", help="Output format.")] = "table",
     board: Annotated[str | None, typer.Option(help="Only this board, with the sources of its figures.")] = None,
 ) -> None:
     """Print the boards that a target may name, and what is publicly known about them."""

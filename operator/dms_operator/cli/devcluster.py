@@ -10,7 +10,7 @@ import typer
 
 from . import processes
 
-app = typer.Typer(no_args_is_help=True, help="A cluster on this machine, for trying things out.")
+app = typer.Typer(no_args_is_help=True, help="Run a cluster on this machine.")
 Directory = Annotated[Path, typer.Option("--directory", help="Where the cluster keeps its files.")]
 DEFAULT_DIRECTORY = Path(".dms/devcluster")
 START_DEADLINE_SECONDS = 60
@@ -19,7 +19,9 @@ START_DEADLINE_SECONDS = 60
 @app.command()
 def up(
     directory: Directory = DEFAULT_DIRECTORY,
-    config: Annotated[Path | None, typer.Option(help="Nodes and images (YAML); default: one node.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Nodes and images (YAML; docs/devcluster.md); default: one node.")
+    ] = None,
 ) -> None:
     """Start the cluster in the background and print how to use it."""
     if _running(directory):
@@ -69,12 +71,13 @@ def start(directory: Path, config: Path | None, *, dies_with_parent: bool) -> in
     command += ["--data-dir", str((directory / "data").resolve()), "--ready-file", str(ready.resolve())]
     command += ["--config", str(config.resolve())] if config else []
     log = directory / "devcluster.log"
+    before = log.stat().st_size if log.exists() else 0
     process = processes.start(command, log, dies_with_parent=dies_with_parent)
     deadline = time.monotonic() + START_DEADLINE_SECONDS
     while not ready.exists():
         if process.poll() is not None or time.monotonic() > deadline:
             print(f"the dev cluster did not start; the end of {log}:", file=sys.stderr)
-            print("".join(log.read_text().splitlines(keepends=True)[-20:]), file=sys.stderr)
+            print(*log.read_bytes()[before:].decode(errors="replace").splitlines()[-20:], sep="\n", file=sys.stderr)
             processes.stop(process.pid)
             raise typer.Exit(1)
         time.sleep(0.05)

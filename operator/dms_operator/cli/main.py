@@ -15,29 +15,47 @@ from .profile import profile
 from .report.command import report
 from .rollout import command as rollout
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Takes a DMS model to the cars' chips.")
+EXAMPLE = Path("examples/driver-monitor.yaml")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Take a DMS model to the cars' chips.")
 _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
-stage_app = typer.Typer(no_args_is_help=True, help="What runs inside stage pods.")
-operator_app = typer.Typer(no_args_is_help=True, help="The operator.")
-app.add_typer(stage_app, name="stage")
-app.add_typer(operator_app, name="operator")
-app.add_typer(devcluster.app, name="devcluster")
-app.add_typer(board.app, name="board")
-app.add_typer(artifact.app, name="artifact")
-app.add_typer(rollout.app, name="rollout")
-app.command()(profile)
-app.command()(compare)
-app.command()(report)
-app.command()(boards)
+_TRY, _LOOK, _RUN, _INSTALL = "Try it out", "Deployments and their artifacts", "What runs in pods", "Install"
+stage_app = typer.Typer(no_args_is_help=True, help="Run a stage.")
+operator_app = typer.Typer(no_args_is_help=True, help="Run the operator, or see whether it answers.")
 
 
-@app.command()
+@app.command(rich_help_panel=_TRY)
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Leave cluster and operator running at the end.")] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="Only stop what an earlier run left running.")] = False,
+    directory: Annotated[Path, typer.Option(help="Where the demo keeps its files.")] = Path(".demo"),
+    example: Annotated[Path, typer.Option(help="The deployment to apply.")] = EXAMPLE,
+) -> None:
+    """Bring up the dev cluster, apply the example, follow it until it is Ready, then roll a model out."""
+    from .demo.run import down, run_demo
+
+    if stop:
+        return down(directory)
+    if not example.is_file():
+        raise typer.BadParameter(f"there is no {example}: run this at the top of the repository, or name a file")
+    raise typer.Exit(run_demo(directory=directory, example=example, keep=keep))
+
+
+app.add_typer(devcluster.app, name="devcluster", rich_help_panel=_TRY)
+app.command(rich_help_panel=_LOOK)(boards)
+app.command(rich_help_panel=_LOOK)(compare)
+app.command(rich_help_panel=_LOOK)(report)
+app.add_typer(rollout.app, name="rollout", rich_help_panel=_LOOK)
+app.command(rich_help_panel=_LOOK)(profile)
+app.add_typer(artifact.app, name="artifact", rich_help_panel=_LOOK)
+
+
+@app.command(rich_help_panel=_INSTALL)
 def version() -> None:
     """Print the version."""
     print(__version__)
 
 
-@app.command()
+@app.command(rich_help_panel=_INSTALL)
 def crd() -> None:
     """Print the CustomResourceDefinition, generated from the API types."""
     import yaml
@@ -48,7 +66,7 @@ def crd() -> None:
     print(yaml.safe_dump(custom_resource_definition(), sort_keys=False, width=120, allow_unicode=True), end="")
 
 
-@app.command()
+@app.command(rich_help_panel=_INSTALL)
 def rbac() -> None:
     """Print what the operator may ask of the Kubernetes API, as RBAC rules by place."""
     from dms_operator.controller.permissions import as_yaml
@@ -80,9 +98,9 @@ def operator_run(context: typer.Context) -> None:
 
 @operator_app.command("check")
 def operator_check(
-    namespace: Annotated[str, typer.Option(help="A namespace that the operator watches.")] = "default",
+    namespace: Annotated[str, typer.Option("-n", "--namespace", help="One that the operator watches.")] = "default",
     kubeconfig: Annotated[
-        Path | None, typer.Option(envvar="KUBECONFIG", help="Default: the pod's service account.")
+        Path | None, typer.Option(envvar="KUBECONFIG", help="Without it: the pod's service account.")
     ] = None,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.")] = 120.0,
 ) -> None:
@@ -99,24 +117,17 @@ def operator_check(
 
     try:
         print(f"the operator answers: {asyncio.run(run()):.1f} s until it took up a deployment in {namespace}")
-    except (CheckFailed, ConfigException) as error:
+    except ConfigException as error:
+        print(f"check failed: no cluster is known: {error}: set KUBECONFIG or --kubeconfig", file=sys.stderr)
+        raise typer.Exit(1) from error
+    except CheckFailed as error:
         print(f"check failed: {error}", file=sys.stderr)
         raise typer.Exit(1) from error
 
 
-@app.command()
-def demo(
-    keep: Annotated[bool, typer.Option(help="Leave cluster and operator running at the end.")] = False,
-    stop: Annotated[bool, typer.Option(help="Only stop what an earlier run left running.")] = False,
-    directory: Annotated[Path, typer.Option(help="Where the demo keeps its files.")] = Path(".demo"),
-    example: Annotated[Path, typer.Option(help="The deployment to apply.")] = Path("examples/driver-monitor.yaml"),
-) -> None:
-    """Bring up the dev cluster, apply the example, and follow it until it is Ready."""
-    from .demo.run import down, run_demo
-
-    if stop:
-        return down(directory)
-    raise typer.Exit(run_demo(directory=directory, example=example, keep=keep))
+app.add_typer(operator_app, name="operator", rich_help_panel=_RUN)
+app.add_typer(stage_app, name="stage", rich_help_panel=_RUN)
+app.add_typer(board.app, name="board", rich_help_panel=_RUN)
 
 
 if __name__ == "__main__":

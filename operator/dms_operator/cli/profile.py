@@ -9,9 +9,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from dms_operator.api.errors import DMSError, InvalidSpec
+from dms_operator.api.errors import InvalidSpec, SourceNotFound
 
 from . import profile_tidl
+from .stores import checked_digest, opened
+from .telling import errors_told
 
 _DATASET_LIMIT_BYTES = 4 << 30
 
@@ -29,20 +31,18 @@ def profile(
 
     With --model and --dataset the samples also run on the simulator, on all cores, and are compared with the model.
     """
-    try:
-        with TemporaryDirectory(prefix="dms-profile-") as scratch:
-            directory = _directory(artifact, store, Path(scratch))
-            document = _document(directory)
-            if model and dataset:
-                if "profile" not in document:
-                    raise InvalidSpec(
-                        "samples are run here for toolchain qnn alone",
-                        hint="For TDA4VM use python -m dms_operator.toolchains.tidl.compare",
-                    )
-                document["onTarget"] = _on_target(directory, model, dataset, samples, Path(scratch))
-    except DMSError as error:
-        typer.echo(f"{error.reason}: {error}", err=True)
-        raise typer.Exit(1) from error
+    if (model is None) != (dataset is None):
+        raise typer.BadParameter("--model and --dataset go together: give both, or neither")
+    with errors_told(), TemporaryDirectory(prefix="dms-profile-") as scratch:
+        directory = _directory(artifact, store, Path(scratch))
+        document = _document(directory)
+        if model and dataset:
+            if "profile" not in document:
+                raise InvalidSpec(
+                    "samples are run here for toolchain qnn alone",
+                    hint="For TDA4VM use python -m dms_operator.toolchains.tidl.compare",
+                )
+            document["onTarget"] = _on_target(directory, model, dataset, samples, Path(scratch))
     if as_json:
         print(json.dumps(document, indent=1))
     elif "profile" not in document:
@@ -52,15 +52,16 @@ def profile(
 
 
 def _directory(artifact: str, store: str, scratch: Path) -> Path:
-    if not store:
-        return Path(artifact)
-    from dms_operator.artifacts.store import open_store
-    from dms_operator.artifacts.uris import parse_uri
-
-    parsed = parse_uri(store)
-    roots = (Path(parsed.path),) if parsed.scheme == "file" else None
-    open_store(store, roots).fetch(artifact, scratch / "artifact")
-    return scratch / "artifact"
+    if store:
+        opened(store).fetch(checked_digest(artifact), scratch / "artifact")
+        return scratch / "artifact"
+    if artifact.startswith("sha256:"):
+        raise typer.BadParameter("a digest is looked up in a store: say which by --store")
+    if not (Path(artifact) / "manifest.json").is_file():
+        raise SourceNotFound(
+            f"{artifact} holds no compiled artifact", hint="Name its folder, or its digest (status.targets[].artifact)"
+        )
+    return Path(artifact)
 
 
 def _document(directory: Path) -> dict[str, Any]:

@@ -218,7 +218,7 @@ async def run(
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="dms-operator", description="Run the operator.")
+    parser = argparse.ArgumentParser(prog="dms operator run", description="Run the operator.")
     parser.add_argument("--settings", type=Path, required=True, help="YAML file with the operator's settings")
     parser.add_argument("--kubeconfig", type=Path, help="default: $KUBECONFIG, else the pod's service account")
     parser.add_argument("--namespace", action="append", default=[], help="watch this namespace only (repeatable)")

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 
-from ..api.base import Model
+from ..api.base import Model, problems
 from ..api.capabilities import ToolchainName
+from ..api.errors import Terminal
 from ..api.log_lines import FORMAT_VARIABLE, LogFormat
 from ..api.quantities import Duration
 from ..api.rollout import MetricName
@@ -35,6 +36,15 @@ OWN_VOLUMES = ("scratch", "signing", "board", "dms-fleet")
 """Volumes of a stage pod that the operator adds."""
 SCRATCH = "/tmp"  # nosec B108
 """The only writable folder of a stage pod besides its volumes."""
+
+
+_HINT = "A file that works: examples/kustomize/settings.yaml"
+
+
+class InvalidSettings(Terminal):
+    """The settings file is missing, is no YAML, or says what cannot be meant."""
+
+    reason = "InvalidSettings"
 
 
 class Images(Model):
@@ -226,5 +236,10 @@ class Settings(Model):
 
 
 def load_settings(path: Path) -> Settings:
-    """Read settings from a YAML file. Raises OSError, yaml.YAMLError or pydantic.ValidationError."""
-    return Settings.model_validate(yaml.safe_load(path.read_text()))
+    """Read settings from a YAML file. Raises InvalidSettings, which names each field that is wrong."""
+    try:
+        return Settings.model_validate(yaml.safe_load(path.read_text()))
+    except ValidationError as error:
+        raise InvalidSettings(f"{path}: {problems(error)}", hint=_HINT) from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InvalidSettings(f"{path} is no YAML file that can be read: {' '.join(str(error).split())}") from error

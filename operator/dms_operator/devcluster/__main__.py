@@ -58,6 +58,10 @@ def _announce(url: str | None, ready_file: Path | None) -> None:
         ready_file.unlink(missing_ok=True)
 
 
+def _wrong(problem: ValidationError) -> str:
+    return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in problem.errors())
+
+
 def main() -> int:
     """Run; return the exit code."""
     arguments = parse_arguments(sys.argv[1:])
@@ -66,7 +70,10 @@ def main() -> int:
         try:
             config = configuration(arguments, arguments.data_dir or Path(temporary))
             asyncio.run(serve(config, arguments.ready_file))
-        except (OSError, yaml.YAMLError, ValidationError, DataDirectoryInUse) as problem:
+        except ValidationError as problem:
+            print(f"dev cluster: {arguments.config}: {_wrong(problem)}", file=sys.stderr)
+            return 1
+        except (OSError, yaml.YAMLError, DataDirectoryInUse) as problem:
             print(f"dev cluster: {problem}", file=sys.stderr)
             return 1
     return 0

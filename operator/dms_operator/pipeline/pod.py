@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from ..api.base import problems
 from ..api.errors import TERMINAL_EXIT_CODE
 from ..api.log_lines import FORMAT_VARIABLE, formatter, lines_are_about
 from ..api.stages import REQUEST_VARIABLE, RESULT_LIMIT_BYTES, StageRequest, StageResult
@@ -136,7 +137,8 @@ def _request_text(arguments: Sequence[str]) -> str:
 
 def _refuse_request(error: Exception) -> int:
     """A request that cannot be read names no stage, so the answer is plain text."""
-    message = f"the stage request ({REQUEST_VARIABLE}) cannot be read: {error}"
+    words = problems(error) if isinstance(error, ValidationError) else str(error)
+    message = f"the stage request cannot be read: {words}. Name a file, or set {REQUEST_VARIABLE} to its JSON"
     print(message, file=sys.stderr)
     if path := termination_log():
         path.write_bytes(message.encode("utf-8", "replace")[:RESULT_LIMIT_BYTES])

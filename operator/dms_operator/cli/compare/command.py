@@ -26,7 +26,9 @@ def compare(
     namespace: Namespace = None,
     context: Context = None,
     kubeconfig: Kubeconfig = None,
-    output: Annotated[Literal["text", "json", "markdown"], typer.Option("-o", "--output")] = "text",
+    output: Annotated[
+        Literal["text", "json", "markdown"], typer.Option("-o", "--output", help="Output format.")
+    ] = "text",
     latency_budget: Annotated[str, typer.Option(help="Judge by another budget, such as 20ms.")] = "",
     power_budget: Annotated[str, typer.Option(help="Judge by another budget, such as 800mW.")] = "",
 ) -> None:

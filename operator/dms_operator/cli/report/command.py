@@ -6,10 +6,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from dms_operator.api.errors import DMSError
-
 from ..cluster import ClusterAccess, Context, Kubeconfig, Namespace
 from ..objects import Deployment, from_cluster, from_file
+from ..telling import errors_told
 from .contents import report as contents
 from .evidence import Evidence, gather
 from .html import as_html
@@ -31,19 +30,21 @@ def report(
     context: Context = None,
     kubeconfig: Kubeconfig = None,
     store: Annotated[str, typer.Option(help="URI of the artifact store as seen from here; default: the spec's.")] = "",
-    output: Annotated[Literal["html", "markdown", "json"], typer.Option("-o", "--output")] = "html",
+    output: Annotated[
+        Literal["html", "markdown", "json"], typer.Option("-o", "--output", help="Output format.")
+    ] = "html",
     to: Annotated[Path | None, typer.Option(help="File to write; default: standard output.")] = None,
 ) -> None:
     """Write everything that is known about a deployment on one page: ladder, gates, latency, power, layers, origin."""
-    try:
+    with errors_told():
         access = ClusterAccess(kubeconfig, context, namespace)
         (deployment,) = from_file(filename, [name]) if filename else from_cluster(access, [name])
         text = FORMS[output](deployment, gather(deployment, store))
-    except DMSError as error:
-        typer.echo(f"{error.reason}: {error}", err=True)
-        raise typer.Exit(1) from error
     if to is None:
         print(text, end="")
-    else:
+        return
+    try:
         to.write_text(text)
-        typer.echo(f"{to}: {len(text) / 1e3:.0f} kB", err=True)
+    except OSError as error:
+        raise typer.BadParameter(f"{to} cannot be written: {error.strerror}", param_hint="--to") from error
+    typer.echo(f"{to}: {len(text) / 1e3:.0f} kB", err=True)

@@ -3,20 +3,18 @@
 They import what they need when they run: stage pods, which have none of the operator's libraries, start by `dms`, too.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 import typer
 
-from dms_operator.api.errors import DMSError
-
 from ..cluster import ClusterAccess, Context, Kubeconfig, Namespace
 from ..objects import Deployment, from_cluster
+from ..telling import errors_told
 from ..writes import Request, write
 
-app = typer.Typer(no_args_is_help=True, help="Where a rollout over the vehicles stands, and how it goes on.")
+app = typer.Typer(no_args_is_help=True, help="See where a rollout over the vehicles stands, and steer it.")
 Name = Annotated[str, typer.Argument(help="The deployment.")]
 Revision = Annotated[str, typer.Option(help="Only if it is this revision.")]
 
@@ -25,8 +23,8 @@ Revision = Annotated[str, typer.Option(help="Only if it is this revision.")]
 def status(
     name: Name,
     watch: Annotated[bool, typer.Option("-w", "--watch", help="A line for each change, until the end.")] = False,
-    vehicles: Annotated[bool, typer.Option(help="A line for each vehicle.")] = False,
-    output: Annotated[Literal["text", "json"], typer.Option("-o", "--output")] = "text",
+    vehicles: Annotated[bool, typer.Option("--vehicles", help="A line for each vehicle.")] = False,
+    output: Annotated[Literal["text", "json"], typer.Option("-o", "--output", help="Output format.")] = "text",
     namespace: Namespace = None,
     context: Context = None,
     kubeconfig: Kubeconfig = None,
@@ -41,7 +39,7 @@ def status(
     from .watch import follow
 
     access = ClusterAccess(kubeconfig, context, namespace)
-    with _told():
+    with errors_told():
         deployment = follow(access, name, typer.echo) if watch else from_cluster(access, [name])[0]
         view = rollout_view(deployment, read_fleet(access, deployment), datetime.now(UTC), access.options)
         print(as_json(view) if output == "json" else as_text(view, every_vehicle=vehicles))
@@ -114,18 +112,8 @@ def resume(name: Name, namespace: Namespace = None, context: Context = None, kub
 
 def _ask(access: ClusterAccess, name: str, decide: Callable[[Deployment], Request]) -> None:
     """Write what is asked for, and say what was written."""
-    with _told():
+    with errors_told():
         request = write(access, name, decide)
         typer.echo(f"{name}: {request.says}")
         if request.remark:
             typer.echo(f"note: {request.remark}")
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Tell an error in one line, and end with exit code 1."""
-    try:
-        yield
-    except DMSError as error:
-        typer.echo(f"{error.reason}: {error}", err=True)
-        raise typer.Exit(1) from error

@@ -99,8 +99,8 @@ def _way_back_again(deployment: Deployment, moment: str) -> Request:
 
 
 def suspension(deployment: Deployment, *, suspend: bool) -> Request:
-    """Start nothing more, or go on."""
-    rollout_of(deployment)
+    """Start nothing more, or go on; also before the first wave."""
+    _asked_for(deployment)
     if deployment.spec.suspend == suspend:
         raise NothingToDo(f"{deployment.name} is {'suspended already' if suspend else 'not suspended'}")
     return Request(
@@ -112,13 +112,17 @@ def suspension(deployment: Deployment, *, suspend: bool) -> Request:
 
 def rollout_of(deployment: Deployment) -> RolloutStatus:
     """The rollout's status. Raises NoRollout while there is none."""
+    _asked_for(deployment)
     status = deployment.status.rollout
-    if deployment.spec.rollout is None:
-        raise NoRollout(f"{deployment.name} has no spec.rollout: its artifacts stay in the store")
     if status is None:
         why = deployment.status.summary.message if deployment.status.summary else ""
         raise NoRollout(f"the rollout of {deployment.name} has not begun: {_phase(deployment)}{why and f' ({why})'}")
     return status
+
+
+def _asked_for(deployment: Deployment) -> None:
+    if deployment.spec.rollout is None:
+        raise NoRollout(f"{deployment.name} has no spec.rollout: its artifacts stay in the store")
 
 
 def where(status: RolloutStatus) -> str:
