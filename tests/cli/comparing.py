@@ -8,8 +8,10 @@ DIGEST = "sha256:" + "0" * 64
 ARTIFACT = {"digest": DIGEST, "sizeBytes": 1}
 
 
-def accuracy(value: float = 0.98, low: float = 0.97, high: float = 0.99, samples: int = 1000) -> dict[str, Any]:
-    return {"metric": "top1", "value": value, "low": low, "high": high, "samples": samples}
+def accuracy(
+    value: float = 0.98, low: float = 0.97, high: float = 0.99, samples: int = 1000, metric: str = "top1"
+) -> dict[str, Any]:
+    return {"metric": metric, "value": value, "low": low, "high": high, "samples": samples}
 
 
 def latency(p50: float, bound: float | None, provenance: str, *, noisy: bool = False) -> dict[str, Any]:
@@ -38,6 +40,7 @@ def tried(
     gates: list[dict[str, Any]] | None = None,
     size: int = 1_200_000,
     seconds: float | None = None,
+    score: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """A precision that got as far as the benchmark; without latencies it only was quantized."""
     return locals()
@@ -66,7 +69,7 @@ def deployment(
         candidates = []
         for attempt in each["tries"]:
             label = f"{attempt['precision']}-{each['toolchain']}-{number}-{attempt['method']}"
-            score = accuracy(0.98 - attempt["drop"])
+            score = attempt["score"] or accuracy(0.98 - attempt["drop"])
             if attempt["precision"] == "fp32":
                 label = "fp32"
             else:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from typer.testing import CliRunner
 
-from cli.comparing import deployment, gate, latency, target, tried
+from cli.comparing import accuracy, deployment, gate, latency, target, tried
 from dms_operator.cli.compare.advice import RULES
 from dms_operator.cli.compare.cells import Section, sections
 from dms_operator.cli.compare.ratios import changes
@@ -73,6 +73,18 @@ def test_a_ratio_of_the_build_machine_says_so() -> None:
         each for group in groups([deployment(target("qcs8255", "qnn", tried("int8", both)))]) for each in changes(group)
     ]
     assert str(change.ratios["latency"]) == "3.0x host, noisy"
+
+
+@pytest.mark.parametrize(
+    ("metric", "drop", "told"),
+    [("top1", 0.004, "-0.4 points"), ("top1", -0.004, "+0.4 points"), ("mae", 0.02, "+0.02"), ("mae", -0.02, "-0.02")],
+)
+def test_what_a_precision_costs_is_the_change_of_the_metric(metric: str, drop: float, told: str) -> None:
+    change = drop if metric == "mae" else -drop
+    made = tried("int8", [latency(1, 2, "simulated")], drop=drop, score=accuracy(0.5 + change, metric=metric))
+    (section,) = tables(deployment(target("qcs8255", "qnn", made), fp32=accuracy(0.5, metric=metric)))
+    (line,) = (line for line in section.lines if line.is_ratio)
+    assert str(line.cells[2]) == f"{told} host"
 
 
 def test_a_precision_that_was_not_needed_is_told() -> None:

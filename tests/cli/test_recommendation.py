@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from cli.comparing import deployment, gate, latency, target, tried
+import pytest
+
+from cli.comparing import accuracy, deployment, gate, latency, target, tried
 from dms_operator.cli.compare.advice import Advice
 from dms_operator.cli.compare.recommendation import recommend
 from dms_operator.cli.objects import Deployment
@@ -125,6 +127,30 @@ def test_of_two_models_the_faster_one_is_taken_if_it_is_not_shown_to_be_worse() 
     worse = deployment(target("qcs8255", "qnn", tried("int8", FAST, drop=0.2)), name="mobile", model="b")
     worse.status.variants[1].accuracy.__dict__["high"] = 0.8
     assert texts("backbone", resnet, worse)[0] == "resnet is the model for qcs8255"
+
+
+@pytest.mark.parametrize(
+    ("metric", "slow", "fast", "told"),
+    [
+        ("mae", (0.10, 0.09, 0.11), (0.20, 0.19, 0.21), "slow is the model for qcs8255"),
+        ("mae", (0.10, 0.09, 0.11), (0.11, 0.10, 0.12), "fast is the model for qcs8255"),
+        ("mae", (0.20, 0.19, 0.21), (0.10, 0.09, 0.11), "fast is the model for qcs8255"),
+        ("cosine", (0.99, 0.98, 1), (0.80, 0.79, 0.81), "Which model suits qcs8255 is open"),
+    ],
+)
+def test_an_error_is_better_when_it_is_less_and_agreement_with_another_net_is_no_score(
+    metric: str, slow: tuple[float, float, float], fast: tuple[float, float, float], told: str
+) -> None:
+    times = {"slow": [latency(3, 4, "measured")], "fast": FAST}
+    models = [
+        deployment(
+            target("qcs8255", "qnn", tried("int8", times[name], score=accuracy(*score, metric=metric))),
+            name=name,
+            model=name[0].replace("s", "a").replace("f", "b"),
+        )
+        for name, score in (("slow", slow), ("fast", fast))
+    ]
+    assert texts("backbone", *models)[0].startswith(told)
 
 
 def test_figures_that_no_board_gave_are_named() -> None:

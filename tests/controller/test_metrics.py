@@ -6,14 +6,14 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from controller.builders import COCKPIT, Script, latency, spec, world
+from controller.builders import COCKPIT, Script, accuracy, latency, spec, world
 from controller.fleet_world import fleet_world
 from dms_operator.api.quantities import Power
 from dms_operator.api.stages import PROVENANCE_ORDER, StageName
 from dms_operator.api.status import DeploymentStatus, StageStatus
 from dms_operator.controller.caches import Caches, ObjectName
 from dms_operator.controller.metrics import Metrics
-from dms_operator.controller.model_samples import FAMILIES, samples_of
+from dms_operator.controller.model_samples import ERROR, FAMILIES, samples_of
 
 NAME = ObjectName("perception", "driver")
 OBJECT = {"namespace": "perception", "deployment": "driver"}
@@ -70,6 +70,13 @@ def test_a_ready_deployment_shows_its_figures_in_base_units(shown: Shown) -> Non
     assert shown("dms_model_accuracy_drop_ratio", **TARGET) == pytest.approx(0.004)
     assert shown("dms_model_npu_delegation_ratio", **TARGET) == 1
     assert shown("dms_artifact_size_bytes", **TARGET) == 700_000
+
+
+def test_an_error_is_no_share_and_has_a_metric_of_its_own(shown: Shown) -> None:
+    status = _ready(accuracyOnTarget=accuracy(0.03, 16, metric="mae"))
+    shown.metrics.status_known(NAME, SPEC, status)
+    assert shown("dms_model_error", **TARGET, stage="target") == pytest.approx(0.03)
+    assert shown("dms_model_accuracy_ratio", **TARGET, stage="target") is None
 
 
 def test_figures_that_are_not_known_are_not_shown(shown: Shown) -> None:
@@ -170,7 +177,7 @@ def test_series_per_deployment_are_bounded_whatever_the_spec_asks_for_and_whatev
     wanted = SPEC | {"quantization": {"maxAccuracyDrop": 0.01}}
     samples = samples_of(NAME, wanted, worst)
     seen = {sample.family for sample in samples}
-    assert seen == set(FAMILIES)
+    assert seen == set(FAMILIES) - {ERROR}, "which stands in the place of the accuracy"
     of_targets = [sample for sample in samples if "target" in sample.family.labels]
     assert len(of_targets) <= 16 * 30, "docs/observability.md"
     assert len(samples) - len(of_targets) <= 80, "docs/observability.md"

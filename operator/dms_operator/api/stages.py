@@ -28,6 +28,8 @@ ModelFormat = Literal["pt2", "torchscript", "onnx"]
 Method = Literal["none", "cast", "dynamic", "static", "qat"]
 Calibration = Literal["minmax", "entropy", "percentile", "mse"]
 Metric = Literal["top1", "macroF1", "mae", "cosine"]
+LOWER_IS_BETTER: frozenset[Metric] = frozenset({"mae"})
+"""Metrics that count errors."""
 ProfileName = Literal["rapid", "quick", "normal", "official"]
 
 PROVENANCE_ORDER: tuple[Provenance, ...] = ("host", "estimated", "simulated", "measured")

@@ -5,7 +5,7 @@ from typing import Any
 
 from ..api.quantities import Duration
 from ..api.reasons import PHASES
-from ..api.stages import PROVENANCE_ORDER
+from ..api.stages import LOWER_IS_BETTER, PROVENANCE_ORDER, AccuracyFacts
 from ..api.status import CandidateStatus, DeploymentStatus, TargetStatus
 from .caches import ObjectName
 from .rollout_samples import ROLLOUT_FAMILIES, rollout_samples
@@ -48,12 +48,17 @@ ACCURACY = Family(
     "Accuracy: of the fp32 model, of the variant, and on the target",
     (*_TARGET, "stage"),
 )
+ERROR = Family(
+    "dms_model_error",
+    "Mean absolute error (metric mae) in the labels' unit: of the fp32 model, of the variant, and on the target",
+    (*_TARGET, "stage"),
+)
 DROP = Family("dms_model_accuracy_drop_ratio", "Accuracy lost against the fp32 model", _TARGET)
 DELEGATION = Family("dms_model_npu_delegation_ratio", "Share of graph nodes that run on the NPU", _TARGET)
 SIZE = Family("dms_artifact_size_bytes", "Bytes that the board loads", _TARGET)
 
 FAMILIES = (
-    INFO, PHASE, CONDITION, LATENCY, BOUND, BUDGET, THROUGHPUT, POWER, ENERGY, ACCURACY, DROP, DROP_LIMIT,
+    INFO, PHASE, CONDITION, LATENCY, BOUND, BUDGET, THROUGHPUT, POWER, ENERGY, ACCURACY, ERROR, DROP, DROP_LIMIT,
     DELEGATION, SIZE, *STAGE_FAMILIES, *ROLLOUT_FAMILIES,
 )  # fmt: skip
 
@@ -135,9 +140,14 @@ def _latencies(labels: tuple[str, ...], candidate: CandidateStatus) -> Iterator[
 def _accuracy(labels: tuple[str, ...], status: DeploymentStatus, target: TargetStatus) -> Iterator[Sample]:
     for variant in status.variants:
         if variant.precision == "fp32":
-            yield Sample(ACCURACY, (*labels, "reference"), variant.accuracy.value)
+            yield _score(labels, "reference", variant.accuracy)
         if variant.name == target.variant:
-            yield Sample(ACCURACY, (*labels, "variant"), variant.accuracy.value)
+            yield _score(labels, "variant", variant.accuracy)
             yield Sample(DROP, labels, variant.accuracy_drop)
     if target.accuracy_on_target is not None:
-        yield Sample(ACCURACY, (*labels, "target"), target.accuracy_on_target.value)
+        yield _score(labels, "target", target.accuracy_on_target)
+
+
+def _score(labels: tuple[str, ...], stage: str, facts: AccuracyFacts) -> Sample:
+    """An error is no share, and alerts have to know that less of it is better."""
+    return Sample(ERROR if facts.metric in LOWER_IS_BETTER else ACCURACY, (*labels, stage), facts.value)

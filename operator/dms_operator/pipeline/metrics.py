@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..api.confidence import drop_high, drop_low
 from ..api.label_fit import are_scores
-from ..api.stages import AccuracyFacts, DropInterval, Metric
+from ..api.stages import LOWER_IS_BETTER, AccuracyFacts, DropInterval, Metric
 from .bootstrap import paired_bounds
 from .labels import check_labels, check_scores, required
 
@@ -20,7 +20,6 @@ _Z_95 = 1.959963984540054
 _RESAMPLES = 1000
 _DROP_DIGITS = 9
 _INTERVAL_DIGITS = 6
-LOWER_IS_BETTER: frozenset[Metric] = frozenset({"mae"})
 
 
 def score(

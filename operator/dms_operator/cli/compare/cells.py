@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dms_operator.api.capabilities import BOARDS, TOOLCHAINS
-from dms_operator.api.stages import AccuracyFacts
+from dms_operator.api.stages import LOWER_IS_BETTER, AccuracyFacts
 from dms_operator.controller.text import SHARES, loss, number
 
 from .ratios import Change, changes
@@ -148,9 +148,14 @@ def _size(row: Row) -> Cell:
 def _ratio_line(change: Change) -> Line:
     lost = change.int8.variant.accuracy_drop - change.base.variant.accuracy_drop  # type: ignore[union-attr]
     metric = change.int8.variant.accuracy.metric  # type: ignore[union-attr]
-    accuracy = Cell(loss(metric, -lost), "host", values={"value": -lost})
+    changed = lost if metric in LOWER_IS_BETTER else -lost
+    accuracy = Cell(_with_sign(loss(metric, changed)), "host", values={"value": changed})
     latency, power, size = (_ratio(change, name) for name in ("latency", "power", "size"))
     return Line("", step(change), (latency, power, accuracy, size), is_ratio=True)
+
+
+def _with_sign(change: str) -> str:
+    return f"+{change}" if float(change.split()[0]) > 0 else change
 
 
 def _ratio(change: Change, name: str) -> Cell:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from dms_operator.api.capabilities import BOARDS
-from dms_operator.api.stages import LatencyFacts
+from dms_operator.api.stages import LOWER_IS_BETTER, AccuracyFacts, LatencyFacts
 from dms_operator.controller.ladder import MODEL_REASONS
 from dms_operator.controller.text import clip
 
@@ -183,12 +183,25 @@ def _fastest(models: Sequence[Sequence[Group]]) -> Iterator[Advice]:
         rows = [row for groups in models for group in groups if group.board == name for row in [chosen(group)] if row]
         if len(rows) < 2:
             continue
-        most = max(rows, key=lambda row: row.variant.accuracy.value if row.variant else 0.0)
-        assert most.variant
-        near = [row for row in rows if row.variant and row.variant.accuracy.high >= most.variant.accuracy.low]
-        best = min(near, key=_upper)
         figures = tuple(f"{row.deployment}: {latency_figure(row)}, {_accuracy(row)}" for row in rows)
-        yield Advice("backbone", f"{best.deployment} is the model for {name}", figures)
+        near = _as_accurate([(row, row.variant.accuracy) for row in rows if row.variant])
+        if near:
+            yield Advice("backbone", f"{min(near, key=_upper).deployment} is the model for {name}", figures)
+        else:
+            text = f"Which model suits {name} is open: they are scored differently, or each against its own float model"
+            yield Advice("backbone", text, figures, missing=True)
+
+
+def _as_accurate(scored: Sequence[tuple[Row, AccuracyFacts]]) -> list[Row]:
+    """The rows whose interval reaches that of the best; none where the scores cannot be compared."""
+    metrics = {found.metric for _, found in scored}
+    if len(metrics) > 1 or "cosine" in metrics:
+        return []
+    if metrics <= LOWER_IS_BETTER:
+        best = min((found for _, found in scored), key=lambda found: found.value)
+        return [row for row, found in scored if found.low <= best.high]
+    best = max((found for _, found in scored), key=lambda found: found.value)
+    return [row for row, found in scored if found.high >= best.low]
 
 
 def _accuracy(row: Row) -> str:
