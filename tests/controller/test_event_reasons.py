@@ -19,6 +19,13 @@ ELSEWHERE = {"BoardAdvertised", "CleanedUp", "CleanupFailed"}
 APPROVAL = [{"name": "lab", "size": "1"}, {"name": "fleet", "size": "100%", "approval": "Manual"}]
 
 
+def test_the_docs_list_every_type_of_condition() -> None:
+    fleet = fleet_world(waves=APPROVAL).settle()
+    found = {each["type"] for done in (succeeds(), fails(), fleet) for each in done.status["conditions"]}
+    table = DOCS.read_text().partition("| condition | True when |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`([A-Z]\w+)`", table)) == found
+
+
 def succeeds() -> World:
     seen_running = world(COCKPIT)
     seen_running.reconcile()

@@ -53,5 +53,5 @@ def test_what_the_chip_cannot_do_is_refused() -> None:
 
 def test_the_command_prints_options_and_what_was_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "import.txt").write_text("modelType = 2\nnumParamBits = 8\n")
-    main(str(tmp_path / "import.txt"))
+    assert main([str(tmp_path / "import.txt")]) == 0
     assert capsys.readouterr().out == 'options:\n  tensor-bits: "8"\n# left behind: modelType\n'

@@ -14,6 +14,7 @@ import numpy as np
 
 from ...api.capabilities import BOARDS, BoardType
 from ...api.errors import DMSError
+from ..arguments import existing_file, named_file
 from ..base import Arrays
 from ..manifest import read_report
 from ..samples import input_shapes
@@ -119,15 +120,14 @@ def _report(step: str, done: int, total: int) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table; 1 and the error's own words when a variant fails."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("variants", nargs="+", metavar="name=model.onnx", help="variants, the baseline first")
+    parser.add_argument("variants", nargs="+", type=named_file, metavar="name=model.onnx", help="the baseline first")
     parser.add_argument("--board", choices=list(BOARDS), default="qcs8255")
-    parser.add_argument("--dataset", type=Path, required=True, help=".npz: one array per input, and labels")
+    parser.add_argument("--dataset", type=existing_file, required=True, help=".npz: one array per input, and labels")
     parser.add_argument("--samples", type=int, default=64, help="how many samples of the dataset to simulate")
     given = parser.parse_args(arguments)
-    pairs = [variant.partition("=")[::2] for variant in given.variants]
-    samples, labels = _dataset(given.dataset, Path(pairs[0][1]), given.samples)
+    samples, labels = _dataset(given.dataset, given.variants[0][1], given.samples)
     try:
-        print(table([compare(name, Path(path), given.board, samples, labels) for name, path in pairs]))
+        print(table([compare(name, path, given.board, samples, labels) for name, path in given.variants]))
     except DMSError as error:
         print(f"{error.reason}: {error}", file=sys.stderr)
         return 1

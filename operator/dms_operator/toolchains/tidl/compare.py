@@ -6,13 +6,13 @@ for 8 bits, 8 bits with the layers that deserve 16, and 16 bits. Provenance `est
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from ..arguments import existing_file
 from ..base import Arrays
 from .fixed_point import Precision, Range, to_fixed_point
 from .latency import estimate, seconds
@@ -60,8 +60,8 @@ def _silent(step: str, done: int, total: int) -> None:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("dataset", type=Path)
+    parser.add_argument("model", type=existing_file)
+    parser.add_argument("dataset", type=existing_file)
     parser.add_argument("--calibration", type=int, default=32)
     parser.add_argument("--factor", type=float, default=1.01, help="accepted latency over 8-bit latency")
     arguments = parser.parse_args()

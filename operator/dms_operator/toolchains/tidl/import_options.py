@@ -4,12 +4,14 @@ Prints the target options of a deployment that say the same, and names the keys 
 input geometry come from the model and the dataset, and what is internal to TI's tool stays behind.
 """
 
+import argparse
 import sys
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
+from ...api.errors import DMSError
 from ...api.target_options.tidl import parse_options
 from ...api.target_options.tidl_socs import Soc, soc_named
+from ..arguments import existing_file
 from .import_config import Config, Value, read_config
 
 _STYLES = {2: "0", 3: "1", 4: "4"}
@@ -64,14 +66,23 @@ def options_from(config: Config, soc: Soc) -> tuple[dict[str, str], list[str]]:
     return options, [key for key in config if key not in _CARRIED]
 
 
-def main(path: str, chip: str = "J721E") -> None:
-    """Print the options as YAML."""
-    options, left = options_from(read_config(Path(path).read_text(encoding="utf-8")), soc_named(chip))
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the options as YAML; 1 and the error's own words for what cannot be said so."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("configuration", type=existing_file, help="what tidl_model_import.out reads")
+    parser.add_argument("chip", nargs="?", default="J721E")
+    given = parser.parse_args(arguments)
+    try:
+        options, left = options_from(read_config(given.configuration.read_text("utf-8")), soc_named(given.chip))
+    except DMSError as error:
+        print(f"{error.reason}: {error}", file=sys.stderr)
+        return 1
     print("options:")
     for key, value in options.items():
         print(f'  {key}: "{value}"')
     print(f"# left behind: {', '.join(left) or 'nothing'}")
+    return 0
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    sys.exit(main())

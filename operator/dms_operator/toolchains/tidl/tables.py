@@ -1,6 +1,6 @@
 """Prints the tables of docs/tda4vm.md: `python -m dms_operator.toolchains.tidl.tables anchors|options|operators`."""
 
-import sys
+import argparse
 from collections.abc import Callable, Iterable, Sequence
 
 from ...api.target_options.tidl import OPTIONS
@@ -65,4 +65,6 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 TABLES: dict[str, Callable[[], list[str]]] = {"anchors": anchors, "options": options, "operators": operators}
 
 if __name__ == "__main__":
-    print("\n".join(TABLES[sys.argv[1]]()))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("table", choices=sorted(TABLES))
+    print("\n".join(TABLES[parser.parse_args().table]()))
