@@ -19,7 +19,7 @@ debian = { test "$$(id -u)" = 0 || { echo "$(1) is missing: ask root for 'apt-ge
 .PHONY: help demo demo-down test test-all test-e2e test-faults test-chart test-images images lock audit lint format generate bench clean
 
 help: ## Show the targets
-	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9%-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: $(RUNTIME) ## Run the main job on the embedded dev cluster (KEEP=1 leaves it running)
 	@$(BIN)/dms demo $(if $(KEEP),--keep)
@@ -90,7 +90,7 @@ table-%: $(DEV) ## Write a table of the docs anew: table-qualcomm, table-quantiz
 	$(BIN)/python benchmarks/table_$*.py
 
 clean: ## Remove what make installed and made
-	rm -rf $(VENV) .demo .dms .images .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .cache .demo .dms .images .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(CREATED):
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed (Debian: apt-get install python3 python3-venv)"; exit 1; }

@@ -24,6 +24,24 @@ def test_a_stage_pod_needs_no_library_of_the_operator_or_of_people() -> None:
     assert "/none.json" in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    ("library", "arguments", "extras"),
+    [
+        ("kopf", ["operator", "run"], ["operator"]),
+        ("kopf", ["operator", "check"], ["operator"]),
+        ("kubernetes", ["compare"], ["operator", "report"]),
+    ],
+)
+def test_a_library_that_is_missing_is_told_by_the_extra_that_installs_it(
+    library: str, arguments: list[str], extras: list[str]
+) -> None:
+    code = f"sys.argv[1:] = {arguments}; from dms_operator.cli.main import main; main()"
+    done = run_without((library,), code)
+    install = " or ".join(f"pip install 'dms-operator[{extra}]'" for extra in extras)
+    told = f"this command needs {library}, which is not installed: {install}\n"
+    assert (done.returncode, done.stderr) == (1, told)
+
+
 @pytest.mark.parametrize("verb", ["status", "approve", "abort", "retry", "pause", "resume"])
 def test_people_need_no_library_of_the_operator_or_of_stages(verb: str) -> None:
     code = f"from dms_operator.cli.main import app; app(['rollout', '{verb}', 'driver', '--kubeconfig=/none'])"

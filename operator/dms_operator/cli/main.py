@@ -8,7 +8,7 @@ import typer
 
 from dms_operator import __version__
 
-from . import artifact, board, devcluster
+from . import artifact, board, devcluster, extras
 from .boards import boards
 from .compare.command import compare
 from .profile import profile
@@ -130,5 +130,10 @@ app.add_typer(stage_app, name="stage", rich_help_panel=_RUN)
 app.add_typer(board.app, name="board", rich_help_panel=_RUN)
 
 
+def main() -> None:
+    """Run `dms` or `kubectl dms`."""
+    extras.run(app)
+
+
 if __name__ == "__main__":
-    app()
+    main()
