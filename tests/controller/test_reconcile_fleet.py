@@ -113,6 +113,20 @@ async def test_a_node_that_is_no_vehicle_any_more_is_not_taken_for_one(monkeypat
     assert len(scene.caches.vehicles) == 0
 
 
+async def test_a_refused_job_on_a_vehicle_tells_of_no_step_forward(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(monkeypatch, rollout=ROLLOUT)
+    scene.add_vehicle("car")
+    scene.cluster.faults["create_job"] = ApiError(403, "Forbidden", "exceeded quota")
+    metadata = {"name": "activate", "namespace": "perception", "annotations": {"dms.edge/node": "car"}}
+    scene.plan = {"create": [{"metadata": metadata}]}
+    with pytest.raises(ApiError, match="exceeded quota"):
+        await scene.reconcile()
+    assert "patch_status driver" not in scene.cluster.calls
+    assert [event["message"] for event in scene.cluster.events.values()] == [
+        "the cluster refused Job activate: exceeded quota"
+    ]
+
+
 async def test_nothing_is_deleted_when_a_label_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(monkeypatch, rollout=ROLLOUT)
     scene.add_vehicle("car")

@@ -194,11 +194,14 @@ class Reconciler:
         return any(deleted) or bool(steps.create) or written
 
     async def _create(self, body: Raw, observed: Observed, manifest: Raw) -> None:
-        """Create a Job. What the cluster has against it is told in status, for it will be asked again and again."""
+        """Create a Job. What the cluster has against a stage's is told in status: it will be asked again and again.
+
+        What it has against one on a vehicle is told in an event alone: status would say that the rollout went forward.
+        """
         try:
             await self._writer.create(body, manifest)
         except ApiError as error:
-            if error.is_refusal:
+            if error.is_refusal and not _is_on_vehicle(manifest):
                 seen = replace(observed, refused={manifest["metadata"]["name"]: error.message})
                 await self._tell(body, observed, plan(seen, self._settings, self._now()))
             raise
