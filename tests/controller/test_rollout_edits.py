@@ -35,6 +35,18 @@ def rolled_out(number: int = 4) -> FleetWorld:
     return fleet.settle()
 
 
+def test_an_abort_of_what_the_whole_fleet_had_takes_nothing_back_and_says_so() -> None:
+    fleet = fleet_world().settle()
+    before = dict(fleet.labels)
+    fleet.annotate(ABORT, fleet.revision())
+    assert fleet.settle().labels == before
+    assert (
+        "annotation dms.edge/abort takes nothing back that the whole fleet had: change Git" in fleet.rollout["message"]
+    )
+    del fleet.body["metadata"]["annotations"][ABORT]
+    assert "abort" not in fleet.settle().rollout["message"]
+
+
 class TestRefused:
     def test_no_vehicle_keeps_a_revision_that_was_taken_back_while_the_next_one_soaks(self) -> None:
         fleet = rolled_out()

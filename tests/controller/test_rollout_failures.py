@@ -28,6 +28,8 @@ class TestPrefetch:
         fleet.unfetchable = {(name, fleet.revision()) for name in fleet.vehicles}
         fleet.settle()
         assert fleet.pauses() == ["FailureBudgetExceeded"]
+        told, name = fleet.rollout["pauses"][0]["message"], fleet.body["metadata"]["name"]
+        assert f"kubectl dms rollout retry {name}, or" in told and f"kubectl dms rollout abort {name}, or" in told
         made = len(fleet.created)
         fleet.tick(7200)
         fleet.settle()

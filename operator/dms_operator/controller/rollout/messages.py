@@ -1,12 +1,17 @@
 """One line about a rollout: where it stands, and what it waits for."""
 
+from ...api.labels import ABORT
 from ...api.rollout_status import RolloutStatus
 
 
-def message(status: RolloutStatus, lost: int) -> str:
-    """The line; `lost` vehicles cannot be brought back in this try."""
+def message(status: RolloutStatus, lost: int, *, aborts_in_vain: bool = False) -> str:
+    """The line; `lost` vehicles cannot be brought back in this try.
+
+    `aborts_in_vain`: somebody asks for the end of what the whole fleet had.
+    """
     stuck = f"; vehicles that could not be brought back: {lost}, see their Jobs" if lost else ""
-    return f"{_line(status)}{stuck}"
+    kept = f"; annotation {ABORT} takes nothing back that the whole fleet had: change Git" if aborts_in_vain else ""
+    return f"{_line(status)}{stuck}{kept}"
 
 
 def _line(status: RolloutStatus) -> str:

@@ -109,6 +109,6 @@ def _troubles(scene: Scene, status: RolloutStatus, choice: Choice, judgement: Ju
 
 
 def _way_out(scene: Scene) -> str:
-    retry = f"kubectl dms rollout retry, or annotation {RETRY} with a new value"
-    abort = f"kubectl dms rollout abort, or annotation {ABORT}={scene.revision}"
+    retry = f"kubectl dms rollout retry {scene.name}, or annotation {RETRY} with a new value"
+    abort = f"kubectl dms rollout abort {scene.name}, or annotation {ABORT}={scene.revision}"
     return f"to try again: {retry}; to take it back: {abort}"

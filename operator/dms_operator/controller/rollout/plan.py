@@ -17,7 +17,7 @@ from ..vehicle_jobs import vehicle_job_manifest
 from . import wakeups
 from .choice import choose, counts, fetched_again, shown_failures
 from .clearing import Wanted, cleared
-from .course import Course, advanced, begun, remembered, witnesses
+from .course import Course, advanced, begun, can_go_back, remembered, witnesses
 from .fleet import ReadingsWanted
 from .gates import gate_readings, readings_of
 from .goals import Goal, Start, goals_of, has_failed, recipe, starts
@@ -232,7 +232,8 @@ def _told(
     if before is None or _went_forward(before, after, started):
         after = after.model_copy(update={"progressed_at": timestamp(scene.now)})
     left = sum(_is_left(scene, goal) for goal in goals if scene.ledger.is_known(goal.vehicle.name))
-    return after.model_copy(update={"message": clip(message(after, left), 512)})
+    in_vain = scene.is_aborted and not can_go_back(scene, after)
+    return after.model_copy(update={"message": clip(message(after, left, aborts_in_vain=in_vain), 512)})
 
 
 def _gates(scene: Scene, status: RolloutStatus, course: Course) -> list[GateReadings]:
