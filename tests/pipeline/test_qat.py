@@ -175,6 +175,23 @@ def test_what_was_learned_of_weights_and_activations_stands_in_the_file_and_in_i
             assert [entry["scale"] for entry in overrides[kind][name]] == scales.tolist()
 
 
+def test_a_file_that_does_not_compute_what_was_trained_is_refused(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(stripped: Stripped, target: Path, *rest: Any) -> list[str]:
+        unseen = requantize(stripped, target, *rest)
+        model = onnx.load(target)
+        read = {node.input[1] for node in model.graph.node if node.op_type == "DequantizeLinear"}
+        for tensor in model.graph.initializer:
+            if tensor.name in read:
+                scale = 1.1 * onnx.numpy_helper.to_array(tensor)
+                tensor.CopyFrom(onnx.numpy_helper.from_array(scale.astype("float32"), tensor.name))
+        onnx.save(model, target)
+        return unseen
+
+    monkeypatch.setattr(stage, "requantize", wrong)
+    words = refused(shop.train(shop.recipe(qat=qat(epochs=1))), "QuantizationFailed")
+    assert "the quantized file differs from the trained net by" in words
+
+
 def test_training_for_tda4vm_learns_power_of_two_steps_that_convert(shop: Shop, tmp_path: Path) -> None:
     result = shop.train(shop.recipe(assorted, qat=qat(epochs=2), precision="int8", toolchain="tidl"))
     assert variant_of(result).scheme == "w8a8 power-of-two per-tensor"

@@ -41,9 +41,13 @@ from .twin import Twin
 
 HISTORY = "training.json"
 """The file with one row per epoch; it holds no times, so that the same recipe gives the same bytes."""
-TRANSFER_TOLERANCE = {8: 0.05, 16: 0.01}
+TRANSFER_TOLERANCE = {8: 0.02, 16: 0.01}
 """Largest mean difference between the written file and the trained net, as a share of the fp32 outputs'
-standard deviation, by activation bits. The same grids leave ties, fused arithmetic and 32-bit biases to differ."""
+standard deviation, by activation bits. The same grids leave ties and fused arithmetic to differ: 0.5 % at most in the
+trained nets of the tests."""
+TIES_SHARE = 0.1
+"""Of what rounding as a whole does to a net's outputs, the most that ties alone may: 0.04 in the turned net of
+tests/pipeline/test_qat_sheared.py."""
 THREADS_VARIABLE = "DMS_TRAINING_THREADS"
 """Threads that train; 1 if absent. Another number is faster on idle cores, and gives other last digits."""
 _CALIBRATION_SAMPLES = 32
@@ -158,8 +162,8 @@ def _transfer_difference(
 ) -> float:
     """Mean difference of the file's outputs from the trained net's, as a share of the fp32 model's spread.
 
-    A net that amplifies rounding tells two ways of breaking ties as far apart as itself from fp32, so that it may
-    differ by so much. Raises QuantizationFailed beyond that and TRANSFER_TOLERANCE.
+    A net that amplifies rounding does so with ties, too, and may differ by TIES_SHARE of it. Raises QuantizationFailed
+    beyond that and TRANSFER_TOLERANCE.
     """
     expected = first_outputs(held_out.teacher).astype(np.float64)
     trained = first_outputs(outputs_of(final, held_out, 1, silent, "compare")).astype(np.float64)
@@ -167,11 +171,11 @@ def _transfer_difference(
     spread = max(float(expected.std()), 1e-12)
     difference = float(np.abs(written - trained).mean() / spread)
     rounding = float(np.abs(trained - expected).mean() / spread)
-    allowed = max(TRANSFER_TOLERANCE[scheme.activation_bits], rounding)
+    allowed = max(TRANSFER_TOLERANCE[scheme.activation_bits], TIES_SHARE * rounding)
     if difference > allowed:
         raise QuantizationFailed(
             f"the quantized file differs from the trained net by {difference:.1%} of its outputs' spread, more than "
-            f"{allowed:.0%}",
+            f"{allowed:.1%}",
             hint="Use method: static, and report this model",
         )
     return round(difference, 6)
