@@ -80,7 +80,7 @@ generate: $(DEV) ## Write what is made from code: the CRD, the dashboards, parts
 	PYTHONPATH=helm $(BIN)/python -m dashboards helm/dms-operator/files/dashboards
 	PYTHONPATH=helm $(BIN)/python -m chart --helm "$$($(BIN)/python tests/tools/get_helm.py)"
 
-bench: $(DEV) ## Measure, as ratios side by side in one run; bench-devcluster, bench-loadgen, bench-operator, bench-quantize for one
+bench: $(DEV) ## Measure, as ratios side by side in one run; bench-NAME for benchmarks/bench_NAME.py alone
 	@for bench in benchmarks/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
 
 bench-%: $(DEV)

@@ -30,6 +30,11 @@ def test_the_pod_satisfies_the_restricted_profile(objects: dict[str, Any]) -> No
     assert restricted_violations(objects["DaemonSet"]["spec"]["template"]["spec"]) == ""
 
 
+def test_its_image_is_never_pulled_from_a_registry_that_nobody_named(objects: dict[str, Any]) -> None:
+    (container,) = objects["DaemonSet"]["spec"]["template"]["spec"]["containers"]
+    assert container["image"].startswith("registry.example.com/dms/benchmark-runner:")
+
+
 def test_it_runs_where_a_board_is_and_nowhere_else(objects: dict[str, Any]) -> None:
     affinity = objects["DaemonSet"]["spec"]["template"]["spec"]["affinity"]["nodeAffinity"]
     (term,) = affinity["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
