@@ -1,10 +1,12 @@
 """The operator's settings file."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
+from controller.builders import World, deployment
 from dms_operator.controller import board_pods, signing, vehicle_jobs
 from dms_operator.controller.settings import OWN_VOLUMES, InvalidSettings, load_settings
 
@@ -38,6 +40,14 @@ def volume(name: str, path: str) -> str:
         "deadlines: {convert: 30}",
         "deadlines: {convert: 10ms}",
         "env: {HOME: /x}",
+        "tolerations: [{key: my key}]",
+        "tolerations: [{key: a, operator: Equals}]",
+        "tolerations: [{key: a, effect: NoRun}]",
+        "tolerations: [{key: a, operator: Exists, value: b}]",
+        "tolerations: [{operator: Equal, value: b}]",
+        "tolerations: [{key: a, operator: Exists, tolerationSeconds: 3}]",
+        "nodeSelectors: {convert: {my label: x}}",
+        "podLabels: {team: a b}",
         f"volumes: [{volume('signing', '/models')}]",
         f"volumes: [{volume('models', '/tmp')}]",
         f"volumes: [{volume('models', '/a')}, {volume('models', '/b')}]",
@@ -66,6 +76,24 @@ def test_a_settings_file_that_cannot_be_used_is_told_in_one_line(tmp_path: Path,
     with pytest.raises(InvalidSettings, match=words) as told:
         load_settings(tmp_path / "settings.yaml")
     assert "\n" not in str(told.value)
+
+
+def test_tolerations_reach_the_pod_as_they_are_written(tmp_path: Path) -> None:
+    written = [
+        {"key": "dms.edge/board", "operator": "Exists", "effect": "NoSchedule"},
+        {"key": "a", "value": "b"},
+        {"operator": "Exists"},
+        {
+            "key": "node.kubernetes.io/unreachable",
+            "operator": "Exists",
+            "effect": "NoExecute",
+            "tolerationSeconds": 30,
+        },
+    ]
+    path = tmp_path / "settings.yaml"
+    path.write_text(f"{TEXT}\ntolerations: {json.dumps(written)}")
+    [manifest] = World(deployment(), settings=load_settings(path)).reconcile().create
+    assert manifest["spec"]["template"]["spec"]["tolerations"] == written
 
 
 def test_the_names_of_our_own_volumes_are_those_that_stage_pods_get() -> None:

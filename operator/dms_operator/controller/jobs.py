@@ -179,7 +179,7 @@ def _pod_spec(
     }
     optional = {
         "nodeSelector": settings.node_selectors.get(stage, {}) | _board_selector(step),
-        "tolerations": settings.tolerations,
+        "tolerations": [each.to_wire() for each in settings.tolerations],
         "affinity": settings.affinity,
         "priorityClassName": _priority_class(step, spec, settings),
         "serviceAccountName": settings.service_account,

@@ -11,12 +11,14 @@ from ..api.base import Model, problems
 from ..api.capabilities import ToolchainName
 from ..api.errors import Terminal
 from ..api.log_lines import FORMAT_VARIABLE, LogFormat
+from ..api.node_labels import Labels
 from ..api.quantities import Duration
 from ..api.rollout import MetricName
 from ..api.stages import REQUEST_VARIABLE, StageName
 from ..api.tracing import PARENT_VARIABLE
 from ..api.vehicle import FLEET_FOLDER_VARIABLE
 from ..artifacts.signing import KEY_VARIABLES
+from .tolerations import Toleration
 
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
 FILE_ROOTS_VARIABLE = "DMS_FILE_ROOTS"
@@ -171,7 +173,7 @@ class Settings(Model):
     service_account: str | None = None
     """Service account of the stage pods in the deployment's namespace. Its token is never mounted; clouds that give
     identities to accounts need its name."""
-    pod_labels: dict[str, str] = Field(default={})
+    pod_labels: Labels = Field(default={})
     """More labels of every stage pod."""
     pod_annotations: dict[str, str] = Field(default={})
     """Annotations of every stage pod, such as one that keeps a service mesh's sidecar out."""
@@ -181,9 +183,9 @@ class Settings(Model):
     """Affinity of every stage pod."""
     resources: dict[StageName, StageResources] = Field(default={})
     """Requests and limits per stage."""
-    node_selectors: dict[StageName, dict[str, str]] = Field(default={})
+    node_selectors: dict[StageName, Labels] = Field(default={})
     """Labels that a stage's node must carry."""
-    tolerations: list[dict[str, Any]] = Field(default=[])
+    tolerations: list[Toleration] = Field(default=[])
     """Tolerations of every stage pod."""
     deadlines: dict[StageName, Duration] = Field(default={})
     """How long one pod of a stage may run; waiting for a node or a board does not count."""

@@ -18,12 +18,13 @@ from ..api.vehicle import FLEET_FOLDER, FLEET_FOLDER_VARIABLE, DeactivateRecipe
 from .jobs import job_manifest, job_name, outliving
 from .settings import FleetSettings, Settings, StageVolume
 from .steps import Step
+from .tolerations import Toleration
 
 VOLUME = "dms-fleet"
-TOLERATIONS: list[dict[str, Any]] = [
-    {"key": labels.VEHICLE, "operator": "Exists"},
+TOLERATIONS = [
+    Toleration(key=labels.VEHICLE, operator="Exists"),
     *(
-        {"key": f"node.kubernetes.io/{state}", "operator": "Exists", "effect": "NoExecute"}
+        Toleration(key=f"node.kubernetes.io/{state}", operator="Exists", effect="NoExecute")
         for state in ("not-ready", "unreachable")
     ),
 ]
