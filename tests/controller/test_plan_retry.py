@@ -1,5 +1,7 @@
 """Trying again: after an edit, after the retry annotation, after a lost answer. Never by itself, never for ever."""
 
+import pytest
+
 from controller.builders import COCKPIT, ENTRY, Script, World, failure, latency, world
 from dms_operator.api.labels import RECIPE_DIGEST, RETRY
 
@@ -247,6 +249,26 @@ def test_a_noisy_benchmark_alone_is_measured_again_when_the_user_asks() -> None:
     assert done.status["phase"] == "Ready"
     assert runs_of(done, "benchmark cockpit int8-qnn") == 2
     assert runs_of(done, "convert cockpit int8-qnn") == 1
+
+
+NOISY_BUT_FAST = {"latencies": [latency("measured", "0.450ms", samples=700, noisy=True, max="0.500ms").to_wire()]}
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_a_noisy_benchmark_that_passed_is_measured_again_by_a_retry_and_by_no_edit(is_gone: bool) -> None:
+    done = world(script=Script(benchmark=NOISY_BUT_FAST)).run()
+    assert done.status["phase"] == "Ready"
+    for name in list(done.jobs) if is_gone else []:
+        done.delete(name)
+    for suspend in (True, False):
+        done.edit(suspend=suspend)
+        assert done.run().status["targets"][0]["state"] == "Ready"
+    done.edit(benchmark={"latencyBudget": "60ms"})
+    assert done.run().status["phase"] == "Ready"
+    assert runs_of(done, "benchmark cockpit int8-qnn") == 1
+    done.annotate(RETRY, "quiet now")
+    assert done.run().status["phase"] == "Ready"
+    assert runs_of(done, "benchmark cockpit int8-qnn") == 2
 
 
 def test_a_noisy_benchmark_whose_job_is_gone_is_measured_again_too() -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from controller.builders import Script, latency
 from controller.fleet_world import FleetWorld, fleet_world
 from dms_operator.api.labels import ABORT, APPROVE, RETRY
 
@@ -329,3 +330,17 @@ class TestRefusedSpecs:
         assert fleet.rollout["desired"] == 3
         fleet.annotate(APPROVE, f"{fleet.revision()}/canary")
         assert fleet.settle().rollout["state"] == "Completed"
+
+
+def test_a_pause_measures_nothing_again_though_the_benchmark_was_noisy() -> None:
+    noisy = latency("measured", "0.450ms", samples=700, noisy=True, max="0.500ms")
+    fleet = fleet_world(waves=SLOW)
+    fleet.script = Script(benchmark={"latencies": [noisy.to_wire()]})
+    fleet.settle()
+    (digest,) = (each["recipe"] for each in fleet.status["stages"] if each["stage"] == "benchmark")
+    fleet.edit(suspend=True)
+    fleet.settle()
+    assert fleet.pauses() == ["Suspended"]
+    fleet.edit(suspend=False)
+    fleet.settle()
+    assert fleet.pauses() == [] and fleet.created.count(digest) == 1

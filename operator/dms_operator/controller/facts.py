@@ -32,10 +32,11 @@ class Facts:
     def __init__(self, observed: Observed) -> None:
         self._attempt = attempt_of(observed)
         self._rebuilds = _rebuilds(observed)
+        self._good_enough = _good_enough(observed)
         self._jobs = {recipe: job for recipe, job in observed.jobs.items() if not job.deleting}
         results = [] if self._rebuilds else recorded_results(observed.status)
         anew = _is_new_try(observed)
-        self._results = {result.recipe: result for result in results if not (anew and result.repeatable)}
+        self._results = {result.recipe: result for result in results if not (anew and self._is_repeatable(result))}
         self._failures = _recorded_failures(observed)
 
     @property
@@ -44,7 +45,7 @@ class Facts:
         return {*self._results, *self._jobs}
 
     def of(self, recipe: str) -> Fact:
-        """What came of a recipe. A success is never forgotten; a failure or a noisy benchmark with the try."""
+        """What came of a recipe. A success stays known; a failure, or noise that proved nothing, goes with the try."""
         job = self._jobs.get(recipe)
         stale = job is not None and self.is_stale(job)
         if job and job.result and job.result.failure is None and not stale:
@@ -59,8 +60,24 @@ class Facts:
         """Whether the Job ended in an earlier try in a way that has to be tried again."""
         if job.state not in ("Complete", "Failed") or job.attempt == self._attempt:
             return False
-        repeatable = job.result is not None and job.result.repeatable
+        repeatable = job.result is not None and self._is_repeatable(job.result)
         return self._rebuilds or repeatable or _failure(job) is not None
+
+    def _is_repeatable(self, result: StageResult) -> bool:
+        return result.repeatable and result.recipe not in self._good_enough
+
+
+def _good_enough(observed: Observed) -> set[str]:
+    """Recipes of the benchmarks by which targets are ready: if noisy, only a retry asks for them again.
+
+    Else an edit that has nothing to do with them, such as the pause of a rollout, would measure and judge anew what
+    vehicles run already.
+    """
+    if (observed.status.handled_retry or "") != retry_of(observed):
+        return set()
+    ready = [target for target in observed.status.targets if target.state == "Ready"]
+    chosen = [each for target in ready for each in target.candidates if each.variant == target.variant]
+    return {candidate.benchmark.recipe for candidate in chosen if candidate.benchmark}
 
 
 def recorded_results(status: DeploymentStatus) -> Iterator[StageResult]:
