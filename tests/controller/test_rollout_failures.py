@@ -22,6 +22,7 @@ class TestPrefetch:
         fleet.settle()
         assert (fleet.rollout["state"], fleet.rollout["vehicles"]["failed"]) == ("Completed", 1)
         assert [each["reason"] for each in fleet.rollout["failedVehicles"]] == ["VehicleFolderUnusable"]
+        assert fleet.rollout["message"] == f"3/4 vehicles run {fleet.revision()}; 1 failed"
 
     def test_a_pause_for_it_stays_until_a_person_asks_for_another_try(self) -> None:
         fleet = built(failurePolicy={"action": "Pause"})

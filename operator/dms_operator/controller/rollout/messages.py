@@ -21,8 +21,9 @@ def _line(status: RolloutStatus) -> str:
         doing = "rolling back" if status.state == "RollingBack" else "rolled back"
         return f"{doing} {status.revision}: {status.cause}"
     if status.state == "Completed":
-        late = min(figures.total, status.desired) - figures.updated
-        return share + (f"; {late} to follow" if late > 0 else "")
+        late = min(figures.total, status.desired) - figures.updated - figures.failed
+        failed = f"; {figures.failed} failed" if figures.failed else ""
+        return share + failed + (f"; {late} to follow" if late > 0 else "")
     if status.pauses:
         return f"{share}; {status.pauses[0].message}"
     doing = "soaks" if status.state == "Soaking" else "is being updated"
