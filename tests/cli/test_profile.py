@@ -44,7 +44,7 @@ def test_the_profile_shows_delegation_cost_traffic_and_layers(artifact: Path) ->
 def test_an_artifact_is_found_by_its_digest_in_a_store(artifact: Path, tmp_path: Path) -> None:
     store = open_store(f"file://{tmp_path}", (tmp_path,))
     digest = store.put({path.name: path for path in (artifact / "compiled").iterdir() if path.is_file()}).digest
-    text = run(digest, "--store", f"file://{tmp_path}", "--json")
+    text = run(digest, "--store", f"file://{tmp_path}", "-o", "json")
     assert json.loads(text)["compiled"]["soc"] == "SA8255"
 
 

@@ -25,6 +25,16 @@ ELSEWHERE = {"docs/operators.md", "docs/vision_transformers.md", "report_TDA4VM.
 _ENDS = r"\.(?:py|yaml|toml|md|sh|lua|lock|txt|json)"
 
 
+def test_every_page_is_reached_from_the_readme() -> None:
+    reached, left = set[str](), {"README.md"}
+    while left:
+        page = left.pop()
+        reached.add(page)
+        links = re.findall(r"\]\(([^)\s#]+\.md)", text_of(page))
+        left |= {os.path.normpath(Path(page).parent / link) for link in links} - reached
+    assert reached == set(pages())
+
+
 @pytest.mark.parametrize("page", pages())
 def test_links_lead_to_pages_and_sections(page: str) -> None:
     lost = []

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -22,7 +22,7 @@ def profile(
     artifact: Annotated[str, typer.Argument(help="A compiled artifact: its directory, or its digest with --store.")],
     store: Annotated[str, typer.Option(help="URI of the artifact store that holds the digest.")] = "",
     top: Annotated[int, typer.Option(help="Layers to show, the costliest first; 0 shows all.")] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")] = False,
+    output: Annotated[Literal["table", "json"], typer.Option("-o", "--output", help="Output format.")] = "table",
     model: Annotated[Path | None, typer.Option(help="The ONNX variant that was compiled, to compare with.")] = None,
     dataset: Annotated[Path | None, typer.Option(help="Labelled .npz; its samples run on the simulator.")] = None,
     samples: Annotated[int, typer.Option(help="How many samples of the dataset to simulate.")] = 64,
@@ -43,7 +43,7 @@ def profile(
                     hint="For TDA4VM use python -m dms_operator.toolchains.tidl.compare",
                 )
             document["onTarget"] = _on_target(directory, model, dataset, samples, Path(scratch))
-    if as_json:
+    if output == "json":
         print(json.dumps(document, indent=1))
     elif "profile" not in document:
         profile_tidl.show(document, top, Console())

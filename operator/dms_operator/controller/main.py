@@ -222,15 +222,15 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--settings", type=Path, required=True, help="YAML file with the operator's settings")
     parser.add_argument("--kubeconfig", type=Path, help="default: $KUBECONFIG, else the pod's service account")
     parser.add_argument("--namespace", action="append", default=[], help="watch this namespace only (repeatable)")
-    parser.add_argument("--listen", default="127.0.0.1:8080", help="host:port of /metrics, /healthz and /readyz")
+    parser.add_argument("--listen", default="127.0.0.1:8080", help="host:port of metrics and health (%(default)s)")
     parser.add_argument("--leader-elect", action="store_true", help="work only while holding a Lease: for replicas > 1")
     parser.add_argument(
         "--leader-namespace",
         default=os.environ.get("POD_NAMESPACE"),
         help="namespace of the Lease (default: $POD_NAMESPACE)",
     )
-    parser.add_argument("--log-format", choices=("plain", "json"), default="plain")
-    parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("--log-format", choices=("plain", "json"), default="plain", help="how log lines look")
+    parser.add_argument("--verbose", action="store_true", help="log more")
     arguments = parser.parse_args(argv)
     if arguments.leader_elect and not arguments.leader_namespace:
         parser.error("--leader-elect needs --leader-namespace, or $POD_NAMESPACE")
