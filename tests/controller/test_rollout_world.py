@@ -220,5 +220,6 @@ def test_no_order_of_events_breaks_a_promise_within_25_runs() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_no_order_of_events_breaks_a_promise_within_400_runs() -> None:
     run_state_machine_as_test(Fleets, settings=settings(max_examples=400, stateful_step_count=60, **COMMON))
