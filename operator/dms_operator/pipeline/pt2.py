@@ -30,17 +30,21 @@ def rewrite_safely(source: Path, target: Path) -> None:
 
     Raises ModelInvalid, and ModelShapeMismatch for dynamic axes.
     """
-    from torch.export.pt2_archive._package import PT2ArchiveWriter
-
     with reading("the .pt2 archive", ModelInvalid, "Save it again"), zipfile.ZipFile(source) as archive:
         members = _members(archive)
         program = _json(archive, members, _PROGRAM)
         check_program(program)
+        configs = {folder: _raw_tensors(archive, members, folder, prefix) for folder, prefix in _PAYLOADS.items()}
+        # only now: what is refused needs no torch
+        from torch.export.pt2_archive._package import PT2ArchiveWriter
+
         with PT2ArchiveWriter(str(target)) as writer:
             writer.write_string(_PROGRAM, json.dumps(program))
             writer.write_bytes(_SAMPLE_INPUTS, b"")
-            for folder, prefix in _PAYLOADS.items():
-                _copy_tensors(archive, members, writer, folder, prefix)
+            for folder, config in configs.items():
+                writer.write_string(_config_name(folder), json.dumps(config))
+                for path in sorted({payload["path_name"] for payload in config["config"].values()}):
+                    writer.write_bytes(folder + path, archive.read(members[folder + path]))
 
 
 def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
@@ -67,22 +71,20 @@ def _json(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], name: s
     return value
 
 
-def _copy_tensors(
-    archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], writer: Any, folder: str, prefix: str
-) -> None:
-    """Copy raw tensors of one folder; what would be unpickled is refused."""
-    config_name = f"{folder}model_{folder.split('/')[1]}_config.json"
-    config = _json(archive, members, config_name)
-    paths = set()
+def _config_name(folder: str) -> str:
+    return f"{folder}model_{folder.split('/')[1]}_config.json"
+
+
+def _raw_tensors(
+    archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], folder: str, prefix: str
+) -> dict[str, Any]:
+    """What a folder says of its tensors; what would be unpickled is refused."""
+    config = _json(archive, members, _config_name(folder))
     for name, payload in config["config"].items():
-        path = payload["path_name"]
         # `is False`: an absent or odd value must not slip through
-        if payload["use_pickle"] is not False or not path.removeprefix(prefix).isdecimal():
+        if payload["use_pickle"] is not False or not payload["path_name"].removeprefix(prefix).isdecimal():
             raise ModelInvalid(
                 f"the .pt2 archive stores {name!r} as a Python pickle, which can run code when loaded",
                 hint=_EXPORT_AGAIN,
             )
-        paths.add(path)
-    writer.write_string(config_name, json.dumps(config))
-    for path in sorted(paths):
-        writer.write_bytes(folder + path, archive.read(members[folder + path]))
+    return config
